@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/berthdb/berth/core/socket"
+)
+
+// MaxHeld is how many bytes, at least, a machine may leave unconsumed and be given again, contiguous with what
+// follows. A machine that needs more to decide must stream: consume what it has and remember where it is.
+const MaxHeld = socket.MaxHeld
+
+// Conn is a connection in its blocking login phase.
+type Conn = socket.Conn
+
+// Engine speaks one wire protocol for one target group. It is safe for concurrent use.
+type Engine interface {
+	// Name is the protocol's name as configurations write it: "postgres" or "mysql".
+	Name() string
+
+	// Accept performs the server's side of a login on c: TLS, authentication, whatever start-up the protocol
+	// has. It blocks; the caller has set a deadline on c and cancels ctx when the proxy stops waiting. It reads
+	// no byte beyond the login. On failure it has told the client why, in the protocol's own words, and
+	// returns the error (one of this package's kinds, see errors.go); the caller closes c.
+	//
+	// The client is not yet told that it is logged in: Machine.Start does that, because the answer may need
+	// a backend (the server's parameters, the default database).
+	Accept(ctx context.Context, c *Conn, o AcceptOptions) (Accepted, error)
+
+	// Dial opens a backend for key on t, logs in and brings it to a clean boundary. It blocks until done or
+	// until ctx ends. An error that will not go away by trying again (wrong password, no such database) is
+	// a [DialError] with Permanent set.
+	Dial(ctx context.Context, t Target, key Key) (Dialed, error)
+
+	// Probe logs in to t with any of the group's credentials, asks what [Facts] says, and leaves.
+	Probe(ctx context.Context, t Target) (Facts, error)
+
+	// Cancel asks t to stop what b is executing and returns once the request can have no effect any more on
+	// whatever b executes later, or when ctx ends. It uses only what is immutable in b.
+	Cancel(ctx context.Context, t Target, b *Backend) error
+
+	// Idle is given the bytes that arrived on a backend that nobody has borrowed. It returns how many it
+	// consumed, and an error if the backend must not be used again.
+	Idle(b *Backend, in []byte) (consumed int, err error)
+
+	// Goodbye returns the bytes that end a backend's session politely. The caller must not change them.
+	Goodbye() []byte
+}
+
+// AcceptOptions are the core's wishes for one login.
+type AcceptOptions struct {
+	TLS ClientTLS
+	// ID is the session's number, unique in this process among live sessions, in 1..1<<31-1. It is what the
+	// client sees as its connection id or process id.
+	ID uint32
+	// ClientAddress is the peer's address, for messages only.
+	ClientAddress string
+	// Refuse, if not nil, is why this connection must be refused; Accept reads what the protocol requires
+	// before an error may be sent, and renders it.
+	Refuse error
+}
+
+// TLSMode says what a listener does about TLS.
+type TLSMode uint8
+
+const (
+	TLSDisable TLSMode = iota // TLS is refused
+	TLSAllow                  // the client chooses
+	TLSRequire                // a client without TLS is refused
+)
+
+// ClientTLS is a listener's TLS side.
+type ClientTLS struct {
+	Mode   TLSMode
+	Config *tls.Config // nil only with TLSDisable
+}
+
+// TargetTLSMode says how a backend connection uses TLS; the names are libpq's.
+type TargetTLSMode uint8
+
+const (
+	TargetTLSDisable    TargetTLSMode = iota // never
+	TargetTLSPrefer                          // if the server offers it; its certificate is not checked
+	TargetTLSRequire                         // always; its certificate is not checked
+	TargetTLSVerifyCA                        // always; the certificate must chain to RootCAs
+	TargetTLSVerifyFull                      // and must name ServerName
+)
+
+// TargetTLS is how backends of a target are protected.
+type TargetTLS struct {
+	Mode       TargetTLSMode
+	RootCAs    *x509.CertPool // nil: the system's
+	ServerName string         // "": the host of the target's address
+}
+
+// Target is one database server.
+type Target struct {
+	Name    string // as configured; the only thing about a target that a client may ever see
+	Address string // host:port
+	TLS     TargetTLS
+	// InitQuery is run once on every new backend, "" for none.
+	InitQuery string
+}
+
+// Key is what a backend is bound to for its life: sessions share backends of equal keys only.
+type Key struct {
+	User     string
+	Database string // PostgreSQL's database; for MySQL what the engine cannot restore about the schema
+	Options  string // the engine's canonical form of everything else that it cannot convert or restore
+}
+
+// Accepted is the outcome of a successful Accept.
+type Accepted struct {
+	// Cancel is set if the connection was no session but a request to cancel one; nothing else is set then.
+	Cancel *CancelRequest
+
+	Machine     Machine
+	Key         Key
+	User        string
+	Database    string
+	Application string
+	// Secret is what a cancel request must show beside the session's ID; nil if the protocol has none.
+	Secret []byte
+}
+
+// CancelRequest names the session whose running request should stop.
+type CancelRequest struct {
+	ID     uint32
+	Secret []byte
+}
+
+// Dialed is a backend as Dial hands it over. The receiver owns Conn.
+type Dialed struct {
+	Conn  *Conn
+	State any // becomes Backend.State
+}
+
+// Facts are what a probe found out about a server.
+type Facts struct {
+	Version        string // as the server says it
+	MaxConnections int    // the server's max_connections
+	Reserved       int    // of which this many are not for ordinary users
+	ReadOnly       bool   // in recovery, or read_only
+}
+
+// Backend is one logged-in database connection. The loop that has it owns it; State belongs to the engine, whose
+// machine may change it while it holds the backend.
+type Backend struct {
+	ID     uint64 // unique in this process
+	Key    Key
+	Target Target
+	State  any
+	// Previous is the ID of the session that held the backend last, 0 for none: a machine whose own ID it is
+	// finds the backend exactly as it left it. The core sets it before a grant.
+	Previous uint32
+}

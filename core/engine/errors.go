@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Conditions that the proxy raises itself. Each engine renders all of them; its table is tested against [Conditions].
+var (
+	// Returned by Accept, or passed to it in AcceptOptions.Refuse.
+
+	ErrTooManyClients = errors.New("too many client connections") // max_client_connections
+	ErrShutdown       = errors.New("the proxy is shutting down")  // also a reason for Machine.Stop
+	ErrTLSRequired    = errors.New("tls required")
+	ErrNoCredential   = errors.New("no credential for the user") // never told apart from ErrDenied before authentication
+	ErrDenied         = errors.New("authentication failed")
+	ErrLoginTimeout   = errors.New("login timeout")
+
+	// Passed to Machine.Refused.
+
+	ErrBorrowTimeout = errors.New("timed out waiting for a database connection")
+	ErrNoTarget      = errors.New("no usable target")
+	ErrCanceled      = errors.New("canceled by request")
+
+	// Passed to Machine.BackendLost.
+
+	ErrBackendClosed = errors.New("the database closed the connection")
+
+	// Passed to Machine.Stop.
+
+	ErrIdleTimeout = errors.New("idle client timeout")
+	ErrKilled      = errors.New("killed")
+
+	// Returned by Wire.Kill.
+
+	ErrNoSession = errors.New("no such session")
+	ErrNotOwner  = errors.New("not the owner of that session")
+)
+
+// Conditions lists every sentinel above.
+func Conditions() []error {
+	return []error{
+		ErrTooManyClients, ErrShutdown, ErrTLSRequired, ErrNoCredential, ErrDenied, ErrLoginTimeout,
+		ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed, ErrIdleTimeout, ErrKilled,
+		ErrNoSession, ErrNotOwner,
+	}
+}
+
+// Side is who is to blame for an error.
+type Side uint8
+
+const (
+	SideProxy Side = iota
+	SideClient
+	SideBackend
+)
+
+func (s Side) String() string { return [...]string{"proxy", "client", "backend"}[s] }
+
+// ProtocolError is a peer that broke the protocol.
+type ProtocolError struct {
+	Side   Side
+	Reason string
+}
+
+func (e *ProtocolError) Error() string {
+	return fmt.Sprintf("%s: protocol violation: %s", e.Side, e.Reason)
+}
+
+// ServerError is what a database server answered to a login, in its own words. It may be shown to the client.
+type ServerError struct {
+	Code    string // SQLSTATE
+	Number  uint16 // MySQL's error number, 0 on PostgreSQL
+	Message string
+	Raw     []byte // PostgreSQL: the body of the ErrorResponse; nil elsewhere
+}
+
+func (e *ServerError) Error() string { return fmt.Sprintf("database: %s (%s)", e.Message, e.Code) }
+
+// DialError says why no backend could be opened. Its text may name addresses: for logs, not for clients.
+type DialError struct {
+	Target    string
+	Permanent bool // trying again with the same key cannot help
+	Err       error
+}
+
+func (e *DialError) Error() string { return fmt.Sprintf("dial %s: %v", e.Target, e.Err) }
+func (e *DialError) Unwrap() error { return e.Err }
+
+// IsPermanent says whether err is a DialError that trying again cannot cure.
+func IsPermanent(err error) bool {
+	var d *DialError
+	return errors.As(err, &d) && d.Permanent
+}

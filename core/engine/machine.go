@@ -1,0 +1,99 @@
+package engine
+
+// Machine relays one session. It never blocks, never keeps a slice that it was passed after returning, and never
+// panics whatever bytes it is given.
+type Machine interface {
+	// Start is called once, when the session is on its loop: it finishes the login, at once or after borrowing a
+	// backend. If the login fails after all, the machine says so to the client and calls Wire.Close.
+	Start(w Wire)
+
+	// FromClient is given bytes of the client: all that is not yet consumed, contiguous, at least one byte. It
+	// returns how many it has dealt with; the rest is given again when there is more, after Granted, after
+	// Refused, and after a FromBackend. It is not called while a borrow is outstanding. An error means that
+	// the client broke the protocol: the machine has told it, and the session ends.
+	FromClient(in []byte, w Wire) (consumed int, err error)
+
+	// FromBackend is the same for bytes of the held backend. An error means that the backend broke the
+	// protocol or is unusable: it is discarded and BackendLost is called.
+	FromBackend(in []byte, w Wire) (consumed int, err error)
+
+	// Granted says that the borrow came through: the machine holds b from now on, and brings b's state in line
+	// with the session's. FromClient is called afterwards with what waited.
+	Granted(b *Backend, w Wire)
+
+	// Refused says that the outstanding borrow ended without a backend: a borrow timeout, no target, a
+	// permanent dial error ([DialError]), or [ErrCanceled]. The machine answers the request that needed it
+	// in the protocol's own words; the request is never executed later.
+	Refused(err error, w Wire)
+
+	// BackendLost says that the held backend is gone. The machine tells the client what this means for its
+	// request and transaction, and then either goes on without a backend or calls Wire.Close.
+	BackendLost(err error, w Wire)
+
+	// Stop says that the proxy ends the session for reason ([ErrIdleTimeout], [ErrShutdown], [ErrKilled]).
+	// The machine says goodbye to the client if the protocol allows it at this point; the core closes then.
+	Stop(reason error, w Wire)
+
+	// Busy says whether a request of the client is under way (so that a cancel request has something to stop).
+	Busy() bool
+
+	// InTransaction says whether a transaction is open, as the server last said.
+	InTransaction() bool
+}
+
+// Wire is all that a machine can do to the world. Its methods return at once and never call the machine back.
+type Wire interface {
+	// ToClient and ToBackend send p, in order. p may be reused when they return. What one call of a machine
+	// sends goes out together. ToBackend without a held backend is a bug and panics in tests.
+	ToClient(p []byte)
+	ToBackend(p []byte)
+
+	// Borrow asks for a backend. If one is free it is returned, held, and Granted is not called: the machine
+	// does itself what it does in Granted. Otherwise it returns nil, and Granted or Refused follows, exactly
+	// once, unless the session ends first.
+	Borrow(Want) *Backend
+
+	// Idle says that the held backend is at a boundary. If it returns true the machine holds it no more; if
+	// false the session is pinned and keeps it.
+	Idle() (taken bool)
+
+	// Discard says that the held backend must not be used again by anyone; the machine holds it no more.
+	Discard(reason error)
+
+	// Report tells the core of a change of session state that the server has confirmed, and returns what the
+	// policy makes of it. Pin has taken effect when it returns.
+	Report(Event) Action
+
+	// Kill asks to stop the session with the given ID as owner may: its running request, or the whole of it.
+	// The error is nil, ErrNoSession or ErrNotOwner. A session may kill itself.
+	Kill(id uint32, what KillScope) error
+
+	// Close ends the session once what was sent to the client has gone out. A held backend is discarded. reason
+	// is nil if the client asked for it.
+	Close(reason error)
+
+	// Observe counts a finished request or transaction (see Moment). It costs nothing worth avoiding.
+	Observe(Moment)
+}
+
+// Want is what a session needs of a backend.
+type Want struct {
+	Key Key
+}
+
+// KillScope says what Wire.Kill stops.
+type KillScope uint8
+
+const (
+	KillRequest KillScope = iota // what the session is executing
+	KillSession                  // the session itself
+)
+
+// Moment is something worth counting on the relay path.
+type Moment uint8
+
+const (
+	RequestBegan     Moment = iota // a request of the client needs an answer
+	RequestEnded                   // its last answer went out
+	TransactionEnded               // a transaction (also a single statement outside of one) ended
+)
