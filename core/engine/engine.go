@@ -155,4 +155,12 @@ type Backend struct {
 	// Previous is the ID of the session that held the backend last, 0 for none: a machine whose own ID it is
 	// finds the backend exactly as it left it. The core sets it before a grant.
 	Previous uint32
+	// Canceled says that a cancel was sent for it since it was last granted. The core sets it.
+	Canceled bool
+}
+
+// StickyCanceler is an Engine whose cancel may still hit what a backend executes next, if the backend had already
+// finished when the cancel came. The core closes such a backend instead of lending it again.
+type StickyCanceler interface {
+	CancelSticks() bool
 }

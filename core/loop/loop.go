@@ -18,6 +18,9 @@ type Loop interface {
 	// Post makes the loop run t soon. Any goroutine may call it. Tasks of one goroutine run in order. It does not
 	// allocate for a pointer task beyond the mailbox's own growth. It returns false if the loop has stopped.
 	Post(t Task) bool
+	// Defer makes the loop run t as soon as its current call into its user (a handler, task, timer or deferred
+	// task) has returned, before staged output goes out. Only the loop's goroutine may call it.
+	Defer(t Task)
 	// Now is the loop's monotonic time, read once an iteration.
 	Now() time.Duration
 	// Schedule makes t fire after d (not before; within a few milliseconds after), instead of when it was to

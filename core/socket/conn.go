@@ -27,6 +27,15 @@ type Conn struct {
 // New wraps nc, which must be a TCP or unix connection (something with a descriptor) if it is to be detached.
 func New(nc net.Conn) *Conn { return &Conn{raw: &Transport{conn: nc}} }
 
+// Gate limits how many logins are at work at once. A login is at work except while it waits for its peer to send.
+type Gate interface {
+	Enter()
+	Leave()
+}
+
+// Admit makes c leave g while it waits for its peer. The caller has entered g, and leaves it when the login is over.
+func (c *Conn) Admit(g Gate) { c.raw.gate = g }
+
 // Transport returns the net.Conn under TLS, for a library that does its own TLS on it (see Adopt).
 func (c *Conn) Transport() *Transport { return c.raw }
 
@@ -138,6 +147,7 @@ func (c *Conn) Detach() (Detached, error) {
 // Transport is the net.Conn under TLS: the socket itself during the login, memory afterwards.
 type Transport struct {
 	conn     net.Conn
+	gate     Gate // nil: none
 	detached bool
 	in       []byte // peeked, or (detached) fed and not yet read
 	out      []byte // (detached) written and not yet taken
@@ -165,6 +175,10 @@ func (t *Transport) Read(p []byte) (int, error) {
 	}
 	if t.detached {
 		return 0, errWouldBlock{}
+	}
+	if t.gate != nil {
+		t.gate.Leave()
+		defer t.gate.Enter()
 	}
 	return t.conn.Read(p)
 }
