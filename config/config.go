@@ -1,0 +1,148 @@
+package config
+
+import "time"
+
+// Config is a whole configuration, checked and with all defaults filled in. It must not be written to.
+type Config struct {
+	Admin        Admin         `koanf:"admin"`
+	Log          Log           `koanf:"log"`
+	Runtime      Runtime       `koanf:"runtime"`
+	Listeners    []Listener    `koanf:"listeners"`
+	TargetGroups []TargetGroup `koanf:"target_groups"`
+}
+
+// Admin is where health, metrics, the status API and the dashboard are served.
+type Admin struct {
+	Address string `koanf:"address"`
+	// Token is what a client must show as bearer token. It is never empty if Address is not loopback.
+	Token Token `koanf:"token"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  LogLevel  `koanf:"level"`
+	Format LogFormat `koanf:"format"`
+}
+
+// Runtime is about the process itself.
+type Runtime struct {
+	Loops        int           `koanf:"loops"`         // event loops; 0: one per core
+	MaxLogins    int           `koanf:"max_logins"`    // logins at work at once; 0: automatic
+	DrainTimeout time.Duration `koanf:"drain_timeout"` // how long a drain waits for sessions; 0: not at all
+}
+
+// Listener is an address that clients connect to.
+type Listener struct {
+	Name                 string        `koanf:"name"`
+	Engine               Engine        `koanf:"engine"`
+	Address              string        `koanf:"address"` // host:port; the host may be empty (every address), the port 0 (any)
+	TargetGroup          string        `koanf:"target_group"`
+	Role                 Role          `koanf:"role"`
+	TLS                  ListenerTLS   `koanf:"tls"`
+	LoginTimeout         time.Duration `koanf:"login_timeout"`       // never 0
+	IdleClientTimeout    time.Duration `koanf:"idle_client_timeout"` // 0: idle clients stay
+	MaxClientConnections int           `koanf:"max_client_connections"`
+}
+
+// ListenerTLS is TLS towards clients. Its paths are absolute, or empty.
+type ListenerTLS struct {
+	Mode         ListenerTLSMode `koanf:"mode"`
+	CertFile     string          `koanf:"cert_file"` // empty: a self-signed certificate made in memory
+	KeyFile      string          `koanf:"key_file"`  // empty exactly if CertFile is
+	ClientCAFile string          `koanf:"client_ca_file"`
+}
+
+// TargetGroup is the database behind listeners.
+type TargetGroup struct {
+	Name           string         `koanf:"name"`
+	Engine         Engine         `koanf:"engine"`
+	Targets        []Target       `koanf:"targets"` // at least one
+	TLS            TargetTLS      `koanf:"tls"`
+	ConnectionPool ConnectionPool `koanf:"connection_pool"`
+	Auth           []Auth         `koanf:"auth"` // at least one
+}
+
+// Target is one database server.
+type Target struct {
+	Name    string `koanf:"name"`
+	Address string `koanf:"address"` // host:port, both given
+}
+
+// TargetTLS is TLS towards the targets of a group.
+type TargetTLS struct {
+	Mode       TargetTLSMode `koanf:"mode"`
+	CAFile     string        `koanf:"ca_file"`     // absolute; empty: the system's certificates
+	ServerName string        `koanf:"server_name"` // sent and verified instead of the host in the target's address
+}
+
+// ConnectionPool limits the database connections of a group. Limits are per target.
+type ConnectionPool struct {
+	MaxConnectionsPercent int `koanf:"max_connections_percent"` // of the server's max_connections
+	MaxConnections        int `koanf:"max_connections"`         // instead of the percentage, if not 0
+	// MaxIdleConnectionsPercent is of the same whole as MaxConnectionsPercent and at most that. If it is not
+	// given it is half of MaxConnectionsPercent.
+	MaxIdleConnectionsPercent int             `koanf:"max_idle_connections_percent"`
+	ConnectionBorrowTimeout   time.Duration   `koanf:"connection_borrow_timeout"` // 0: a free pooled connection or an error at once
+	SessionPinningFilters     []PinningFilter `koanf:"session_pinning_filters"`
+	InitQuery                 string          `koanf:"init_query"`
+	MaxConnectionLifetime     time.Duration   `koanf:"max_connection_lifetime"` // 0: no limit
+	IdleConnectionTimeout     time.Duration   `koanf:"idle_connection_timeout"` // 0: idle connections stay
+	MaxConcurrentDials        int             `koanf:"max_concurrent_dials"`    // per target
+}
+
+// Auth is a user who may log in, on both sides of the proxy.
+type Auth struct {
+	// Secret is provider:reference. The provider is file, with an absolute path, or env, with a variable's name.
+	Secret                 string   `koanf:"secret"`
+	IAMAuth                IAMAuth  `koanf:"iam_auth"`
+	ClientPasswordAuthType AuthType `koanf:"client_password_auth_type"` // never empty, and of the group's engine
+}
+
+func defaultConfig() Config {
+	return Config{
+		Admin:   Admin{Address: "127.0.0.1:7070"},
+		Log:     Log{Level: LevelInfo, Format: FormatAuto},
+		Runtime: Runtime{DrainTimeout: 30 * time.Second},
+	}
+}
+
+func defaultListener() Listener {
+	return Listener{
+		Role:                 RoleReadWrite,
+		TLS:                  ListenerTLS{Mode: ListenerTLSAllow},
+		LoginTimeout:         15 * time.Second,
+		IdleClientTimeout:    30 * time.Minute,
+		MaxClientConnections: 10000,
+	}
+}
+
+func defaultTargetGroup() TargetGroup {
+	return TargetGroup{
+		TLS: TargetTLS{Mode: TargetTLSPrefer},
+		ConnectionPool: ConnectionPool{
+			MaxConnectionsPercent:   100,
+			ConnectionBorrowTimeout: 120 * time.Second,
+			MaxConnectionLifetime:   24 * time.Hour,
+			IdleConnectionTimeout:   5 * time.Minute,
+			MaxConcurrentDials:      8,
+		},
+	}
+}
+
+func defaultAuth() Auth { return Auth{IAMAuth: IAMDisabled} }
+
+// fillDerived sets the defaults that depend on other values. given says whether the path was configured.
+func fillDerived(c *Config, given func(path string) bool) {
+	for i := range c.TargetGroups {
+		group := &c.TargetGroups[i]
+		pool := &group.ConnectionPool
+		if !given(indexed("target_groups", i) + ".connection_pool.max_idle_connections_percent") {
+			pool.MaxIdleConnectionsPercent = (pool.MaxConnectionsPercent + 1) / 2
+		}
+		for j := range group.Auth {
+			if group.Auth[j].ClientPasswordAuthType == "" {
+				group.Auth[j].ClientPasswordAuthType = defaultAuthType(group.Engine)
+			}
+		}
+	}
+}
