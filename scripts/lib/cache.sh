@@ -6,9 +6,10 @@
 #   $BERTH_CACHE/templates/NAME   an initialised, never started data directory, copied by every first start
 #   $BERTH_CACHE/locks/NAME       one builder at a time
 
+# The status tells the ERR trap that the error has been said.
 die() {
-    echo "${program:-db}: error: $*" >&2
-    exit 1
+    echo "db: error: $*" >&2
+    exit 10
 }
 
 # Servers refuse to run as root, so as root everything they do is done as nobody, who must be able to

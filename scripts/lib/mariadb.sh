@@ -55,7 +55,7 @@ mariadb_command() {
 mariadb_ready() { grep -q 'ready for connections' "$1/log"; }
 
 mariadb_answer() {
-    as "$tree/usr/bin/mariadb" --no-defaults -uapp -h127.0.0.1 "-P$2" -psecret --connect-timeout=10 \
+    as MYSQL_PWD=secret "$tree/usr/bin/mariadb" --no-defaults -uapp -h127.0.0.1 "-P$2" --connect-timeout=10 \
         --ssl-verify-server-cert "--ssl-ca=$1/tls/ca.crt" -BNe 'select version()' app
 }
 

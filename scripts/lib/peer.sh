@@ -37,7 +37,7 @@ peer_start_locked() {
     tls_prepare "$dir"
     "peer_$name"
     remove_stale "$dir/.s.PGSQL.$port.lock"
-    echo "$started" >"$dir/started"
+    echo "$started" | as tee "$dir/started" >/dev/null
     process_spawn "$dir" "${command[@]}"
     process_wait "$dir" 20 port_is_taken "$port"
     echo "ok: $started pid $(cat "$dir/pid") in $(($(milliseconds) - began)) ms"
@@ -80,9 +80,10 @@ CONF
     command=("$tree/usr/sbin/pgbouncer" "$dir/pgbouncer.ini")
 }
 
+# It checks the server's certificate in every mode but disable: see BERTH_TLS in db.
 peer_odyssey() {
     local user users='' server_tls=disable
-    [ "$tls" = off ] || server_tls=require
+    [ "$tls" = off ] || server_tls=verify_ca
     for user in app root2; do
         users+="  user \"$user\" { authentication \"scram-sha-256\" password \"secret\" storage \"server\"
     storage_user \"$user\" storage_password \"secret\" pool \"$mode\" pool_size $pool
@@ -108,7 +109,7 @@ listen {
   tls_cert_file "$dir/tls/server.crt"
   tls_key_file "$dir/tls/server.key"
 }
-storage "server" { type "remote" host "127.0.0.1" port $backend tls "$server_tls" }
+storage "server" { type "remote" host "127.0.0.1" port $backend tls "$server_tls" tls_ca_file "$dir/tls/ca.crt" }
 database default {
 $users  user default { authentication "block" storage "server" pool "session" pool_size 0 }
 }
@@ -121,7 +122,6 @@ CONF
 peer_haproxy() {
     peer_file haproxy.cfg <<CONF
 global
-    maxconn 10000
     nbthread $workers
 defaults
     mode tcp
@@ -135,12 +135,14 @@ CONF
     command=("$tree/usr/sbin/haproxy" -db -f "$dir/haproxy.cfg")
 }
 
-# Connection sharing needs to log in again in a client's name: the router gets the password because
-# it is the one to decrypt (client_ssl_mode PREFERRED), or by the RSA exchange.
+# Connection sharing needs to log in again in a client's name: the router gets the password because it is
+# the one to decrypt (client_ssl_mode PREFERRED). Without TLS a client sends it by the public key of the
+# router's certificate, which therefore has an RSA key.
 peer_mysqlrouter() {
     local plugins server_tls=DISABLED sharing=1
     [ "$tls" = off ] || server_tls=REQUIRED
     [ "$mode" = transaction ] || sharing=0
+    with_lock "$dir/tls/lock" tls_make_rsa "$dir/tls"
     plugins=$(dirname "$(find "$tree/usr/lib" -name routing.so)")
     peer_file router.conf <<CONF
 [DEFAULT]
@@ -164,8 +166,8 @@ routing_strategy=first-available
 protocol=classic
 max_connections=10000
 client_ssl_mode=PREFERRED
-client_ssl_cert=$dir/tls/server.crt
-client_ssl_key=$dir/tls/server.key
+client_ssl_cert=$dir/tls/server-rsa.crt
+client_ssl_key=$dir/tls/server-rsa.key
 server_ssl_mode=$server_tls
 connection_sharing=$sharing
 connection_sharing_delay=0

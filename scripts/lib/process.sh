@@ -37,8 +37,12 @@ absolute() {
     printf '%s\n' "$path"
 }
 
+# process_directory DIR: makes DIR, the servers' user's. DIR/lock marks it as ours, lest a slip of the
+# hand gives somebody's directory away.
 process_directory() {
     mkdir -p "$1" || die "cannot create $1"
+    if [ ! -e "$1/lock" ] && [ -n "$(ls -A "$1")" ]; then die "$1 is not empty and was not made by db"; fi
+    : >>"$1/lock"
     give_to_server "$1"
     chmod 755 "$1"
     as test -w "$1" || die "$server_user cannot write $1: a parent directory is closed to others"
@@ -73,9 +77,8 @@ process_of() {
 process_spawn() {
     local dir=$1 i
     shift
-    rm -f "$dir/pid"
-    : >"$dir/log"
-    give_to_server "$dir/log"
+    rm -f "$dir/pid" "$dir/log"
+    as sh -c ': >"$1"' sh "$dir/log"
     (
         trap - ERR
         exec </dev/null >>"$dir/log" 2>&1
@@ -125,7 +128,7 @@ process_stop() {
     pid=$(process_of "$1") || return 1
     family=("$pid")
     while read -r child; do family+=("$child"); done < <(
-        grep -lE "^PPid:[[:space:]]*$pid\$" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3)
+        grep -lE "^PPid:[[:space:]]*$pid\$" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3 || true)
     kill "-$2" "$pid" || die "cannot signal pid $pid of $1"
     for ((i = 0; i < 1200; i++)); do
         left=

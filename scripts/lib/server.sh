@@ -21,7 +21,7 @@ server_start() {
 }
 
 server_start_locked() {
-    local dir=$1 port=$2 pid began option
+    local dir=$1 port=$2 pid began started version option
     local -a options=() command=()
     began=$(milliseconds)
     shift 2
@@ -31,10 +31,12 @@ server_start_locked() {
         *) die "not a server option (name=value): $option" ;;
         esac
     done
+    started="$name $port${options[*]:+ ${options[*]}}"
     if pid=$(process_of "$dir"); then
-        [ "$(cat "$dir/started")" = "$name $port ${options[*]}" ] ||
+        [ "$(cat "$dir/started")" = "$started" ] ||
             die "$dir runs as '$(cat "$dir/started")': stop it first"
-        echo "ok: $name $("${kind}_answer" "$dir" "$port") pid $pid 127.0.0.1:$port, already running"
+        version=$("${kind}_answer" "$dir" "$port") || die "$dir runs (pid $pid) but app cannot log in; log: $dir/log"
+        echo "ok: $name $version pid $pid 127.0.0.1:$port, already running"
         return 0
     fi
     port_is_free "$port" || die "port $port is taken"
@@ -43,10 +45,11 @@ server_start_locked() {
     # shellcheck disable=SC2046  # one word a file
     remove_stale $("${kind}_lock_files" "$dir" "$port")
     "${kind}_command" "$dir" "$port" "${options[@]}"
-    echo "$name $port ${options[*]}" >"$dir/started"
+    echo "$started" | as tee "$dir/started" >/dev/null
     process_spawn "$dir" "${command[@]}"
     process_wait "$dir" 90 "${kind}_ready" "$dir"
-    echo "ok: $name $("${kind}_answer" "$dir" "$port") pid $(cat "$dir/pid") 127.0.0.1:$port ca $dir/tls/ca.crt in $(($(milliseconds) - began)) ms"
+    version=$("${kind}_answer" "$dir" "$port") || die "$dir runs but app cannot log in; log: $dir/log"
+    echo "ok: $name $version pid $(cat "$dir/pid") 127.0.0.1:$port ca $dir/tls/ca.crt in $(($(milliseconds) - began)) ms"
 }
 
 # The template's stamp: the tree it was made with and the text that made it.
