@@ -1,0 +1,189 @@
+package pool
+
+import "time"
+
+// maxPassed is how often a waiter may be passed. See the package comment, Order.
+const maxPassed = 8
+
+// Waiter is a session's place in the queue, to be embedded in it. With its exported fields set the zero value is ready;
+// it must not be copied. It serves one Borrow at a time, of any pool.
+type Waiter[K comparable, V any] struct {
+	Key     K
+	Session uint32 // a session gets back the connection that it had last, if that is still idle
+	Loop    int    // the loop that asks, counted from 0
+	Owner   any    // the caller's way back to the session
+
+	// Under the lock of the pool that it waits in.
+
+	last    *Conn[K, V]   // what it was lent last
+	bucket  *bucket[K, V] // nil: not queued
+	arrival uint64        // older waiters have smaller ones
+	passed  int
+	turn    link[Waiter[K, V]]
+	lane    link[Waiter[K, V]]
+}
+
+// bucket is what a pool knows of one key.
+type bucket[K comparable, V any] struct {
+	pool    *Pool[K, V]
+	key     K
+	count   [states]int        // its connections by state
+	waiters list[Waiter[K, V]] // oldest first
+	lanes   []lane[K, V]       // by loop
+	busy    link[bucket[K, V]]
+
+	lastErr  error         // of the last dial
+	failedAt time.Duration // when that was
+	failures int           // temporary ones in a row
+	retryAt  time.Duration // no dial before, if there were failures
+}
+
+// lane is what concerns one loop in a bucket.
+type lane[K comparable, V any] struct {
+	idle    list[Conn[K, V]]   // most recently used last
+	waiters list[Waiter[K, V]] // oldest first
+}
+
+func (p *Pool[K, V]) bucket(k K) *bucket[K, V] {
+	b := p.buckets[k]
+	if b == nil {
+		b = &bucket[K, V]{pool: p, key: k}
+		p.buckets[k] = b
+	}
+	return b
+}
+
+func (b *bucket[K, V]) lane(loop int) *lane[K, V] {
+	for loop >= len(b.lanes) {
+		b.lanes = append(b.lanes, lane[K, V]{})
+	}
+	return &b.lanes[loop]
+}
+
+// choose returns the idle connection that suits w best, nil if there is none: the one its session had last (there is
+// nothing to restore), else one of its loop (nothing to move), else any.
+//
+// Among equals the most recently used goes first. Taking the least recently used would disturb fewer sessions that may
+// ask again for theirs; but it would keep every connection in use by turns, so that none ever reached its idle timeout
+// and the pool stayed at the size of its worst moment, with the database's caches cold in each.
+func (b *bucket[K, V]) choose(w *Waiter[K, V]) *Conn[K, V] {
+	if b.count[idle] == 0 {
+		return nil
+	}
+	// The bucket is compared first: the rest of a connection of another pool is under another lock.
+	if c := w.last; c != nil && c.bucket == b && c.state == idle && c.session == w.Session {
+		return c
+	}
+	if l := b.lane(w.Loop).idle.last; l != nil {
+		return l.of
+	}
+	var best *Conn[K, V]
+	for i := range b.lanes {
+		if l := b.lanes[i].idle.last; l != nil && (best == nil || l.of.since > best.since) {
+			best = l.of
+		}
+	}
+	return best
+}
+
+func (p *Pool[K, V]) enqueue(b *bucket[K, V], w *Waiter[K, V]) {
+	p.arrival++
+	w.bucket, w.arrival, w.passed = b, p.arrival, 0
+	if b.waiters.len == 0 {
+		p.busy.push(&b.busy, b)
+	}
+	b.waiters.push(&w.turn, w)
+	b.lane(w.Loop).waiters.push(&w.lane, w)
+	p.waiting++
+}
+
+func (p *Pool[K, V]) dequeue(w *Waiter[K, V]) {
+	b := w.bucket
+	w.bucket = nil
+	b.waiters.remove(&w.turn)
+	b.lane(w.Loop).waiters.remove(&w.lane)
+	if b.waiters.len == 0 {
+		p.busy.remove(&b.busy)
+	}
+	p.waiting--
+}
+
+// dismiss takes all of b's waiters out of the queue and appends them to ws.
+func (p *Pool[K, V]) dismiss(b *bucket[K, V], ws []*Waiter[K, V]) []*Waiter[K, V] {
+	for b.waiters.len > 0 {
+		w := b.waiters.first.of
+		p.dequeue(w)
+		ws = append(ws, w)
+	}
+	return ws
+}
+
+// wants is how many dials for the key would be of use now. After a failure one dial tries whether it was the last.
+func (b *bucket[K, V]) wants(now time.Duration) int {
+	n := max(0, b.waiters.len-b.count[dialing])
+	if b.failures == 0 {
+		return n
+	}
+	if b.count[dialing] > 0 || now < b.retryAt {
+		return 0
+	}
+	return min(n, 1)
+}
+
+// need is how many dials would be of use now, over all keys.
+func (p *Pool[K, V]) need(now time.Duration) (n int) {
+	for l := p.busy.first; l != nil; l = l.next {
+		n += l.of.wants(now)
+	}
+	return n
+}
+
+// neediest returns the oldest needy waiter of any key but that of except for which a dial would be of use now. It costs
+// a step a key that has waiters and a dial in flight.
+func (p *Pool[K, V]) neediest(now time.Duration, except *bucket[K, V]) (oldest *Waiter[K, V]) {
+	for l := p.busy.first; l != nil; l = l.next {
+		b := l.of
+		if b == except || b.wants(now) == 0 {
+			continue
+		}
+		w := b.waiters.first
+		for range b.count[dialing] {
+			w = w.next // covered
+		}
+		if oldest == nil || w.of.arrival < oldest.arrival {
+			oldest = w.of
+		}
+	}
+	return oldest
+}
+
+// successor returns who gets a connection of b that is on loop, nil if nobody waits for one; or yield, if the connection
+// has to be closed because an older waiter of another key was passed too often.
+func (p *Pool[K, V]) successor(b *bucket[K, V], loop int, now time.Duration) (w *Waiter[K, V], yield bool) {
+	if b.waiters.len == 0 {
+		return nil, false
+	}
+	first := b.waiters.first.of
+	if p.open() >= p.config.Max && p.count[closing] == 0 && p.count[dialing] < p.config.MaxDials {
+		if h := p.neediest(now, b); h != nil && h.arrival < first.arrival {
+			if h.passed == maxPassed {
+				return nil, true
+			}
+			h.passed++
+		}
+	}
+	if l := b.lane(loop).waiters.first; l != nil && l.of != first && first.passed < maxPassed {
+		first.passed++
+		return l.of, false
+	}
+	return first, false
+}
+
+// pause puts off the next dial for the key. Dials that were in flight together fail together: that is one failure.
+func (b *bucket[K, V]) pause(now, first time.Duration) {
+	if b.failures > 0 && now < b.retryAt {
+		return
+	}
+	b.retryAt = now + first<<min(b.failures, 4)
+	b.failures++
+}
