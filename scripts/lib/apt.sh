@@ -25,17 +25,15 @@ apt_mirror() {
     echo http://deb.debian.org/debian
 }
 
-apt_architecture() { dpkg --print-architecture; }
-
 # apt_prepare SUITE[,SUITE]: writes the configuration of that world; its directory is in $apt_world.
 apt_prepare() {
     local suite keyring=/usr/share/keyrings/debian-archive-keyring.gpg command mirror arch
-    for command in apt-get apt-config dpkg dpkg-deb gpgv awk; do
+    for command in apt-get apt-cache apt-config dpkg dpkg-deb awk; do
         command -v "$command" >/dev/null || die "$command not found: fetching needs a Debian-like machine"
     done
     [ -r "$keyring" ] || die "$keyring not found (package debian-archive-keyring)"
     mirror=$(apt_mirror)
-    arch=$(apt_architecture)
+    arch=$(dpkg --print-architecture)
     apt_world=$BERTH_CACHE/apt/$1
     mkdir -p "$apt_world"/{etc/{sources.list.d,apt.conf.d,preferences.d,trusted.gpg.d},lists/partial,cache/archives/partial,log} ||
         die "cannot write $apt_world"
@@ -115,7 +113,7 @@ apt_fetch() {
     [ ${#wanted[@]} -gt 0 ] || die "nothing to download for: $*"
     if ! (cd "$directory" && apt_get download "${wanted[@]}" >"$log/download" 2>&1); then
         cat "$log/download" >&2
-        rm -rf "$log"
+        rm -rf "$log" "$apt_world/updated" # the lists may name what is gone: the next run updates them
         die "download of ${#wanted[@]} packages from Debian's $suite did not succeed"
     fi
     rm -rf "$log"

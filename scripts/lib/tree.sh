@@ -95,16 +95,21 @@ tree_wrap_programs() {
         mv "$file" "$file.elf"
         {
             echo '#!/bin/sh'
-            if [ -d "$new/${loader%/*}/libmariadb3/plugin" ]; then
-                echo "export MARIADB_PLUGIN_DIR='$tree/${loader%/*}/libmariadb3/plugin'"
-            fi
-            if [ -d "$new/usr/share/sysbench" ]; then
-                echo "export LUA_PATH='$tree/usr/share/sysbench/?.lua;;'"
-            fi
+            tree_variables "$new"
             echo "exec '$tree/$loader' --library-path '${libraries//@/$tree}' --argv0 '$tree${file#"$new"}' '$tree${file#"$new"}.elf' \"\$@\""
         } >"$file"
         chmod 755 "$file"
     done
+}
+
+# Directories compiled into programs or libraries that only a variable can change: where the two MySQL
+# client libraries find authentication plugins, and sysbench its tests.
+tree_variables() {
+    local plugins=${loader%/*}/libmariadb3/plugin
+    [ ! -d "$1/$plugins" ] || echo "export MARIADB_PLUGIN_DIR='$tree/$plugins'"
+    plugins=usr/lib/mysql/plugin
+    [ ! -e "$1/$plugins/mysql_native_password.so" ] || echo "export LIBMYSQL_PLUGIN_DIR='$tree/$plugins'"
+    [ ! -d "$1/usr/share/sysbench" ] || echo "export LUA_PATH='$tree/usr/share/sysbench/?.lua;;'"
 }
 
 # tree_check NEW FILE: every shared library must come from the tree itself.
