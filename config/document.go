@@ -47,6 +47,10 @@ func (d *document) read(text []byte) map[string]any {
 // yamlLine is how the YAML library says where a text does not parse.
 var yamlLine = regexp.MustCompile(`^(?:line (\d+): )?(?s:(.*))$`)
 
+// yamlCountsFromZero are the errors of the YAML library's parser. Unlike those of its scanner, their line counts from 0.
+var yamlCountsFromZero = regexp.MustCompile(`^(did not find expected (<|node content|'-'|key|',')|` +
+	`found (undefined tag handle|duplicate|incompatible))`)
+
 // syntax notes that the text is no YAML. Everything that is missing then is no news.
 func (d *document) syntax(err error) {
 	where := place{d.file, 1, 1}
@@ -55,6 +59,9 @@ func (d *document) syntax(err error) {
 		message = parts[2]
 		if line, err := strconv.Atoi(parts[1]); err == nil && line > 0 {
 			where.line = line
+		}
+		if parts[1] != "" && yamlCountsFromZero.MatchString(message) {
+			where.line++
 		}
 	}
 	d.spoil(where, "", "not valid YAML: %s", strings.Join(strings.Fields(message), " "))

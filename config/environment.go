@@ -31,8 +31,10 @@ func (e *environment) provider(environ []string) *env.Env {
 func (e *environment) override(variable, text string) (string, any) {
 	name := strings.TrimPrefix(variable, envPrefix)
 	keys := strings.Split(strings.ToLower(name), envSeparator)
-	if len(keys) == 1 && e.root.child(keys[0]) == nil {
-		return "", nil // such as BERTH_CACHE: another part's variable
+	if len(keys) == 1 {
+		if top := e.root.child(keys[0]); top == nil || top.kind == kindSection || top.isList() {
+			return "", nil // such as BERTH_CACHE: another part's variable
+		}
 	}
 	where := place{source: printable(variable)}
 	s := e.root

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// nearestOf returns the candidate with the smallest edit distance to word, the first of equals, and whether word is
-// likely a misspelling or the beginning of it.
+// nearestOf returns the candidate with the smallest edit distance to word, and whether word is likely a misspelling or
+// the beginning of it. Likely ones come first, and the first of equals. There must be a candidate.
 func nearestOf(word string, candidates []string) (nearest string, plausible bool) {
 	// Only keys of some plausible length are compared: the distance is quadratic.
 	const longest = 64
@@ -13,12 +13,13 @@ func nearestOf(word string, candidates []string) (nearest string, plausible bool
 	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
 	best := -1
 	for _, c := range candidates {
-		if d := editDistance(word, c); best < 0 || d < best {
-			nearest, best = c, d
+		d := editDistance(word, c)
+		likely := d <= max(1, min(len(word), len(c))/3) || len(word) >= 3 && strings.HasPrefix(c, word)
+		if best < 0 || likely && !plausible || likely == plausible && d < best {
+			nearest, best, plausible = c, d, likely
 		}
 	}
-	begins := len(word) >= 3 && strings.HasPrefix(nearest, word)
-	return nearest, begins || best <= max(1, min(len(word), len(nearest))/3)
+	return nearest, plausible
 }
 
 // editDistance counts the insertions, deletions, substitutions and swaps of neighbours (optimal string alignment)
