@@ -114,6 +114,19 @@ func (c *Conn) Close() error {
 	return c.raw.Close()
 }
 
+// CloseWrite says to the peer that nothing more will be sent.
+func (c *Conn) CloseWrite() error {
+	if c.tls != nil {
+		if err := c.tls.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	if h, ok := c.raw.conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return nil
+}
+
 func (c *Conn) LocalAddr() net.Addr                { return c.raw.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr               { return c.raw.RemoteAddr() }
 func (c *Conn) SetDeadline(t time.Time) error      { return c.raw.SetDeadline(t) }
@@ -248,9 +261,18 @@ func (t *Transport) SyscallConn() (syscall.RawConn, error) {
 	return sc.SyscallConn()
 }
 
+// Detacher is a net.Conn that hands over its descriptor itself: one that is no socket of the kernel's.
+type Detacher interface {
+	DetachFD() (int, error)
+}
+
 // detach duplicates the descriptor, because Go's poller keeps the original until it is closed, and closes the
 // original. Both are the same non-blocking open file.
 func (t *Transport) detach() (int, error) {
+	if d, ok := t.conn.(Detacher); ok {
+		t.detached = true
+		return d.DetachFD()
+	}
 	rc, err := t.SyscallConn()
 	if err != nil {
 		return -1, err

@@ -1,0 +1,310 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/loop"
+)
+
+const (
+	// partWithin is how long a server may take to close its side of a backend that was told goodbye.
+	partWithin = 3 * time.Second
+	// cancelWithin is how long a cancel may take. A backend waits for it before it goes to anyone else.
+	cancelWithin = 10 * time.Second
+	// drainPoll is how soon a backend that still has output to send is looked at again.
+	drainPoll = time.Millisecond
+)
+
+// Backend is one database connection on a loop: a [loop.Handler] for its stream, and the glue between its pool, its
+// worker and the session that holds it.
+type Backend struct {
+	engine.Backend
+	pool   *Pool
+	conn   *conn
+	worker *Worker // whose loop the stream is on; changed only by who holds the connection
+	stream loop.Stream
+
+	session  *Session // who holds it
+	secure   bool     // the connection uses TLS
+	awake    bool     // idle, and taken from the pool to look at what arrived
+	closing  bool
+	cancels  int  // in flight
+	waiting  bool // at a boundary, and kept until its cancels are over
+	settling loop.Timer
+	parting  loop.Timer
+}
+
+var _ loop.Handler = (*Backend)(nil)
+
+// bring makes b's stream w's own. The caller was lent b.
+func (b *Backend) bring(w *Worker) error {
+	if b.worker == w {
+		b.stream.Unpark()
+		return nil
+	}
+	if err := b.stream.MoveTo(w.loop); err != nil {
+		b.worker = w
+		return err
+	}
+	b.worker = w
+	return nil
+}
+
+// OnData implements loop.Handler.
+func (b *Backend) OnData(p []byte) int {
+	switch s := b.session; {
+	case b.closing:
+		return len(p)
+	case s == nil:
+		return b.onIdleData(p)
+	default:
+		return b.onAnswer(s, p)
+	}
+}
+
+func (b *Backend) onAnswer(s *Session, p []byte) int {
+	if s.client.Buffered() > loop.MaxHeld {
+		s.throttle()
+		return 0
+	}
+	n, err := s.machine.FromBackend(p, (*wire)(s))
+	switch {
+	case err != nil && b.session == s && s.backend == b:
+		b.lost(s, err)
+		return len(p)
+	case err != nil:
+		b.broken(s, err)
+		return len(p)
+	case b.closing:
+		return len(p)
+	}
+	s.throttle()
+	if s.leaving == nil && !s.ended && s.client.Held() > 0 {
+		s.later() // the machine may go on with what its client sent meanwhile
+	}
+	return n
+}
+
+// broken discards a backend that misbehaved after its session had given it up or was over.
+func (b *Backend) broken(s *Session, err error) {
+	if s.leaving == b {
+		s.leaving = nil
+		s.parted(b)
+	}
+	b.discard(err)
+}
+
+// lost tells the session that its backend is unusable.
+func (b *Backend) lost(s *Session, err error) {
+	s.letGo()
+	b.discard(err)
+	s.machine.BackendLost(err, (*wire)(s))
+	s.later()
+}
+
+// onIdleData looks at what a server says to nobody: a notice, a changed parameter, its end.
+func (b *Backend) onIdleData(p []byte) int {
+	n, err := b.pool.engine.Idle(&b.Backend, p)
+	if err != nil {
+		b.awake = false
+		b.discard(err)
+		return len(p)
+	}
+	if b.awake {
+		b.awake = false
+		b.worker.loop.Defer((*comeBack)(b))
+	}
+	return n
+}
+
+// comeBack returns a backend that was taken from the pool to look at what arrived.
+type comeBack Backend
+
+func (t *comeBack) Run() {
+	b := (*Backend)(t)
+	if !b.closing {
+		b.giveBack()
+	}
+}
+
+// OnWritable implements loop.Handler.
+func (b *Backend) OnWritable() {
+	if s := b.session; s != nil && s.clientPaused {
+		s.clientPaused = false
+		s.client.Resume()
+		s.later()
+	}
+}
+
+// OnClose implements loop.Handler.
+func (b *Backend) OnClose(err error) {
+	if errors.Is(err, io.EOF) {
+		err = engine.ErrBackendClosed
+	}
+	switch s := b.session; {
+	case b.closing:
+		b.gone()
+	case s != nil && s.backend == b:
+		s.letGo()
+		b.vanish(err)
+		s.machine.BackendLost(err, (*wire)(s))
+		s.later()
+	default:
+		if s != nil && s.leaving == b {
+			s.leaving = nil
+			s.parted(b)
+		}
+		b.vanish(err)
+	}
+}
+
+// OnWake implements loop.Handler: something arrived while the pool had b.
+func (b *Backend) OnWake() bool {
+	if !b.pool.accounts.Take(b.conn) {
+		return false
+	}
+	b.awake = true
+	return true
+}
+
+// giveBack returns b to its pool, on its loop, with no call into its stream on the stack. It was let go at a boundary.
+func (b *Backend) giveBack() {
+	if b.closing {
+		return
+	}
+	if b.stream.Held() > 0 {
+		b.stream.Redeliver()
+		if b.closing {
+			return
+		}
+	}
+	switch {
+	case b.stream.Held() > 0:
+		b.discard(&engine.ProtocolError{Side: engine.SideBackend, Reason: "bytes after the end of an answer"})
+	case b.stream.Buffered() > 0:
+		b.worker.loop.Schedule(&b.settling, drainPoll)
+	case b.cancels > 0:
+		b.waiting = true
+	default:
+		b.stream.Park()
+		b.pool.do(b.worker, b.pool.accounts.Return(b.conn, b.worker.loop.Now()))
+	}
+}
+
+type settle Backend
+
+func (t *settle) Run() { (*Backend)(t).giveBack() }
+
+// unwanted returns b, which was lent to a session of w that is over, from where it is parked.
+func (b *Backend) unwanted(w *Worker) {
+	b.pool.do(w, b.pool.accounts.Return(b.conn, w.loop.Now()))
+}
+
+// cancel stops what b is executing, and calls done, on b's loop, when that can have no further effect.
+func (b *Backend) cancel(done func()) {
+	b.cancels++
+	b.Canceled = true
+	w := b.worker
+	w.spawn(func() {
+		ctx, stop := context.WithTimeout(context.Background(), cancelWithin)
+		defer stop()
+		err := b.pool.engine.Cancel(ctx, b.Target, &b.Backend)
+		if err != nil {
+			w.log.Warn().Err(err).Str("target", b.Target.Name).Msg("cancel request failed")
+		}
+		w.loop.Post(&canceled{b, err, done})
+	})
+}
+
+type canceled struct {
+	b    *Backend
+	err  error
+	done func()
+}
+
+func (c *canceled) Run() {
+	b := c.b
+	b.cancels--
+	c.done()
+	if b.cancels > 0 || !b.waiting {
+		return
+	}
+	b.waiting = false
+	if c.err != nil || b.pool.cancelSticks {
+		b.discard(engine.ErrCanceled)
+		return
+	}
+	b.giveBack()
+}
+
+// abort ends b, whose client is gone in the middle of something. What still runs is stopped, or it would go on and
+// count against the server's limit after its connection is closed.
+func (b *Backend) abort(busy bool) {
+	if busy {
+		b.cancel(func() {})
+	}
+	b.discard(nil)
+}
+
+// discard closes b for good, on its loop. It was held or taken by the caller. Its place in the budget is free when the
+// server has closed too.
+func (b *Backend) discard(reason error) {
+	if b.closing {
+		return
+	}
+	b.pool.accounts.Discard(b.conn)
+	b.part(reason)
+}
+
+// part says goodbye and waits for the server's end.
+func (b *Backend) part(reason error) {
+	b.closing = true
+	if reason != nil {
+		b.worker.log.Info().Uint64("backend", b.ID).Str("target", b.Target.Name).AnErr("reason", reason).Msg("backend closed")
+	}
+	b.worker.loop.Cancel(&b.settling)
+	b.stream.Resume()
+	b.stream.Write(b.pool.engine.Goodbye())
+	b.worker.loop.Schedule(&b.parting, partWithin)
+}
+
+// parted fires when the server did not close its side in time.
+type partedTask Backend
+
+func (t *partedTask) Run() { (*Backend)(t).gone() }
+
+// vanish is discard for a stream that is closed already.
+func (b *Backend) vanish(reason error) {
+	if b.closing {
+		return
+	}
+	b.pool.accounts.Discard(b.conn)
+	b.worker.log.Info().Uint64("backend", b.ID).Str("target", b.Target.Name).AnErr("reason", reason).Msg("backend lost")
+	b.closing = true
+	b.gone()
+}
+
+// gone frees b's place.
+func (b *Backend) gone() {
+	b.worker.loop.Cancel(&b.parting)
+	b.worker.loop.Cancel(&b.settling)
+	b.stream.Close()
+	p := b.pool
+	if b.secure {
+		p.counters.DatabaseConnectionsWithTLS.Dec()
+	}
+	p.do(b.worker, p.accounts.Closed(b.conn, b.worker.loop.Now()))
+}
+
+// retire closes an idle backend that the pool has given up; it is posted to the backend's loop.
+type retire Backend
+
+func (t *retire) Run() {
+	b := (*Backend)(t)
+	b.stream.Unpark()
+	b.part(nil)
+}

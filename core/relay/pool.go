@@ -1,0 +1,191 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pool"
+	"github.com/berthdb/berth/core/telemetry"
+)
+
+// dialWithin bounds the opening of one backend.
+const dialWithin = 15 * time.Second
+
+type (
+	conn     = pool.Conn[engine.Key, *Backend]
+	todo     = pool.Todo[engine.Key, *Backend]
+	accounts = pool.Pool[engine.Key, *Backend]
+)
+
+// Pool is the backends of one target: the accounts, and the hands that do what the accounts decide. Any goroutine may
+// use what is exported; the rest runs on loops.
+type Pool struct {
+	engine       engine.Engine
+	cancelSticks bool
+	target       engine.Target
+	accounts     *accounts
+	counters     *telemetry.Target
+	log          zerolog.Logger
+	lastID       *atomic.Uint64
+	lastError    atomic.Pointer[error]
+}
+
+// NewPool makes the pool of a target. ids numbers backends over the whole process.
+func NewPool(e engine.Engine, t engine.Target, c pool.Config, counters *telemetry.Target, ids *atomic.Uint64, log zerolog.Logger) *Pool {
+	p := &Pool{
+		engine: e, target: t, accounts: pool.New[engine.Key, *Backend](c),
+		counters: counters, lastID: ids, log: log.With().Str("target", t.Name).Logger(),
+	}
+	if s, ok := e.(engine.StickyCanceler); ok {
+		p.cancelSticks = s.CancelSticks()
+	}
+	return p
+}
+
+// Target returns the server that p's backends are connected to.
+func (p *Pool) Target() engine.Target { return p.target }
+
+// Counters returns what is counted for p's target.
+func (p *Pool) Counters() *telemetry.Target { return p.counters }
+
+// Stats returns the accounts in numbers.
+func (p *Pool) Stats() pool.Stats { return p.accounts.Stats() }
+
+// LastError is why the latest dial failed, nil if it did not.
+func (p *Pool) LastError() error {
+	if e := p.lastError.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// Check returns an error if the accounts are wrong. It walks everything: for tests.
+func (p *Pool) Check() error { return p.accounts.Check() }
+
+// Configure changes the limits. It runs on w's loop.
+func (p *Pool) Configure(w *Worker, c pool.Config) {
+	p.do(w, p.accounts.Configure(c, w.loop.Now()))
+}
+
+// TickEvery is how often Tick wants to be called.
+const TickEvery = 100 * time.Millisecond
+
+// Tick closes what idled or lived too long and retries dials. It runs on w's loop, every TickEvery.
+func (p *Pool) Tick(w *Worker) { p.do(w, p.accounts.Tick(w.loop.Now())) }
+
+// Close ends the pool: who waits is refused, what is idle is closed. It runs on w's loop.
+func (p *Pool) Close(w *Worker) {
+	refused, todo := p.accounts.Close(w.loop.Now())
+	for _, waiter := range refused {
+		waiter.Owner.(*Session).wake(w, nil, engine.ErrShutdown)
+	}
+	p.do(w, todo)
+}
+
+// do carries out what the accounts decided, on w's loop, in an order that nobody waits for: connections to give away
+// first.
+func (p *Pool) do(w *Worker, t todo) {
+	if g := t.Grant; g.Waiter != nil {
+		g.Waiter.Owner.(*Session).wake(w, g.Conn, nil)
+	}
+	for _, c := range t.Close {
+		p.retire(w, c)
+	}
+	for _, c := range t.Dial {
+		w.spawn(func() { p.dial(w, c) })
+	}
+}
+
+func (p *Pool) retire(w *Worker, c *conn) {
+	b := c.Value
+	if b.worker == w {
+		w.loop.Defer((*retire)(b))
+		return
+	}
+	b.worker.loop.Post((*retire)(b))
+}
+
+// dial opens a backend in a goroutine of its own and brings the outcome to w's loop.
+func (p *Pool) dial(w *Worker, c *conn) {
+	ctx, stop := context.WithTimeout(context.Background(), dialWithin)
+	defer stop()
+	p.counters.DatabaseConnectionRequests.Inc()
+	d, err := p.engine.Dial(ctx, p.target, c.Key())
+	if err == nil {
+		if _, secure := d.Conn.TLS(); secure {
+			p.counters.DatabaseConnectionRequestsWithTLS.Inc()
+		}
+	}
+	if !w.loop.Post(&dialed{pool: p, worker: w, conn: c, dialed: d, err: err}) && err == nil {
+		_ = d.Conn.Close() // the process is ending
+	}
+}
+
+// dialed is the outcome of a dial, posted to the loop that wanted it.
+type dialed struct {
+	pool   *Pool
+	worker *Worker
+	conn   *conn
+	dialed engine.Dialed
+	err    error
+}
+
+func (d *dialed) Run() {
+	if d.err == nil {
+		d.err = d.open()
+	}
+	if d.err != nil {
+		d.failed()
+		return
+	}
+	p := d.pool
+	p.counters.DatabaseConnectionsSetupSucceeded.Inc()
+	p.lastError.Store(nil)
+	p.do(d.worker, p.accounts.Opened(d.conn, d.worker.loop.Now()))
+}
+
+func (d *dialed) open() error {
+	p, w := d.pool, d.worker
+	_, secure := d.dialed.Conn.TLS()
+	detached, err := d.dialed.Conn.Detach()
+	if err != nil {
+		_ = d.dialed.Conn.Close()
+		return err
+	}
+	b := &Backend{pool: p, conn: d.conn, worker: w, secure: secure}
+	b.ID, b.Key, b.Target, b.State = p.lastID.Add(1), d.conn.Key(), p.target, d.dialed.State
+	b.settling.Task = (*settle)(b)
+	b.parting.Task = (*partedTask)(b)
+	if b.stream, err = w.loop.Open(detached, b); err != nil {
+		return err
+	}
+	b.stream.Park()
+	d.conn.Value = b
+	p.accounts.SetLoop(d.conn, w.loop.ID())
+	if secure {
+		p.counters.DatabaseConnectionsWithTLS.Inc()
+	}
+	return nil
+}
+
+func (d *dialed) failed() {
+	p, w := d.pool, d.worker
+	p.counters.DatabaseConnectionsSetupFailed.Inc()
+	p.lastError.Store(&d.err)
+	p.log.Warn().Err(d.err).Str("user", d.conn.Key().User).Msg("backend could not be opened")
+	waiters, todo := p.accounts.DialFailed(d.conn, w.loop.Now(), d.err, engine.IsPermanent(d.err))
+	err := d.err
+	var dial *engine.DialError
+	if !errors.As(err, &dial) {
+		err = &engine.DialError{Target: p.target.Name, Err: err}
+	}
+	for _, waiter := range waiters {
+		waiter.Owner.(*Session).wake(w, nil, err)
+	}
+	p.do(w, todo)
+}

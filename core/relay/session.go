@@ -1,0 +1,287 @@
+package relay
+
+import (
+	"errors"
+	"time"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/loop"
+	"github.com/berthdb/berth/core/pin"
+	"github.com/berthdb/berth/core/pool"
+	"github.com/berthdb/berth/core/telemetry"
+)
+
+// finishWithin is how long a client may take to read the last bytes that it is sent.
+const finishWithin = 5 * time.Second
+
+// Group is what a session needs to know of its target group.
+type Group interface {
+	// Pool returns where to borrow for role just now; any goroutine may call it.
+	Pool(role Role) *Pool
+	// BorrowTimeout is how long a borrow may wait; 0: not at all.
+	BorrowTimeout() time.Duration
+}
+
+// Role is which targets a listener leads to.
+type Role uint8
+
+const (
+	ReadWrite Role = iota
+	ReadOnly
+)
+
+func (r Role) String() string { return [...]string{"read_write", "read_only"}[r] }
+
+// Front is what all sessions of a listener have in common. It is immutable.
+type Front struct {
+	Group       Group
+	Role        Role
+	Policy      *pin.Policy
+	IdleTimeout time.Duration // idle_client_timeout, 0: none
+	Counters    *telemetry.Listener
+}
+
+// Session is one client after its login. It belongs to its worker's loop.
+type Session struct {
+	next, prev *Session // in the worker's list
+
+	id          uint32
+	secure      bool // the client uses TLS
+	user        string
+	database    string
+	application string
+	address     string
+	secret      []byte
+
+	front   *Front
+	worker  *Worker
+	client  loop.Stream
+	machine engine.Machine
+
+	backend *Backend // held, or nil
+	leaving *Backend // given up at a boundary, to be returned by the deferred task
+	pins    pin.Set
+
+	waiter  pool.Waiter[engine.Key, *Backend]
+	queue   *Pool // where the borrow waits; nil: not waiting
+	want    engine.Key
+	wanting bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
+	refusal error
+	timeout loop.Timer
+
+	grant struct { // written by whoever wakes the session, read by its wake task
+		conn *conn
+		err  error
+	}
+
+	active    time.Duration // when the client last sent something
+	requested time.Duration // when its request began
+	borrowing time.Duration // when its borrow began
+	lent      time.Duration // when it got its backend
+
+	deferred     bool // the deferred task is on its way
+	clientPaused bool
+	backPaused   bool
+	ended        bool
+}
+
+// Login is a client that Accept let in.
+type Login struct {
+	ID      uint32
+	Conn    *engine.Conn
+	Client  engine.Accepted
+	Front   *Front
+	Address string
+}
+
+// NewSession makes the session of a login; Start brings it to life on w's loop.
+func NewSession(l Login, w *Worker) *Session {
+	_, secure := l.Conn.TLS()
+	s := &Session{
+		id: l.ID, secure: secure, user: l.Client.User, database: l.Client.Database,
+		application: l.Client.Application, address: l.Address, secret: l.Client.Secret,
+		front: l.Front, worker: w, machine: l.Client.Machine,
+	}
+	s.waiter.Session = s.id
+	s.waiter.Owner = s
+	s.timeout.Task = (*borrowTimeout)(s)
+	return s
+}
+
+// Start puts the session on its loop, whose goroutine calls it. The session ends itself.
+func (s *Session) Start(c *engine.Conn) {
+	c0 := s.front.Counters
+	c0.ClientConnectionsInSetup.Dec()
+	s.tlsGauge().Inc()
+	c0.ClientConnectionsSetupSucceeded.Inc()
+	s.active = s.worker.loop.Now()
+	s.worker.registry.add(s)
+	s.worker.sessions.add(s)
+	d, err := c.Detach()
+	if err == nil {
+		s.client, err = s.worker.loop.Open(d, (*clientEnd)(s))
+	}
+	if err != nil {
+		s.worker.log.Warn().Err(err).Msg("client connection could not be put on a loop")
+		s.end()
+		return
+	}
+	s.machine.Start((*wire)(s))
+	if s.worker.draining {
+		s.stopIfQuiet(engine.ErrShutdown)
+	}
+}
+
+func (s *Session) tlsGauge() *telemetry.Gauge {
+	if s.secure {
+		return &s.front.Counters.ClientConnectionsTLS
+	}
+	return &s.front.Counters.ClientConnectionsNoTLS
+}
+
+// quiet says that nothing of the session is under way: it may be ended between two requests.
+func (s *Session) quiet() bool { return s.queue == nil && !s.wanting && !s.machine.Busy() }
+
+func (s *Session) over() bool { return s.ended }
+
+// stopIfQuiet ends the session if it is between transactions and bound to nothing.
+func (s *Session) stopIfQuiet(reason error) {
+	if s.backend == nil && s.quiet() {
+		s.stop(reason)
+	}
+}
+
+// stop ends the session for a reason of the proxy's.
+func (s *Session) stop(reason error) {
+	if s.ended {
+		return
+	}
+	s.machine.Stop(reason, (*wire)(s))
+	s.close(reason)
+}
+
+// close ends the session after what it was sent has gone out.
+func (s *Session) close(reason error) {
+	if s.ended {
+		return
+	}
+	if reason != nil {
+		s.logEnd(reason)
+	}
+	s.client.Finish(finishWithin)
+	s.end()
+}
+
+func (s *Session) logEnd(reason error) {
+	ev := s.worker.log.Info()
+	var p *engine.ProtocolError
+	if errors.As(reason, &p) {
+		ev = s.worker.log.Warn()
+	}
+	ev.Uint32("session", s.id).Str("user", s.user).Str("client", s.address).AnErr("reason", reason).Msg("session ended")
+}
+
+// end gives up everything that the session has. The client's stream is closed already, or about to.
+func (s *Session) end() {
+	if s.ended {
+		return
+	}
+	s.ended = true
+	s.worker.sessions.remove(s)
+	s.worker.registry.Release(s.id)
+	s.abandon()
+	if s.leaving != nil {
+		s.later() // its stream may be in the middle of delivering to this session
+	}
+	if b := s.backend; b != nil {
+		s.letGo()
+		b.abort(s.machine.Busy())
+	}
+	if s.pins.Pinned() {
+		s.front.Counters.SessionsPinned.Dec()
+		s.pins = pin.Set{}
+	}
+	s.tlsGauge().Dec()
+	s.front.Counters.ClientConnections.Dec()
+	s.front.Counters.ClientConnectionsClosed.Inc()
+}
+
+// cancel stops what the session is executing, as its client asked by another connection.
+func (s *Session) cancel(done func()) {
+	switch {
+	case s.queue != nil || s.wanting:
+		if s.abandon() {
+			s.refuse(engine.ErrCanceled)
+		}
+		done()
+	case s.backend != nil && s.machine.Busy():
+		s.backend.cancel(done)
+	default:
+		done()
+	}
+}
+
+// clientEnd is the session as its client's stream sees it.
+type clientEnd Session
+
+func (c *clientEnd) OnData(p []byte) int {
+	s := (*Session)(c)
+	s.active = s.worker.loop.Now()
+	if s.ended || s.queue != nil || s.wanting || s.backPressed() {
+		return 0
+	}
+	n, err := s.machine.FromClient(p, (*wire)(s))
+	if err != nil {
+		s.close(err)
+		return len(p)
+	}
+	if s.ended {
+		return len(p)
+	}
+	s.throttle()
+	return n
+}
+
+func (c *clientEnd) OnWritable() {
+	s := (*Session)(c)
+	if s.backPaused && s.backend != nil {
+		s.backPaused = false
+		s.backend.stream.Resume()
+		s.backend.stream.Redeliver()
+	}
+}
+
+func (c *clientEnd) OnClose(error) {
+	s := (*Session)(c)
+	s.client.Close()
+	s.end()
+}
+
+func (c *clientEnd) OnWake() bool { return true }
+
+// backPressed says that the backend does not take what the client sends.
+func (s *Session) backPressed() bool {
+	return s.backend != nil && s.backend.stream.Buffered() > loop.MaxHeld
+}
+
+// throttle stops reading the side that sends faster than the other one takes.
+func (s *Session) throttle() {
+	if s.ended || s.backend == nil {
+		return
+	}
+	if !s.clientPaused && s.backPressed() {
+		s.clientPaused = true
+		s.client.Pause()
+	}
+	if !s.backPaused && s.client.Buffered() > loop.MaxHeld {
+		s.backPaused = true
+		s.backend.stream.Pause()
+	}
+}
+
+// goOn gives the machine what its client sent meanwhile.
+func (s *Session) goOn() {
+	if !s.ended && s.client.Held() > 0 {
+		s.client.Redeliver()
+	}
+}

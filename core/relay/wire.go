@@ -1,0 +1,114 @@
+package relay
+
+import (
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pin"
+)
+
+// wire is the session as its machine sees it: engine.Wire.
+type wire Session
+
+var _ engine.Wire = (*wire)(nil)
+
+func (w *wire) ToClient(p []byte) { w.client.Write(p) }
+
+func (w *wire) ToBackend(p []byte) {
+	if w.backend == nil {
+		panic("BUG: relay: a machine wrote to a backend that it does not hold")
+	}
+	w.backend.stream.Write(p)
+}
+
+func (w *wire) Borrow(want engine.Want) *engine.Backend {
+	s := (*Session)(w)
+	if s.backend != nil || s.queue != nil || s.wanting {
+		panic("BUG: relay: a machine borrowed twice")
+	}
+	s.want = want.Key
+	s.borrowing = s.worker.loop.Now()
+	s.front.Counters.BorrowRequests.Inc()
+	if s.leaving != nil {
+		// Whoever waits has a claim on the backend that is leaving; the deferred task settles that first.
+		s.wanting = true
+		return nil
+	}
+	return s.borrow()
+}
+
+func (w *wire) Idle() bool {
+	s := (*Session)(w)
+	if s.backend == nil {
+		panic("BUG: relay: a machine gave back a backend that it does not hold")
+	}
+	if s.pins.Pinned() {
+		return false
+	}
+	s.leaving = s.backend
+	s.backend = nil
+	s.later()
+	return true
+}
+
+func (w *wire) Discard(reason error) {
+	s := (*Session)(w)
+	if b := s.backend; b != nil {
+		s.letGo()
+		b.discard(reason)
+	}
+}
+
+func (w *wire) Report(ev engine.Event) engine.Action {
+	s := (*Session)(w)
+	action := s.front.Policy.Action(ev)
+	if action != engine.Pin && ev.Kind != engine.KindReset {
+		return action
+	}
+	c := s.front.Counters
+	had := s.pins.Has(ev.Kind)
+	change := s.pins.Apply(ev)
+	switch {
+	case change == pin.Pinned:
+		c.SessionsPinned.Inc()
+		s.logPin(ev)
+	case change == pin.Unpinned:
+		c.SessionsPinned.Dec()
+	}
+	switch has := s.pins.Has(ev.Kind); {
+	case has && !had:
+		c.Pins[ev.Kind].Inc()
+	case had && !has || change == pin.Unpinned:
+		c.Unpins[ev.Kind].Inc()
+	}
+	return action
+}
+
+func (s *Session) logPin(ev engine.Event) {
+	s.worker.log.Debug().Uint32("session", s.id).Str("user", s.user).Str("database", s.database).
+		Str("application", s.application).Str("client", s.address).Stringer("reason", ev.Kind).
+		Str("name", ev.Name).Msg("session pinned")
+}
+
+func (w *wire) Kill(id uint32, what engine.KillScope) error {
+	return w.worker.registry.kill((*Session)(w), id, what)
+}
+
+func (w *wire) Close(reason error) { (*Session)(w).close(reason) }
+
+func (w *wire) Observe(m engine.Moment) {
+	s := (*Session)(w)
+	c := s.front.Counters
+	switch m {
+	case engine.RequestBegan:
+		s.requested = s.worker.loop.Now()
+		c.QueryRequests.Inc()
+		if s.secure {
+			c.QueryRequestsTLS.Inc()
+		} else {
+			c.QueryRequestsNoTLS.Inc()
+		}
+	case engine.RequestEnded:
+		c.QueryDuration.Observe(s.worker.loop.Now() - s.requested)
+	case engine.TransactionEnded:
+		c.TransactionsDuration.Observe(s.worker.loop.Now() - s.lent)
+	}
+}
