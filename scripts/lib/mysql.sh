@@ -9,6 +9,7 @@ mysql_drop+='|libbrotli.*|libmecab.*|libfido2.*|libcbor.*|libudev.*|libtirpc.*|l
 mysql_drop+='|libk5crypto3|libkrb5.*|libgssapi.*'
 mysql_finish() {
     local plugins=$1/usr/lib/mysql/plugin
+    grep -q '^mysql-server-core 9\.7\.' "$1/stamp" || die "Debian's $suite has another MySQL than 9.7 by now: BERTH_DEBIAN_MIRROR can name a dated snapshot"
     rm -f "$plugins"/authentication_{fido,webauthn,kerberos,oci,openid}* "$plugins"/libpluginmecab* \
         "$plugins"/telemetry_client* "$plugins"/component_telemetry* "$1/usr/bin/mysqld_safe"
 }
