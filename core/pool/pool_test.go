@@ -1,0 +1,632 @@
+package pool
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+type (
+	conn   = Conn[string, string]
+	waiter = Waiter[string, string]
+	todo   = Todo[string, string]
+)
+
+var errDown = errors.New("down")
+
+// world is a pool in a test: it checks the invariants after every step, and knows what is still to be done.
+type world struct {
+	*testing.T
+	*Pool[string, string]
+	now     time.Duration
+	session uint32
+	dials   []*conn // to be opened
+	closes  []*conn // to be closed
+	granted map[*waiter]*conn
+	tickAt  time.Duration
+}
+
+func newWorld(t *testing.T, c Config) *world {
+	return &world{T: t, Pool: New[string, string](c), granted: map[*waiter]*conn{}}
+}
+
+func (w *world) do(d todo) {
+	w.Helper()
+	w.dials = append(w.dials, d.Dial...)
+	w.closes = append(w.closes, d.Close...)
+	if g := d.Grant; g.Waiter != nil {
+		if w.granted[g.Waiter] != nil {
+			w.Fatal("a waiter was granted twice")
+		}
+		w.granted[g.Waiter] = g.Conn
+	}
+	if d.TickAt != 0 {
+		w.tickAt = d.TickAt
+	}
+	if err := w.Check(); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// ask borrows for a new session.
+func (w *world) ask(key string, loop int) *waiter {
+	w.Helper()
+	w.session++
+	r := &waiter{Key: key, Session: w.session, Loop: loop}
+	w.again(r)
+	return r
+}
+
+func (w *world) again(r *waiter) Outcome {
+	w.Helper()
+	c, o, d := w.Borrow(r, w.now, false)
+	if (o == Granted) != (c != nil) {
+		w.Fatalf("outcome %d with connection %p", o, c)
+	}
+	if c != nil {
+		w.granted[r] = c
+	}
+	w.do(d)
+	return o
+}
+
+func (w *world) give(r *waiter) {
+	w.Helper()
+	c := w.granted[r]
+	if c == nil {
+		w.Fatal("nothing to return")
+	}
+	delete(w.granted, r)
+	w.do(w.Return(c, w.now))
+}
+
+// open ends all dials, closeAll all closes, settleAll whatever there is.
+func (w *world) open() {
+	w.Helper()
+	for len(w.dials) > 0 {
+		c := w.dials[0]
+		w.dials = w.dials[1:]
+		w.do(w.Opened(c, w.now))
+	}
+}
+
+func (w *world) fail(permanent bool) (failed []*waiter) {
+	w.Helper()
+	c := w.dials[0]
+	w.dials = w.dials[1:]
+	failed, d := w.DialFailed(c, w.now, errDown, permanent)
+	w.do(d)
+	return failed
+}
+
+func (w *world) closeAll() {
+	w.Helper()
+	for len(w.closes) > 0 {
+		c := w.closes[0]
+		w.closes = w.closes[1:]
+		w.do(w.Closed(c, w.now))
+	}
+}
+
+func (w *world) tick(after time.Duration) {
+	w.Helper()
+	w.now += after
+	w.do(w.Tick(w.now))
+}
+
+// fill lends n connections of key, on loop, to new sessions.
+func (w *world) fill(key string, loop, n int) (rs []*waiter) {
+	w.Helper()
+	for range n {
+		rs = append(rs, w.ask(key, loop))
+		w.open()
+	}
+	w.has(rs...)
+	return rs
+}
+
+func (w *world) has(rs ...*waiter) {
+	w.Helper()
+	for i, r := range rs {
+		if w.granted[r] == nil {
+			w.Fatalf("waiter %d has no connection", i)
+		}
+	}
+}
+
+func (w *world) hasNot(rs ...*waiter) {
+	w.Helper()
+	for i, r := range rs {
+		if w.granted[r] != nil {
+			w.Fatalf("waiter %d has a connection", i)
+		}
+	}
+}
+
+func (w *world) want(what string, got, want int) {
+	w.Helper()
+	if got != want {
+		w.Fatalf("%s: %d, want %d", what, got, want)
+	}
+}
+
+func (w *world) stats(want Stats) {
+	w.Helper()
+	want.Open = want.Idle + want.Lent + want.Dialing + want.Closing
+	want.Max = w.config.Max
+	if got := w.Stats(); got != want {
+		w.Fatalf("stats %+v, want %+v", got, want)
+	}
+}
+
+func TestAFirstBorrowDialsAndIsGrantedWhenTheDialIsDone(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	r := w.ask("a", 3)
+	w.stats(Stats{Dialing: 1, Waiting: 1})
+	if c := w.dials[0]; c.Key() != "a" || c.Loop() != 3 {
+		t.Fatalf("dial for key %s on loop %d", c.Key(), c.Loop())
+	}
+	w.open()
+	w.has(r)
+	w.give(r)
+	w.stats(Stats{Idle: 1})
+}
+
+func TestAnIdleConnectionIsLentAtOnceToItsKeyOnly(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	w.give(w.fill("a", 0, 1)[0])
+	w.has(w.ask("a", 1))
+	w.hasNot(w.ask("b", 0))
+	w.stats(Stats{Lent: 1, Dialing: 1, Waiting: 1})
+}
+
+func TestASessionGetsBackTheConnectionThatItHadLast(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 3})
+	rs := w.fill("a", 0, 3)
+	had := w.granted[rs[0]]
+	for _, r := range rs {
+		w.give(r)
+	}
+	rs[0].Loop = 1 // not even the loop matters more
+	w.again(rs[0])
+	if w.granted[rs[0]] != had {
+		t.Error("it got another")
+	}
+}
+
+func TestAConnectionThatAnotherSessionHadSinceIsNotPreferred(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	rs := w.fill("a", 0, 2)
+	first, second := w.granted[rs[0]], w.granted[rs[1]]
+	w.give(rs[0])
+	other := w.ask("a", 0)
+	w.give(other)
+	w.give(rs[1]) // most recently used
+	w.again(rs[0])
+	if w.granted[rs[0]] != second || w.granted[rs[0]] == first {
+		t.Error("it got the one that is not its own any more")
+	}
+}
+
+func TestIdleConnectionsOfTheAskingLoopGoFirstAndTheMostRecentlyUsedOfThem(t *testing.T) {
+	w := newWorld(t, Config{Max: 5, MaxIdle: 5})
+	here, there := w.fill("a", 0, 2), w.fill("a", 1, 2)
+	want := []*conn{w.granted[here[1]], w.granted[here[0]], w.granted[there[1]], w.granted[there[0]]}
+	for _, r := range append(here, there...) {
+		w.now++
+		w.give(r)
+	}
+	for i, c := range want {
+		r := w.ask("a", 0)
+		if w.granted[r] != c {
+			t.Fatalf("borrow %d got another connection", i)
+		}
+		if c.Loop() != 0 {
+			t.Errorf("a connection lent to loop 0 is on loop %d", c.Loop())
+		}
+	}
+}
+
+func TestNowOrNeverTakesAnIdleConnectionOrNothing(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	r := &waiter{Key: "a"}
+	c, o, d := w.Borrow(r, 0, true)
+	w.do(d)
+	if c != nil || o != Refused {
+		t.Fatalf("outcome %d of an empty pool", o)
+	}
+	w.stats(Stats{})
+	w.give(w.fill("a", 0, 1)[0])
+	if c, o, _ = w.Borrow(r, 0, true); c == nil || o != Granted {
+		t.Fatalf("outcome %d with an idle connection", o)
+	}
+	w.stats(Stats{Lent: 1})
+}
+
+func TestNoMoreIsOpenedThanMaxAndNoMoreDialedAtOnceThanMaxDials(t *testing.T) {
+	w := newWorld(t, Config{Max: 5, MaxIdle: 5, MaxDials: 2})
+	for range 9 {
+		w.ask("a", 0)
+	}
+	w.stats(Stats{Dialing: 2, Waiting: 9})
+	w.do(w.Opened(w.dials[0], 0))
+	w.stats(Stats{Lent: 1, Dialing: 2, Waiting: 8})
+	w.dials = w.dials[1:]
+	w.open()
+	w.stats(Stats{Lent: 5, Waiting: 4})
+}
+
+func TestNoMoreDialsAreInFlightForAKeyThanItsWaitersNeed(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 9})
+	w.ask("a", 0)
+	w.ask("a", 0)
+	w.ask("b", 0)
+	w.stats(Stats{Dialing: 3, Waiting: 3})
+}
+
+func TestWaitersOfAKeyAreServedInOrder(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	holder := w.fill("a", 0, 1)[0]
+	var rs []*waiter
+	for range 5 {
+		rs = append(rs, w.ask("a", 0))
+	}
+	for i, r := range rs {
+		w.give(holder)
+		w.has(r)
+		w.hasNot(rs[i+1:]...)
+		holder = r
+	}
+}
+
+func TestALoopServesItsOwnWaitersFirstButPassesAnOlderOneAtMostEightTimes(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	holder := w.fill("a", 0, 1)[0]
+	elsewhere := w.ask("a", 1)
+	for range maxPassed {
+		own := w.ask("a", 0)
+		w.give(holder)
+		w.has(own)
+		holder = own
+	}
+	w.ask("a", 0)
+	w.give(holder)
+	w.has(elsewhere)
+}
+
+func TestAReturnPassesAnOlderWaiterOfAnotherKeyAtMostEightTimes(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	holder := w.fill("a", 0, 1)[0]
+	other := w.ask("b", 0)
+	for range maxPassed {
+		own := w.ask("a", 0)
+		w.give(holder)
+		w.has(own)
+		holder = own
+	}
+	late := w.ask("a", 0)
+	w.give(holder)
+	w.stats(Stats{Closing: 1, Waiting: 2})
+	w.ask("c", 0) // whoever comes now does not get the slot
+	w.closeAll()
+	w.open()
+	w.has(other)
+	w.hasNot(late)
+}
+
+func TestAReturnServesAnOlderWaiterOfItsKeyWithoutAPass(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	holder := w.fill("a", 0, 1)[0]
+	older := w.ask("a", 0)
+	other := w.ask("b", 0)
+	w.give(holder)
+	w.has(older)
+	w.want("passes", other.passed, 0)
+}
+
+func TestPassesAreNotCountedWhileASlotIsOnItsWay(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	rs := w.fill("a", 0, 2)
+	other := w.ask("b", 0)
+	w.Discard(w.granted[rs[0]])
+	own := w.ask("a", 0)
+	w.give(rs[1])
+	w.has(own)
+	w.want("passes", other.passed, 0)
+}
+
+func TestTheLeastRecentlyUsedIdleConnectionOfAnotherKeyGivesUpItsSlot(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 3})
+	rs := append(w.fill("a", 0, 2), w.fill("b", 0, 1)...)
+	oldest := w.granted[rs[1]]
+	w.give(rs[1])
+	w.give(rs[0])
+	w.give(rs[2])
+	first, second := w.ask("c", 0), w.ask("d", 0)
+	w.want("closing", len(w.closes), 2)
+	if w.closes[0] != oldest {
+		t.Error("another one was chosen")
+	}
+	w.do(w.Closed(w.closes[0], 0))
+	w.want("dials", len(w.dials), 1)
+	if w.dials[0].Key() != "c" {
+		t.Errorf("the slot went to %s", w.dials[0].Key())
+	}
+	w.closes = w.closes[1:]
+	w.closeAll()
+	w.open()
+	w.has(first, second)
+}
+
+func TestNothingIsEvictedForADialThatMayNotStart(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 3, MaxDials: 1})
+	rs := w.fill("a", 0, 2)
+	w.ask("b", 0)
+	w.give(rs[0])
+	w.give(rs[1])
+	w.ask("c", 0)
+	w.stats(Stats{Idle: 2, Dialing: 1, Waiting: 2})
+	w.open()
+	w.stats(Stats{Idle: 1, Lent: 1, Closing: 1, Waiting: 1})
+}
+
+func TestAnAbandonedWaiterIsNotGranted(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	holder := w.fill("a", 0, 1)[0]
+	gone, next := w.ask("a", 0), w.ask("a", 0)
+	if !w.Abandon(gone) {
+		t.Fatal("it was queued")
+	}
+	w.give(holder)
+	w.hasNot(gone)
+	w.has(next)
+	if w.Abandon(next) {
+		t.Error("a granted waiter cannot abandon")
+	}
+}
+
+func TestADialOutlivesTheBorrowerThatCausedIt(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	w.Abandon(w.ask("a", 0))
+	next := w.ask("a", 1)
+	w.want("dials", len(w.dials), 1)
+	w.open()
+	w.has(next)
+	w.Abandon(w.ask("a", 0))
+	w.open()
+	w.stats(Stats{Idle: 1, Lent: 1})
+}
+
+func TestAPermanentFailureRefusesEveryWaiterOfTheKeyAndNoOther(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	a1, a2, b := w.ask("a", 0), w.ask("a", 1), w.ask("b", 0)
+	failed := w.fail(true)
+	if len(failed) != 2 || failed[0] != a1 || failed[1] != a2 {
+		t.Fatalf("%d failed", len(failed))
+	}
+	if w.Abandon(a1) {
+		t.Error("a refused waiter is not queued")
+	}
+	w.open()
+	w.has(b)
+	if err := w.LastError("a"); err != errDown {
+		t.Errorf("last error %v", err)
+	}
+}
+
+func TestAfterATemporaryFailureOneDialTriesAgainAfterAPauseThatDoublesUpToSixteenTimes(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 3, RetryDelay: time.Second})
+	a, b := w.ask("a", 0), w.ask("a", 0)
+	w.fail(false)
+	w.fail(false) // in flight at the same time: the same failure
+	for _, pause := range []time.Duration{1, 2, 4, 8, 16, 16} {
+		w.tick(pause*time.Second - 1)
+		w.want("dials in the pause", len(w.dials), 0)
+		w.want("tick is due in", int(w.tickAt-w.now), 1)
+		w.tick(1)
+		w.want("dials after the pause", len(w.dials), 1)
+		w.fail(false)
+	}
+	w.tick(16 * time.Second)
+	w.do(w.Opened(w.dials[0], w.now))
+	w.has(a)
+	w.hasNot(b)
+	w.dials = w.dials[1:]
+	w.want("dials after a success", len(w.dials), 1)
+	if err := w.LastError("a"); err != nil {
+		t.Errorf("last error %v after a success", err)
+	}
+}
+
+func TestAKeyThatCannotBeDialedDoesNotHoldUpAnother(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	w.ask("a", 0)
+	b := w.ask("b", 0)
+	w.fail(false)
+	w.open()
+	w.has(b)
+	// Nor is what the others use closed or kept from them while it pauses.
+	w.want("passes", w.busy.first.of.waiters.first.of.passed, 0)
+	c := w.ask("b", 0)
+	w.give(b)
+	w.has(c)
+}
+
+func TestTheLastErrorIsForgottenAfterAMinuteWithTheKey(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	w.ask("a", 0)
+	w.fail(true)
+	w.tick(time.Minute)
+	if w.LastError("a") == nil {
+		t.Error("forgotten too soon")
+	}
+	w.tick(1)
+	if w.LastError("a") != nil {
+		t.Error("not forgotten")
+	}
+	w.want("keys", len(w.buckets), 0)
+}
+
+func TestWhatIsIdleForTooLongIsClosedByTick(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2, IdleTimeout: time.Minute})
+	rs := w.fill("a", 0, 2)
+	w.give(rs[0])
+	w.now += time.Second
+	w.give(rs[1])
+	w.tick(time.Minute)
+	w.stats(Stats{Idle: 1, Closing: 1})
+	w.closeAll()
+	w.stats(Stats{Idle: 1})
+}
+
+func TestAConnectionIsClosedWithinTheLastTenthOfItsLifetime(t *testing.T) {
+	const n = 20
+	w := newWorld(t, Config{Max: n, MaxIdle: n, MaxLifetime: 100 * time.Minute})
+	rs := w.fill("a", 0, n)
+	for _, r := range rs[:n-1] {
+		w.give(r)
+	}
+	w.tick(90 * time.Minute)
+	w.want("closing at nine tenths", len(w.closes), 0)
+	w.tick(5 * time.Minute)
+	if half := len(w.closes); half < n/4 || half > n*3/4 {
+		t.Errorf("%d of %d end in the first half of the last tenth", half, n)
+	}
+	w.tick(5*time.Minute + 1)
+	w.stats(Stats{Lent: 1, Closing: n - 1})
+	w.give(rs[n-1])
+	w.stats(Stats{Closing: n})
+}
+
+func TestNoMoreThanMaxIdleAreKept(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 1})
+	for _, r := range w.fill("a", 0, 3) {
+		w.give(r)
+	}
+	w.stats(Stats{Idle: 1, Closing: 2})
+}
+
+func TestALoweredMaxClosesIdleConnectionsNowAndLentOnesWhenTheyComeBack(t *testing.T) {
+	w := newWorld(t, Config{Max: 5, MaxIdle: 5})
+	rs := w.fill("a", 0, 5)
+	w.give(rs[0])
+	w.do(w.Configure(Config{Max: 2, MaxIdle: 2}, 0))
+	w.stats(Stats{Lent: 4, Closing: 1})
+	r := w.ask("a", 0)
+	w.give(rs[1])
+	w.give(rs[2])
+	w.hasNot(r)
+	w.stats(Stats{Lent: 2, Closing: 3, Waiting: 1})
+	w.give(rs[3])
+	w.has(r)
+	w.closeAll()
+	w.stats(Stats{Lent: 2})
+}
+
+func TestARaisedMaxServesWaiters(t *testing.T) {
+	w := newWorld(t, Config{})
+	r := w.ask("a", 0)
+	w.stats(Stats{Waiting: 1})
+	w.do(w.Configure(Config{Max: 1}, 0))
+	w.open()
+	w.has(r)
+}
+
+func TestCloseRefusesWaitersAndClosesEverythingAsItComesBack(t *testing.T) {
+	w := newWorld(t, Config{Max: 4, MaxIdle: 4})
+	rs := w.fill("a", 0, 3)
+	w.give(rs[0])
+	w.ask("b", 0)
+	w.ask("c", 0)
+	refused, d := w.Pool.Close(0)
+	w.do(d)
+	w.want("refused", len(refused), 2)
+	w.want("outcome of a borrow", int(w.again(&waiter{Key: "a"})), int(Refused))
+	w.give(rs[1])
+	w.Discard(w.granted[rs[2]])
+	w.closes = append(w.closes, w.granted[rs[2]])
+	w.open()
+	w.closeAll()
+	w.stats(Stats{})
+}
+
+func TestOnlyAnIdleConnectionCanBeTaken(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	r := w.fill("a", 0, 1)[0]
+	c := w.granted[r]
+	if w.Take(c) {
+		t.Fatal("it was lent")
+	}
+	w.give(r)
+	if !w.Take(c) {
+		t.Fatal("it was idle")
+	}
+	w.hasNot(w.ask("a", 0))
+	w.do(w.Return(c, 0))
+	w.stats(Stats{Lent: 1})
+}
+
+func TestALentConnectionIsIdleOnTheLoopThatItWasSaidToBeOn(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+	rs := w.fill("a", 0, 2)
+	moved := w.granted[rs[0]]
+	w.SetLoop(moved, 7)
+	w.give(rs[0])
+	w.give(rs[1])
+	r := w.ask("a", 7)
+	if w.granted[r] != moved {
+		t.Error("loop 7 got another connection")
+	}
+}
+
+func TestAClosedConnectionKeepsNothingAliveInTheSessionsThatRememberIt(t *testing.T) {
+	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
+	c := w.granted[w.fill("a", 0, 1)[0]]
+	c.Value = "state"
+	w.Discard(c)
+	w.do(w.Closed(c, 0))
+	if c.Value != "" {
+		t.Error("it keeps its value")
+	}
+}
+
+func TestAWaiterMayGoToAnotherPoolWithoutItsConnectionThere(t *testing.T) {
+	w, other := newWorld(t, Config{Max: 1, MaxIdle: 1}), newWorld(t, Config{Max: 1, MaxIdle: 1})
+	r := w.fill("a", 0, 1)[0]
+	w.give(r)
+	other.give(other.fill("a", 0, 1)[0])
+	other.again(r)
+	if c := other.granted[r]; c == nil || c.bucket.pool != other.Pool {
+		t.Error("it got a connection of the pool that it left")
+	}
+}
+
+func TestMisusePanics(t *testing.T) {
+	for name, misuse := range map[string]func(w *world, idle, lent *conn, queued *waiter){
+		"a return of an idle connection":  func(w *world, idle, _ *conn, _ *waiter) { w.Return(idle, 0) },
+		"a discard of an idle connection": func(w *world, idle, _ *conn, _ *waiter) { w.Discard(idle) },
+		"a close of a lent connection":    func(w *world, _, lent *conn, _ *waiter) { w.Closed(lent, 0) },
+		"opening a connection twice":      func(w *world, _, lent *conn, _ *waiter) { w.Opened(lent, 0) },
+		"a failed dial of what is open":   func(w *world, _, lent *conn, _ *waiter) { w.DialFailed(lent, 0, errDown, false) },
+		"moving an idle connection":       func(w *world, idle, _ *conn, _ *waiter) { w.SetLoop(idle, 1) },
+		"queueing twice":                  func(w *world, _, _ *conn, queued *waiter) { w.Borrow(queued, 0, false) },
+		"abandoning in another pool":      func(w *world, _, _ *conn, queued *waiter) { newWorld(w.T, Config{}).Abandon(queued) },
+		"returning to another pool":       func(w *world, _, lent *conn, _ *waiter) { newWorld(w.T, Config{Max: 9}).Return(lent, 0) },
+		"closing what has been closed":    func(w *world, _, lent *conn, _ *waiter) { w.Discard(lent); w.Closed(lent, 0); w.Closed(lent, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, Config{Max: 3, MaxIdle: 3})
+			rs := w.fill("a", 0, 2)
+			idle, lent := w.granted[rs[0]], w.granted[rs[1]]
+			w.give(rs[0])
+			queued := w.ask("b", 0)
+			defer func() {
+				if s, _ := recover().(string); !strings.HasPrefix(s, "BUG: pool: ") {
+					t.Errorf("it said %q", s)
+				}
+			}()
+			misuse(w, idle, lent, queued)
+		})
+	}
+}
