@@ -15,8 +15,9 @@ process_user() {
     run_as=(setpriv --reuid "$server_user" --regid "$(id -gn "$server_user")" --clear-groups --inh-caps=-all --)
 }
 
-# as COMMAND...: as the servers' user, with no inherited PG*, MYSQL* or locale variables.
-as() { "${run_as[@]}" env -i HOME=/nonexistent PATH="$PATH" LC_ALL=C.UTF-8 TZ=UTC "$@"; }
+# as COMMAND...: as the servers' user, with no inherited PG*, MYSQL* or locale variables, and not in the
+# caller's directory: nobody may not be allowed in there.
+as() { "${run_as[@]}" env -i --chdir=/ HOME=/nonexistent PATH="$PATH" LC_ALL=C.UTF-8 TZ=UTC "$@"; }
 
 give_to_server() { [ "$(id -u)" != 0 ] || chown "$server_user:" "$@"; }
 
