@@ -121,18 +121,17 @@ func New[K comparable, V any](c Config) *Pool[K, V] {
 
 // Borrow lends w's session a connection of w.Key, or queues w. With nowOrNever it takes an idle connection of the key or
 // nothing: it neither waits nor dials, even where the budget would allow it.
-func (p *Pool[K, V]) Borrow(w *Waiter[K, V], now time.Duration, nowOrNever bool) (*Conn[K, V], Outcome, Todo[K, V]) {
+func (p *Pool[K, V]) Borrow(w *Waiter[K, V], now time.Duration, nowOrNever bool) (c *Conn[K, V], o Outcome, todo Todo[K, V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.bucket != nil {
 		panic("BUG: pool: Borrow by a waiter that is queued")
 	}
-	var todo Todo[K, V]
 	if p.shut {
 		return nil, Refused, todo
 	}
-	b := p.bucket(w.Key)
-	if c := b.choose(w); c != nil {
+	b := p.bucketOf(w)
+	if c = b.choose(w); c != nil {
 		p.lend(c, idle, w)
 		return c, Granted, todo
 	}

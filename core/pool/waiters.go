@@ -44,11 +44,17 @@ type lane[K comparable, V any] struct {
 	waiters list[Waiter[K, V]] // oldest first
 }
 
-func (p *Pool[K, V]) bucket(k K) *bucket[K, V] {
-	b := p.buckets[k]
+// bucketOf returns the bucket of w's key. Where w's last connection leads to it that is cheaper than to look it up: while
+// a connection is open its bucket is not forgotten.
+func (p *Pool[K, V]) bucketOf(w *Waiter[K, V]) *bucket[K, V] {
+	// The pool is compared first: a connection of another pool is under another lock.
+	if c := w.last; c != nil && c.bucket.pool == p && c.state != closed && c.bucket.key == w.Key {
+		return c.bucket
+	}
+	b := p.buckets[w.Key]
 	if b == nil {
-		b = &bucket[K, V]{pool: p, key: k}
-		p.buckets[k] = b
+		b = &bucket[K, V]{pool: p, key: w.Key}
+		p.buckets[w.Key] = b
 	}
 	return b
 }
@@ -70,7 +76,7 @@ func (b *bucket[K, V]) choose(w *Waiter[K, V]) *Conn[K, V] {
 	if b.count[idle] == 0 {
 		return nil
 	}
-	// The bucket is compared first: the rest of a connection of another pool is under another lock.
+	// The bucket is compared first, for the same reason as in bucketOf.
 	if c := w.last; c != nil && c.bucket == b && c.state == idle && c.session == w.Session {
 		return c
 	}
