@@ -11,8 +11,8 @@ import (
 	"github.com/berthdb/berth/core/engine"
 )
 
-// Source is a secret of a target group, as it is configured.
-type Source struct {
+// Entry is a secret of a target group, as it is configured.
+type Entry struct {
 	Reference string // provider:reference
 	AuthType  string // passed on with the credential
 }
@@ -24,21 +24,21 @@ type Resolver struct {
 
 var _ engine.Credentials = (*Resolver)(nil)
 
-// source is a Source whose provider was found.
+// source is an Entry whose provider was found.
 type source struct {
-	Source
+	Entry
 	provider Provider
 	local    string // the reference without the provider
 }
 
-// NewResolver makes a resolver of sources, each of which is fetched once: what does not work at the start is a problem of
+// NewResolver makes a resolver of entries, each of which is fetched once: what does not work at the start is a problem of
 // the configuration. The error names everything that is wrong, one a line. providers go by the names that references
 // begin with.
-func NewResolver(ctx context.Context, providers map[string]Provider, sources []Source) (*Resolver, error) {
+func NewResolver(ctx context.Context, providers map[string]Provider, entries []Entry) (*Resolver, error) {
 	r := &Resolver{}
 	var problems []error
 	users := map[string]string{} // who has a user name
-	for i, s := range sources {
+	for i, s := range entries {
 		name, local, _ := strings.Cut(s.Reference, ":")
 		provider, ok := providers[name]
 		if !ok {

@@ -23,11 +23,11 @@ func (s store) Fetch(_ context.Context, reference string) (Secret, error) {
 
 func newResolver(t *testing.T, s store, references ...string) *Resolver {
 	t.Helper()
-	var sources []Source
+	var entries []Entry
 	for _, r := range references {
-		sources = append(sources, Source{Reference: r, AuthType: "type of " + r})
+		entries = append(entries, Entry{Reference: r, AuthType: "type of " + r})
 	}
-	r, err := NewResolver(t.Context(), map[string]Provider{"mem": s}, sources)
+	r, err := NewResolver(t.Context(), map[string]Provider{"mem": s}, entries)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +89,11 @@ func TestEverythingWrongWithTheSecretsIsSaidAtOnce(t *testing.T) {
 		"a": [2]string{"app", "one"}, "b": [2]string{"other", "two"}, "c": [2]string{"app", "three"},
 		"d": errors.New("store is down"),
 	}
-	sources := []Source{
+	entries := []Entry{
 		{Reference: "mem:a"}, {Reference: "mem:b"}, {Reference: "mem:c"}, {Reference: "mem:d"},
 		{Reference: "hunter2"}, {Reference: "vault:hunter2"},
 	}
-	r, err := NewResolver(t.Context(), map[string]Provider{"mem": s, "env": s}, sources)
+	r, err := NewResolver(t.Context(), map[string]Provider{"mem": s, "env": s}, entries)
 	const want = `secret mem:c: user "app" is already that of mem:a: a target group has one secret a user
 secret mem:d: store is down
 secret 5: no known provider: write provider:reference with one of env, mem
@@ -103,7 +103,7 @@ secret 6: no known provider: write provider:reference with one of env, mem`
 	}
 }
 
-func TestAResolverWithoutSourcesKnowsNobody(t *testing.T) {
+func TestAResolverWithoutEntriesKnowsNobody(t *testing.T) {
 	if _, err := newResolver(t, store{}).Any(t.Context()); !errors.Is(err, engine.ErrNoCredential) {
 		t.Errorf("got %v", err)
 	}
