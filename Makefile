@@ -1,0 +1,52 @@
+# Berth's targets. Only Go and make must be there; what else a target needs, it gets (scripts/install-deps, scripts/db).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := build
+
+GO       ?= go
+PKGS     := ./...
+UNIT     := $(shell $(GO) list ./... 2>/dev/null | grep -v /integration)
+# Stress tests of what is shared between goroutines run with the race detector.
+RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
+FUZZTIME ?= 30s
+
+.PHONY: build demo test unit race integration lint fuzz bench check clean
+
+build: ## bin/berth
+	$(GO) build -trimpath -o bin/berth ./cmd/berth
+
+demo: build ## databases too small for the crowd, with and without Berth (KEEP=1 leaves all running)
+	scripts/install-deps
+	scripts/demo
+
+test: lint unit race integration ## every test that continuous integration runs
+
+unit:
+	$(GO) test $(UNIT)
+
+race:
+	$(GO) test -race $(RACE)
+
+integration: build ## against real servers and real drivers
+	scripts/install-deps
+	scripts/integration
+
+lint: ## formatting, vet, staticcheck, the kqueue build
+	test -z "$$(gofmt -l cmd config core engines integration plugins | tee /dev/stderr)"
+	$(GO) vet $(PKGS)
+	GOOS=darwin $(GO) vet ./core/... ./engines/... ./cmd/...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(PKGS)
+
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
+bench: build ## ratios against other proxies, from one run on this machine
+	scripts/install-deps
+	scripts/bench
+
+check: lint unit ## the quick part of test
+
+clean:
+	rm -rf bin
