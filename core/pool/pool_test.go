@@ -228,6 +228,20 @@ func TestIdleConnectionsOfTheAskingLoopGoFirstAndTheMostRecentlyUsedOfThem(t *te
 	}
 }
 
+func TestWithoutAnIdleConnectionOnItsLoopABorrowerGetsTheMostRecentlyUsedOfAll(t *testing.T) {
+	for _, last := range []int{1, 2} {
+		w := newWorld(t, Config{Max: 2, MaxIdle: 2})
+		there := map[int]*waiter{1: w.fill("a", 1, 1)[0], 2: w.fill("a", 2, 1)[0]}
+		want := w.granted[there[last]]
+		w.give(there[3-last])
+		w.now++
+		w.give(there[last])
+		if r := w.ask("a", 0); w.granted[r] != want {
+			t.Errorf("with that on loop %d it got the other", last)
+		}
+	}
+}
+
 func TestNowOrNeverTakesAnIdleConnectionOrNothing(t *testing.T) {
 	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
 	r := &waiter{Key: "a"}
@@ -336,6 +350,31 @@ func TestPassesAreNotCountedWhileASlotIsOnItsWay(t *testing.T) {
 	w.want("passes", other.passed, 0)
 }
 
+func TestPassesAreNotCountedWhileNoDialMayStart(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2, MaxDials: 1})
+	holder := w.fill("a", 0, 1)[0]
+	w.ask("b", 0)
+	other, own := w.ask("c", 0), w.ask("a", 0)
+	w.give(holder)
+	w.has(own)
+	w.want("passes", other.passed, 0)
+}
+
+func TestAFreeSlotGoesToTheOldestWaiterWithoutADialOfItsOwn(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2, MaxDials: 2})
+	holder := w.fill("a", 0, 1)[0]
+	w.ask("b", 0) // has a dial
+	w.ask("c", 0)
+	w.ask("b", 0)
+	c := w.granted[holder]
+	w.Discard(c)
+	w.do(w.Closed(c, 0))
+	w.want("dials", len(w.dials), 2)
+	if k := w.dials[1].Key(); k != "c" {
+		t.Errorf("it went to %s", k)
+	}
+}
+
 func TestTheLeastRecentlyUsedIdleConnectionOfAnotherKeyGivesUpItsSlot(t *testing.T) {
 	w := newWorld(t, Config{Max: 3, MaxIdle: 3})
 	rs := append(w.fill("a", 0, 2), w.fill("b", 0, 1)...)
@@ -437,6 +476,26 @@ func TestAfterATemporaryFailureOneDialTriesAgainAfterAPauseThatDoublesUpToSixtee
 	if err := w.LastError("a"); err != nil {
 		t.Errorf("last error %v after a success", err)
 	}
+}
+
+func TestTickSaysWhenTheSoonestPauseOfAllKeysEnds(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 9, RetryDelay: time.Second})
+	for i := range 9 {
+		w.now = time.Duration(i+1) * time.Millisecond
+		w.ask(string(rune('a'+i)), 0)
+		w.fail(false)
+	}
+	for i := range 9 {
+		w.tickAt = 0
+		w.tick(0)
+		w.want("tick is due at", int(w.tickAt), int(time.Duration(i+1)*time.Millisecond+time.Second))
+		w.now = w.tickAt
+		w.tick(0)
+		w.want("dials", len(w.dials), i+1)
+	}
+	w.tickAt = 0
+	w.tick(0)
+	w.want("tick is due, without a pause, at", int(w.tickAt), 0)
 }
 
 func TestAKeyThatCannotBeDialedDoesNotHoldUpAnother(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 
 const (
 	stressLoops    = 4
-	stressSessions = 16 // a loop
-	stressSteps    = 4000
+	stressSessions = 16    // a loop
+	stressSteps    = 15000 // a loop
 	stressMax      = 10
 )
 
@@ -44,6 +44,7 @@ type stress struct {
 	start time.Time
 	loops [stressLoops]chan news
 	open  atomic.Int64 // counted apart from the pool
+	woken atomic.Int64 // waiters
 	under sync.WaitGroup
 }
 
@@ -108,6 +109,8 @@ func (s *stress) loop(id int) {
 			if c.queued {
 				s.hear(s.await(id, c))
 			}
+		default:
+			s.rest(id)
 		}
 		if seen != nil && rand.N(20) == 0 && s.pool.Take(seen) {
 			seen.Value.uses++
@@ -128,6 +131,15 @@ func (s *stress) loop(id int) {
 	}
 }
 
+// rest lets time pass until there is news, if it comes soon.
+func (s *stress) rest(id int) {
+	select {
+	case n := <-s.loops[id]:
+		s.hear(n)
+	case <-time.After(20 * time.Microsecond):
+	}
+}
+
 // await hears whatever comes until there is news for c, which it returns.
 func (s *stress) await(id int, c *client) news {
 	for {
@@ -143,6 +155,7 @@ func (s *stress) hear(n news) {
 	if !n.to.queued || n.to.holds != nil {
 		s.Error("a waiter was woken twice")
 	}
+	s.woken.Add(1)
 	n.to.queued = false
 	n.to.holds = n.conn
 }
@@ -210,6 +223,9 @@ func TestUnderStressTheBudgetHoldsAndNothingIsLost(t *testing.T) {
 	refused, d := s.pool.Close(s.now())
 	s.do(d)
 	s.under.Wait()
+	if n := s.woken.Load(); n < stressSteps/10 {
+		t.Errorf("only %d waiters were woken: this was no stress", n)
+	}
 	if stats := s.pool.Stats(); len(refused) != 0 || stats != (Stats{Max: stats.Max}) || s.open.Load() != 0 {
 		t.Errorf("at the end %d are refused, %d open, %+v", len(refused), s.open.Load(), stats)
 	}
