@@ -360,6 +360,19 @@ func TestPassesAreNotCountedWhileNoDialMayStart(t *testing.T) {
 	w.want("passes", other.passed, 0)
 }
 
+func TestPassesAreNotCountedWhileASlotIsFree(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 3, RetryDelay: time.Second})
+	holder := w.fill("a", 0, 1)[0]
+	other := w.ask("b", 0)
+	w.fail(false)
+	own := w.ask("a", 0)
+	w.now += time.Second // the pause is over, and no tick came yet
+	w.give(holder)
+	w.has(own)
+	w.want("passes", other.passed, 0)
+	w.want("dials", len(w.dials), 2)
+}
+
 func TestAFreeSlotGoesToTheOldestWaiterWithoutADialOfItsOwn(t *testing.T) {
 	w := newWorld(t, Config{Max: 2, MaxIdle: 2, MaxDials: 2})
 	holder := w.fill("a", 0, 1)[0]
