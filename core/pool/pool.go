@@ -185,7 +185,8 @@ func (p *Pool[K, V]) Take(c *Conn[K, V]) bool {
 	return true
 }
 
-// SetLoop says which loop a connection that is being dialed or lent is on. A grant says it by itself.
+// SetLoop says which loop a connection that is being dialed or lent is on. Lending it says that it is on the borrower's:
+// a borrower that returns it without having moved it there sets that right.
 func (p *Pool[K, V]) SetLoop(c *Conn[K, V], loop int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
