@@ -75,9 +75,10 @@ type Handler interface {
 	// OnClose says that the peer closed (io.EOF) or the socket failed, once; nothing follows. Bytes held are
 	// lost. The stream must still be closed.
 	OnClose(err error)
-	// OnWake says that something happened on a parked stream. It returns true if the stream is now this loop's
-	// own: the event is then delivered as usual. False: somebody else has it, and the event is stale.
-	OnWake() bool
+	// OnWake says that something happened on a stream that was parked on this loop a moment ago. It returns true if
+	// the stream is now this loop's own: the event is then delivered as usual. False: somebody else has it, and
+	// the event is stale.
+	OnWake(on Loop) bool
 }
 
 // Timer fires once on its loop. Embed one per purpose; the zero value with Task set is ready. It must not be copied.

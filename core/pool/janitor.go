@@ -5,7 +5,7 @@ import "time"
 // errorMemory is how long LastError is known for a key that nobody has used since.
 const errorMemory = time.Minute
 
-// Tick closes what was idle for too long or is too old, begins dials whose pause is over, and forgets unused keys. It
+// Tick closes what is too old and, above MaxIdle, what was idle for too long, begins dials whose pause is over, and forgets unused keys. It
 // wants to be called about once a second, and at the soonest TickAt: it returns the one after that.
 func (p *Pool[K, V]) Tick(now time.Duration) (todo Todo[K, V]) {
 	p.mu.Lock()
@@ -13,7 +13,7 @@ func (p *Pool[K, V]) Tick(now time.Duration) (todo Todo[K, V]) {
 	for l := p.ages.first; l != nil; {
 		c := l.of
 		l = l.next
-		if p.tooOld(c, now) || p.config.IdleTimeout > 0 && now-c.since > p.config.IdleTimeout {
+		if p.tooOld(c, now) || p.ages.len > p.config.MaxIdle && p.unused(c, now) {
 			p.retire(c, idle, &todo)
 		}
 	}
@@ -58,6 +58,12 @@ func (p *Pool[K, V]) Close(now time.Duration) (refused []*Waiter[K, V], todo Tod
 func (p *Pool[K, V]) tooOld(c *Conn[K, V], now time.Duration) bool {
 	most := p.config.MaxLifetime
 	return most > 0 && now-c.opened > most-most/10*time.Duration(c.spread)/256
+}
+
+// unused says whether c is idle for so long that it counts against MaxIdle. Connections that come and go with the load
+// must not: each would be dialed again a moment later.
+func (p *Pool[K, V]) unused(c *Conn[K, V], now time.Duration) bool {
+	return p.config.IdleTimeout > 0 && now-c.since > p.config.IdleTimeout
 }
 
 // unused says that a bucket holds nothing but perhaps an error.

@@ -8,10 +8,10 @@ import (
 // Config is what limits a pool. Zero MaxDials and RetryDelay mean their defaults.
 type Config struct {
 	Max         int           // connections at most, whatever their state; 0: none may be opened
-	MaxIdle     int           // of which at most this many are kept idle
+	MaxIdle     int           // of which at most this many are kept that were idle for IdleTimeout
 	MaxDials    int           // dials in flight at once; default 4
 	MaxLifetime time.Duration // age at which a connection is closed instead of lent again, less up to a tenth; 0: none
-	IdleTimeout time.Duration // idle longer than this is closed by Tick; 0: none
+	IdleTimeout time.Duration // when an unused connection begins to count against MaxIdle; 0: never
 	RetryDelay  time.Duration // first pause of a key after a failed dial, doubled up to 16 times it; default 100 ms
 }
 
@@ -313,7 +313,7 @@ func (p *Pool[K, V]) retire(c *Conn[K, V], from state, todo *Todo[K, V]) {
 	todo.Close = append(todo.Close, c)
 }
 
-// settle starts what the waiters need and the budget allows, and keeps what is idle within its limits.
+// settle starts what the waiters need and the budget allows, and keeps what is idle within the budget.
 func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 	for p.open() < p.config.Max && p.count[dialing] < p.config.MaxDials {
 		w := p.neediest(now, nil)
@@ -329,10 +329,7 @@ func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 	// many idle connections give theirs up: by now all of other keys. Where Max was lowered fewer than none are free.
 	need := min(p.need(now), max(0, p.config.MaxDials-p.count[dialing]))
 	short := need - (p.config.Max - p.open()) - p.count[closing]
-	for range max(short, p.ages.len-p.config.MaxIdle) {
-		if p.ages.len == 0 {
-			return
-		}
+	for range min(short, p.ages.len) {
 		p.retire(p.ages.first.of, idle, todo)
 	}
 }

@@ -541,7 +541,7 @@ func TestTheLastErrorIsForgottenAfterAMinuteWithTheKey(t *testing.T) {
 }
 
 func TestWhatIsIdleForTooLongIsClosedByTick(t *testing.T) {
-	w := newWorld(t, Config{Max: 2, MaxIdle: 2, IdleTimeout: time.Minute})
+	w := newWorld(t, Config{Max: 2, IdleTimeout: time.Minute})
 	rs := w.fill("a", 0, 2)
 	w.give(rs[0])
 	w.now += time.Second
@@ -571,11 +571,14 @@ func TestAConnectionIsClosedWithinTheLastTenthOfItsLifetime(t *testing.T) {
 	w.stats(Stats{Closing: n})
 }
 
-func TestNoMoreThanMaxIdleAreKept(t *testing.T) {
-	w := newWorld(t, Config{Max: 3, MaxIdle: 1})
+func TestNoMoreThanMaxIdleAreKeptOnceTheyWereIdleForLong(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 1, IdleTimeout: time.Minute})
 	for _, r := range w.fill("a", 0, 3) {
 		w.give(r)
 	}
+	w.tick(time.Minute)
+	w.stats(Stats{Idle: 3})
+	w.tick(time.Second)
 	w.stats(Stats{Idle: 1, Closing: 2})
 }
 

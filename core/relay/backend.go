@@ -163,12 +163,25 @@ func (b *Backend) OnClose(err error) {
 }
 
 // OnWake implements loop.Handler: something arrived while the pool had b.
-func (b *Backend) OnWake() bool {
+func (b *Backend) OnWake(on loop.Loop) bool {
 	if !b.pool.accounts.Take(b.conn) {
+		return false
+	}
+	if b.worker.loop != on { // it was lent, moved and returned since the event
+		b.worker.loop.Post((*strayed)(b))
 		return false
 	}
 	b.awake = true
 	return true
+}
+
+// strayed returns a backend that was taken by a loop that it had left; it is posted to the backend's loop.
+type strayed Backend
+
+func (t *strayed) Run() {
+	b := (*Backend)(t)
+	b.stream.Unpark()
+	b.giveBack()
 }
 
 // giveBack returns b to its pool, on its loop, with no call into its stream on the stack. It was let go at a boundary.
@@ -201,6 +214,7 @@ func (t *settle) Run() { (*Backend)(t).giveBack() }
 
 // unwanted returns b, which was lent to a session of w that is over, from where it is parked.
 func (b *Backend) unwanted(w *Worker) {
+	b.pool.accounts.SetLoop(b.conn, b.worker.loop.ID()) // the grant took it for moved
 	b.pool.do(w, b.pool.accounts.Return(b.conn, w.loop.Now()))
 }
 

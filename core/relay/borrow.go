@@ -33,7 +33,11 @@ func (s *Session) borrow() *engine.Backend {
 			s.worker.loop.Schedule(&s.timeout, timeout)
 			return nil
 		default:
-			s.refuseLater(fmt.Errorf("%w: none is free", engine.ErrBorrowTimeout))
+			err := engine.ErrShutdown // the pool is closed
+			if timeout == 0 {
+				err = fmt.Errorf("%w: none is free", engine.ErrBorrowTimeout)
+			}
+			s.refuseLater(err)
 			return nil
 		}
 	}

@@ -257,7 +257,7 @@ func (c *clientEnd) OnClose(error) {
 	s.end()
 }
 
-func (c *clientEnd) OnWake() bool { return true }
+func (c *clientEnd) OnWake(loop.Loop) bool { return true }
 
 // backPressed says that the backend does not take what the client sends.
 func (s *Session) backPressed() bool {
