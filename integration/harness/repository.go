@@ -68,12 +68,16 @@ func Dir() (string, error) {
 }
 
 // db runs scripts/db and returns what it says on stdout.
-func db(ctx context.Context, args ...string) (string, error) {
+func db(ctx context.Context, args ...string) (string, error) { return dbWith(ctx, nil, args...) }
+
+// dbWith adds variables to its environment.
+func dbWith(ctx context.Context, env []string, args ...string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(root, "scripts", "db"), args...)
+	cmd.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
