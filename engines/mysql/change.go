@@ -1,0 +1,96 @@
+package mysql
+
+import (
+	"context"
+	"time"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// credentialWait bounds a look-up on the goroutine of a loop, see Config.Credentials.
+const credentialWait = 5 * time.Millisecond
+
+// userChange is a COM_CHANGE_USER (section "COM_CHANGE_USER") under way. It does no I/O: the machine passes it what the
+// client sends, and sends what it replies.
+type userChange struct {
+	info    sessionInfo // as it will be
+	auth    authentication
+	request response
+	cause   error // of a denial
+}
+
+// changeUser begins a COM_CHANGE_USER. payload is the whole packet, the command's byte included. The error, if any, is
+// to be rendered; a server closes the connection then, as after a denial.
+func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error) {
+	r, err := parseChangeUser(payload, s.capabilities)
+	if err != nil {
+		return nil, err
+	}
+	server := e.server.Load()
+	if server == nil {
+		return nil, engine.ErrNoTarget
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), credentialWait)
+	defer cancel()
+	acct, cause, err := e.account(ctx, r.user, server)
+	if err != nil {
+		return nil, err
+	}
+	// Which salt a client's first proof is made with depends on the client; after a switch there is no doubt.
+	u := &userChange{request: r, cause: cause, info: *s, auth: authentication{
+		account: acct, salt: s.salt, retry: true, canSwitch: r.has(protocol.CLIENT_PLUGIN_AUTH),
+	}}
+	u.info.user, u.info.database, u.info.application = r.user, r.database, r.application
+	u.info.charset, u.info.info = r.charset, ""
+	u.info.key = keyOf(r.user, r.database, s.capabilities, r.charset)
+	return u, nil
+}
+
+// first returns the reply to the command itself; nil for none.
+func (u *userChange) first() (reply []byte, v verdict) {
+	return u.auth.first(u.request.plugin, u.request.proof)
+}
+
+// next returns the reply to a further packet of the client.
+func (u *userChange) next(payload []byte) (reply []byte, v verdict) { return u.auth.next(payload) }
+
+// session is the session as it is after verdictAccepted. The sequence is not set.
+func (u *userChange) session() sessionInfo {
+	info := u.info
+	info.salt = u.auth.salt
+	return info
+}
+
+// denied is the error to render after verdictDenied.
+func (u *userChange) denied() error {
+	return errAccessDenied(u.request.user, hostOf(u.info.clientAddress), u.auth.usingPassword, u.cause)
+}
+
+// parseChangeUser takes a COM_CHANGE_USER apart. caps is what was agreed at the login.
+func parseChangeUser(payload []byte, caps uint32) (response, error) {
+	f := fields{rest: payload}
+	f.uint8() // the command
+	r := response{capabilities: caps, user: string(f.terminated())}
+	r.proof = append([]byte(nil), f.bytes(int(f.uint8()))...)
+	r.database = string(f.lastTerminated())
+	var charset uint16
+	if len(f.rest) > 0 {
+		charset = f.uint16()
+	}
+	if len(f.rest) > 0 && r.has(protocol.CLIENT_PLUGIN_AUTH) {
+		r.plugin = string(f.lastTerminated())
+	}
+	if len(f.rest) > 0 && r.has(protocol.CLIENT_CONNECT_ATTRS) {
+		r.application = parseAttributes(&f)
+	}
+	if f.bad {
+		return response{}, &engine.ProtocolError{Side: engine.SideClient, Reason: "truncated COM_CHANGE_USER"}
+	}
+	r.charset = byte(charset)
+	if charset > 255 {
+		return response{}, errUnknownCharset(charset)
+	}
+	return r, nil
+}

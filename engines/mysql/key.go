@@ -1,0 +1,77 @@
+package mysql
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// inconvertible are the capabilities that change what a server does with a statement, so that a session needs a backend
+// that was opened with the same ones, in the order in which key options name them.
+var inconvertible = [...]struct {
+	flag uint32
+	name string
+}{
+	{protocol.CLIENT_FOUND_ROWS, "found_rows"},
+	{protocol.CLIENT_IGNORE_SPACE, "ignore_space"},
+	{protocol.CLIENT_INTERACTIVE, "interactive"},
+	{protocol.CLIENT_LOCAL_FILES, "local_files"},
+	{protocol.CLIENT_MULTI_STATEMENTS, "multi_statements"},
+}
+
+// keyOf returns the key of the backends that serve a session.
+func keyOf(user, database string, capabilities uint32, charset byte) engine.Key {
+	k := engine.Key{User: user, Options: keyOptions(capabilities, charset)}
+	if database != "" {
+		k.Database = anyDatabase
+	}
+	return k
+}
+
+// keyOptions is the canonical form of what a session needs of a backend beyond user and database: "charset=45",
+// followed by the names of inconvertible capabilities.
+func keyOptions(capabilities uint32, charset byte) string {
+	var b strings.Builder
+	b.WriteString("charset=")
+	b.WriteString(strconv.Itoa(int(charset)))
+	for _, c := range inconvertible {
+		if capabilities&c.flag != 0 {
+			b.WriteByte(',')
+			b.WriteString(c.name)
+		}
+	}
+	return b.String()
+}
+
+// parseKeyOptions is the inverse of keyOptions.
+func parseKeyOptions(options string) (capabilities uint32, charset byte, err error) {
+	first, rest, more := strings.Cut(options, ",")
+	id, ok := strings.CutPrefix(first, "charset=")
+	n, err := strconv.ParseUint(id, 10, 8)
+	if !ok || err != nil {
+		return 0, 0, fmt.Errorf("key options %q", options)
+	}
+	for more {
+		var name string
+		name, rest, more = strings.Cut(rest, ",")
+		flag := inconvertibleFlag(name)
+		if flag == 0 {
+			return 0, 0, fmt.Errorf("key options %q", options)
+		}
+		capabilities |= flag
+	}
+	return capabilities, byte(n), nil
+}
+
+func inconvertibleFlag(name string) uint32 {
+	for _, c := range inconvertible {
+		if c.name == name {
+			return c.flag
+		}
+	}
+	return 0
+}

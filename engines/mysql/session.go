@@ -1,0 +1,62 @@
+package mysql
+
+import "github.com/berthdb/berth/core/engine"
+
+// anyDatabase is Key.Database of every session that logged in with a default database: COM_INIT_DB brings a backend
+// from any schema to any other. Sessions that logged in without one have "": no command takes a default database away
+// again but COM_CHANGE_USER, so that they never share backends with the others.
+const anyDatabase = "*"
+
+// backendState is Backend.State. What Dial sets is immutable, but for schema and status; those and the machine's part
+// belong to the machine that holds the backend.
+type backendState struct {
+	id           uint32 // the connection's id on the server
+	version      string // as in the greeting, without MariaDB's compatibility prefix "5.5.5-"
+	mariaDB      bool
+	capabilities uint32 // what Dial and the server agreed on: queryAttributes is set if the backend wants them encoded
+	charset      byte   // id of the handshake's collation: what COM_RESET_CONNECTION goes back to
+	user         string
+
+	schema string // the default database, "" for none: what was set or reported last
+	status uint16 // status flags of the last OK of the login
+
+	machineState // the machine's author adds what it tracks
+}
+
+// sessionInfo is what Accept found out about a session, for its machine.
+type sessionInfo struct {
+	id            uint32 // shown to the client as its connection id
+	key           engine.Key
+	user          string
+	database      string // the default database that was asked for, "" for none
+	application   string // the attribute program_name
+	clientAddress string
+	capabilities  uint32 // what the client and the proxy agreed on
+	charset       byte   // id of the handshake's collation; also part of key
+	// salt is what the client computed its last proof with; COM_CHANGE_USER begins with it again.
+	salt []byte
+	// sequence is the sequence id of the final OK (or ERR) that Machine.Start sends.
+	sequence uint8
+	// info is what that OK says to MariaDB's clients inside TLS, "" for nothing (see certificateProof).
+	info string
+	tls  bool
+}
+
+// What the two halves of the package promise each other:
+//
+//	func newMachine(e *Engine, s sessionInfo) engine.Machine                     the relaying half
+//
+//	func (e *Engine) databaseVerified(user, database string) bool                caches.go
+//	func (e *Engine) verifyDatabase(user, database string)
+//	func (e *Engine) forgetDatabase(user, database string)
+//	func appendERR(dst []byte, seq uint8, caps uint32, code uint16, state, msg string) []byte   errors.go; with packet header
+//	func appendOK(dst []byte, seq uint8, status uint16) []byte       nothing affected, no warnings, no info
+//	func appendLoginOK(dst []byte, s *sessionInfo, status uint16) []byte          the OK that ends a login, with s.info
+//	func (e *Engine) render(dst []byte, seq uint8, caps uint32, err error) []byte
+//	func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error)   change.go: COM_CHANGE_USER
+//	  u.first() (reply []byte, v verdict)              right after changeUser
+//	  u.next(payload []byte) (reply []byte, v verdict) for each packet that the client sends then
+//	    reply (may be nil) is the payload of a packet to send first, whatever v is; then
+//	    verdictMore: wait for a packet; verdictAccepted: go on with u.session(); verdictDenied: send u.denied()
+//	  u.session() sessionInfo                          the same session as another user; sequence is not set
+//	  u.denied() error                                 renders as 1045
