@@ -1,0 +1,56 @@
+package postgres
+
+import "github.com/berthdb/berth/core/engine"
+
+// Protocol versions as a start-up packet writes them (PostgreSQL 18, 54.7 "Message Formats", StartupMessage).
+const (
+	protocol30 uint32 = 3 << 16
+	protocol32 uint32 = 3<<16 | 2 // cancel keys of up to 256 bytes
+)
+
+// parameter is a setting's name and value: of a start-up packet, or as a server reported it.
+type parameter struct{ name, value string }
+
+// backendState is Backend.State. What Dial sets is immutable, but for params; the rest belongs to the machine that
+// holds the backend, or to the pool's loop (Idle).
+type backendState struct {
+	pid       uint32
+	cancelKey []byte // 4 bytes, up to 256 with protocol 3.2
+	// params is what the server reported last, one entry a name, in the order in which it first reported them.
+	// setParam keeps it current while relaying and while idle.
+	params []parameter
+
+	machineState // machine.go
+}
+
+// sessionInfo is what Accept found out about a session, for its machine. Accept has sent the client everything up to and
+// including AuthenticationOk; Machine.Start sends what follows: ParameterStatus, BackendKeyData, ReadyForQuery, or a
+// FATAL ErrorResponse instead (54.2.1 "Start-up").
+type sessionInfo struct {
+	id            uint32 // shown to the client as its process id
+	key           engine.Key
+	user          string
+	database      string
+	application   string
+	clientAddress string
+	protocol      uint32 // protocol30 or protocol32: what was agreed with the client
+	cancelSecret  []byte // 4 bytes, 32 with protocol 3.2: goes into BackendKeyData
+	startup       []parameter
+}
+
+// setParam notes that the server reported name to be value, and says whether that is news.
+func (b *backendState) setParam(name, value string) (changed bool) {
+	for i := range b.params {
+		if b.params[i].name == name {
+			if b.params[i].value == value {
+				return false
+			}
+			b.params[i].value = value
+			b.snapshot = nil
+			return true
+		}
+	}
+	b.params = append(b.params, parameter{name, value})
+	b.snapshot = nil
+	return true
+}
