@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/config"
+)
+
+// connectWithin bounds the login to one target.
+const connectWithin = 10 * time.Second
+
+// check validates a configuration: what is written, what it refers to and, if asked to, what answers there.
+func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("check", flag.ContinueOnError)
+	path := fs.String("config", "", "configuration `file`")
+	connect := fs.Bool("connect", false, "also log in to each target")
+	if code, ok := parse(fs, args, stderr); !ok {
+		return code
+	}
+	c, ok := load(*path, os.Environ(), stderr)
+	if !ok {
+		return exitError
+	}
+	if _, err := wire(c, zerolog.Nop()); err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitError
+	}
+	if *connect && !probeAll(ctx, c, stdout, stderr) {
+		return exitError
+	}
+	fmt.Fprintf(stdout, "%s is valid\n", *path)
+	return exitOK
+}
+
+// probeAll logs in to every target and prints what it found.
+func probeAll(ctx context.Context, c *config.Config, stdout, stderr io.Writer) bool {
+	groups, err := wireGroups(c, zerolog.Nop())
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return false
+	}
+	ok := true
+	for _, g := range groups {
+		for _, m := range g.Members() {
+			ctx, stop := context.WithTimeout(ctx, connectWithin)
+			facts, err := g.Engine().Probe(ctx, m.Target())
+			stop()
+			if err != nil {
+				fmt.Fprintf(stderr, "%s/%s at %s: %v\n", g.Name(), m.Target().Name, m.Target().Address, err)
+				ok = false
+				continue
+			}
+			role := "read/write"
+			if facts.ReadOnly {
+				role = "read only"
+			}
+			fmt.Fprintf(stdout, "%s/%s at %s: version %s, %s, max_connections %d\n",
+				g.Name(), m.Target().Name, m.Target().Address, facts.Version, role, facts.MaxConnections)
+		}
+	}
+	return ok
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/term"
+
+	"github.com/berthdb/berth/config"
+	"github.com/berthdb/berth/core"
+	"github.com/berthdb/berth/core/control"
+)
+
+// serve runs the proxy until ctx ends.
+func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	path := fs.String("config", "", "configuration `file`")
+	if code, ok := parse(fs, args, stderr); !ok {
+		return code
+	}
+	c, ok := load(*path, os.Environ(), stderr)
+	if !ok {
+		return exitError
+	}
+	log := newLogger(c.Log, stderr)
+	if err := serveConfig(ctx, c, log); err != nil {
+		log.Error().Err(err).Msg("berth stops")
+		return exitError
+	}
+	return exitOK
+}
+
+// serveConfig runs the proxy and its admin server; the first to end ends the other.
+func serveConfig(ctx context.Context, c *config.Config, log zerolog.Logger) error {
+	proxy, err := wire(c, log)
+	if err != nil {
+		return err
+	}
+	admin, err := control.Listen(c.Admin.Address, c.Admin.Token.Reveal(), proxy, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	adminDone := make(chan error, 1)
+	adminCtx, stopAdmin := context.WithCancel(context.Background())
+	defer stopAdmin()
+	go func() { adminDone <- admin.Run(adminCtx); stop() }()
+	go func() {
+		select {
+		case <-proxy.Ready():
+			announce(proxy, admin.Address(), log)
+		case <-ctx.Done():
+		}
+	}()
+	err = proxy.Run(ctx)
+	stopAdmin() // after the drain: until then health checks see it
+	return errors.Join(err, <-adminDone)
+}
+
+// announce logs the one line that says that all listeners accept.
+func announce(proxy *core.Proxy, admin string, log zerolog.Logger) {
+	d := zerolog.Dict()
+	for _, l := range proxy.Snapshot().Listeners {
+		d = d.Str(l.Name, l.Address)
+	}
+	log.Info().Str("event", "ready").Dict("listeners", d).Str("admin", admin).Msg("ready")
+}
+
+func newLogger(c config.Log, w io.Writer) zerolog.Logger {
+	level, err := zerolog.ParseLevel(string(c.Level))
+	if err != nil {
+		level = zerolog.InfoLevel // config has checked it; a name that it knows and zerolog does not is no reason to stop
+	}
+	f, isFile := w.(*os.File)
+	console := c.Format == config.FormatConsole || c.Format == config.FormatAuto && isFile && term.IsTerminal(int(f.Fd()))
+	if console {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339}
+	}
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// fail prints an error of a subcommand.
+func fail(stderr io.Writer, name string, err error) int {
+	fmt.Fprintf(stderr, "berth %s: %v\n", name, err)
+	return exitError
+}

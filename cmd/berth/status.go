@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/berthdb/berth/core/control"
+)
+
+const (
+	adminWithin = 10 * time.Second
+	adminLimit  = 64 << 20 // bytes of an answer
+)
+
+// status prints what a running proxy says of itself.
+func status(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("status", flag.ContinueOnError)
+	admin := fs.String("admin", "http://127.0.0.1:7070", "`URL` of the proxy's admin server")
+	format := fs.String("o", "table", "`format`: table or json")
+	if code, ok := parse(fs, args, stderr); !ok {
+		return code
+	}
+	if *format != "table" && *format != "json" {
+		fmt.Fprintf(stderr, "berth status: -o %s: write table or json\n", *format)
+		return exitUsage
+	}
+	body, err := get(ctx, *admin, "/api/v1/status")
+	if err != nil {
+		return fail(stderr, "status", err)
+	}
+	if *format == "json" {
+		_, err = stdout.Write(body)
+	} else {
+		err = printStatus(stdout, body)
+	}
+	if err != nil {
+		return fail(stderr, "status", err)
+	}
+	return exitOK
+}
+
+// get asks the admin server. BERTH_ADMIN_TOKEN is shown as bearer token if it is set.
+func get(ctx context.Context, admin, path string) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, adminWithin)
+	defer stop()
+	if !strings.Contains(admin, "://") {
+		admin = "http://" + admin
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(admin, "/")+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if token := os.Getenv("BERTH_ADMIN_TOKEN"); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, adminLimit))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(body)))
+	}
+	return body, err
+}
+
+func printStatus(w io.Writer, body []byte) error {
+	var s control.Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return fmt.Errorf("answer of the admin server: %w", err)
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "LISTENER\tENGINE\tADDRESS\tTARGET GROUP\tROLE\tCLIENTS\tIN SETUP\tWAITING\tPINNED\tQUERIES")
+	for _, l := range s.Listeners {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", l.Name, l.Engine, l.Address, l.TargetGroup, l.Role,
+			l.ClientConnections, l.ClientConnectionsInSetup, l.WaitingClients, l.SessionsPinned, l.QueryRequests)
+	}
+	fmt.Fprintln(t)
+	fmt.Fprintln(t, "TARGET\tADDRESS\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
+	for _, g := range s.TargetGroups {
+		for _, x := range g.Targets {
+			reason := x.Reason
+			if x.Cause != "" {
+				reason += ": " + x.Cause
+			}
+			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, x.State, reason,
+				x.Version, x.Pool.Open, x.Pool.Max, x.Pool.Idle, x.Pool.Lent, x.Pool.Dialing, x.Pool.Waiting)
+		}
+	}
+	return t.Flush()
+}

@@ -1,0 +1,140 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/core"
+)
+
+const (
+	headersWithin  = 5 * time.Second
+	requestWithin  = 30 * time.Second
+	shutdownWithin = 2 * time.Second
+)
+
+// Source is the proxy as the admin server sees it.
+type Source interface {
+	Snapshot() core.Snapshot
+	Sessions() []core.SessionSnapshot
+}
+
+// Server serves the admin address.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+}
+
+// Listen opens the admin address. token, if not empty, must be shown as bearer token by everyone but health checks.
+func Listen(address, token string, source Source, log zerolog.Logger) (*Server, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	handler, err := newHandler(source, token, log)
+	if err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return &Server{
+		listener: listener,
+		http: &http.Server{
+			Handler: handler, ReadHeaderTimeout: headersWithin, ReadTimeout: requestWithin, WriteTimeout: requestWithin,
+		},
+	}, nil
+}
+
+// Address is where the server listens.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		within, cancel := context.WithTimeout(context.Background(), shutdownWithin)
+		defer cancel()
+		if s.http.Shutdown(within) != nil {
+			_ = s.http.Close()
+		}
+	}()
+	err := s.http.Serve(s.listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-stopped
+		return nil
+	}
+	return fmt.Errorf("admin: %w", err)
+}
+
+func newHandler(source Source, token string, log zerolog.Logger) (http.Handler, error) {
+	metrics, err := newMetrics(source)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, source.Snapshot()) })
+	mux.Handle("GET /metrics", guarded(token, metrics))
+	mux.Handle("GET /api/v1/status", guarded(token, answer(log, func() any { return newStatus(source.Snapshot()) })))
+	mux.Handle("GET /api/v1/sessions", guarded(token, answer(log, func() any { return newSessions(source.Sessions()) })))
+	return mux, nil
+}
+
+// ready says whether the proxy can serve: every listener accepts and every group has a target that is up.
+func ready(w http.ResponseWriter, s core.Snapshot) {
+	var reasons []string
+	if !s.Accepting {
+		reasons = append(reasons, "not every listener accepts")
+	}
+	for _, g := range s.Groups {
+		if !g.Usable() {
+			reasons = append(reasons, fmt.Sprintf("target group %s has no usable target", g.Name))
+		}
+	}
+	if len(reasons) > 0 {
+		http.Error(w, strings.Join(reasons, "\n"), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// guarded asks for the bearer token. Both sides are hashed, so that the time to compare tells nothing.
+func guarded(token string, h http.Handler) http.Handler {
+	if token == "" {
+		return h
+	}
+	want := sha256.Sum256([]byte("Bearer " + token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "a bearer token is required", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func answer(log zerolog.Logger, f func() any) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		body, err := json.MarshalIndent(f(), "", "  ")
+		if err != nil {
+			log.Error().Err(err).Msg("admin answer could not be rendered")
+			http.Error(w, "internal error", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(append(body, '\n'))
+	})
+}
