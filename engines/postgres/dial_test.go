@@ -378,8 +378,8 @@ func TestBytesBehindAServersYesAreNeverUsed(t *testing.T) {
 	wantDialError(t, err, false)
 }
 
-// answer plays a server that answers each query with the same messages.
-func answer(messages ...pgproto3.BackendMessage) func(net.Conn) error {
+// answerQueries plays a server that answers each query with the same messages.
+func answerQueries(messages ...pgproto3.BackendMessage) func(net.Conn) error {
 	return func(nc net.Conn) error {
 		b, _, err := begin(nc, letIn...)
 		for err == nil {
@@ -402,9 +402,9 @@ func TestAnInitQueryRunsOnce(t *testing.T) {
 		script func(net.Conn) error
 		code   string // of the error, "-" for one of our own
 	}{
-		{"done", answer(done, &pgproto3.ParameterStatus{Name: "alpha", Value: "set"}, &pgproto3.ReadyForQuery{TxStatus: 'I'}), ""},
-		{"failed", answer(failed, &pgproto3.ReadyForQuery{TxStatus: 'I'}), "42704"},
-		{"left a transaction open", answer(done, &pgproto3.ReadyForQuery{TxStatus: 'T'}), "-"},
+		{"done", answerQueries(done, &pgproto3.ParameterStatus{Name: "alpha", Value: "set"}, &pgproto3.ReadyForQuery{TxStatus: 'I'}), ""},
+		{"failed", answerQueries(failed, &pgproto3.ReadyForQuery{TxStatus: 'I'}), "42704"},
+		{"left a transaction open", answerQueries(done, &pgproto3.ReadyForQuery{TxStatus: 'T'}), "-"},
 	}
 	for _, c := range cases {
 		d := play(t, c.script)
