@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -456,6 +457,56 @@ func FuzzResponse(f *testing.F) {
 		}
 		if r.capabilities&^protocol.CLIENT_MULTI_RESULTS&^binary.LittleEndian.Uint32(payload) != 0 {
 			t.Fatalf("capabilities %#x that the client lacks", r.capabilities)
+		}
+	})
+}
+
+// deaf is a connection whose peer has said all that it will.
+type deaf struct {
+	net.Conn
+	in  *bytes.Reader
+	out int
+}
+
+func (d *deaf) Read(p []byte) (int, error)     { return d.in.Read(p) }
+func (d *deaf) Write(p []byte) (int, error)    { d.out += len(p); return len(p), nil }
+func (*deaf) SetReadDeadline(time.Time) error  { return nil }
+func (*deaf) SetWriteDeadline(time.Time) error { return nil }
+func (*deaf) RemoteAddr() net.Addr             { return nil }
+
+// FuzzLogin feeds arbitrary bytes to whole logins: nobody gets in without the password, and every answer is short.
+func FuzzLogin(f *testing.F) {
+	var raw bytes.Buffer
+	script := packets{conn: &raw, sequence: 1}
+	if err := script.write(clientResponse("app", make([]byte, 32), "")); err != nil {
+		f.Fatal(err)
+	}
+	script.sequence = 3
+	if err := script.write([]byte{requestPublicKey}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw.Bytes(), true, false)
+	f.Add(raw.Bytes(), false, true)
+	f.Add([]byte("\x02\x00\x00\x01\x00\x00"), false, false)
+	var engines [2][2]*Engine
+	for i, full := range []bool{false, true} {
+		for j, s := range []serverInfo{mysqlServer, mariaServer} {
+			c := Config{Credentials: accounts{map[string]string{"app": password}, ""}, FullAuthentication: full}
+			engines[i][j] = testEngine(c, s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, in []byte, full, maria bool) {
+		i, j := 0, 0
+		if full {
+			i = 1
+		}
+		if maria {
+			j = 1
+		}
+		conn := &deaf{in: bytes.NewReader(in)}
+		_, err := engines[i][j].accept(context.Background(), socket.New(conn), engine.AcceptOptions{ID: 1})
+		if err == nil || conn.out > 4<<10 {
+			t.Fatalf("%v after %d bytes", err, conn.out)
 		}
 	})
 }
