@@ -1,0 +1,116 @@
+package postgres
+
+// expected is what the backend owes for one message that was sent to it: what ends it, and whose it is. The queue of them is
+// the whole truth about what may arrive next (54.2.2 "Simple Query", 54.2.3 "Extended Query", 54.2.5 "Function Call").
+type expected uint8
+
+const (
+	answerQuery    expected = iota // anything until ReadyForQuery
+	answerCall                     // FunctionCallResponse or an error, then ReadyForQuery
+	answerSync                     // ReadyForQuery
+	answerParse                    // ParseComplete
+	answerBind                     // BindComplete
+	answerDescribe                 // RowDescription or NoData
+	answerExecute                  // CommandComplete, EmptyQueryResponse or PortalSuspended, rows or COPY before it
+	answerClose                    // CloseComplete
+	answerCopyEnd                  // nothing: marks where the client ended its COPY data
+
+	answerKind = 0x0f
+
+	// answerSwallow marks what the machine itself asked; the client must not see it.
+	answerSwallow expected = 0x10
+	// answerUnnamed marks a Parse or Close of the unnamed statement.
+	answerUnnamed expected = 0x20
+	// answerSequences marks the Execute or Query that makes the backend forget its sequences.
+	answerSequences expected = 0x40
+)
+
+func (a expected) kind() expected { return a & answerKind }
+
+// readies says that a ReadyForQuery ends the answer.
+func (a expected) readies() bool { return a.kind() <= answerSync }
+
+const (
+	inlineAnswers = 16
+	// maxAnswers bounds how far a client may run ahead. It is not read further until answers come.
+	maxAnswers = 4096
+	// injected is the most that the machine puts in of its own around one message of the client.
+	injected = 8
+)
+
+// answers is a queue in a ring. The first entries need no memory of their own.
+type answers struct {
+	inline  [inlineAnswers]expected
+	ring    []expected // nil: inline
+	head, n int
+	ready   int // how many of the n end with a ReadyForQuery
+}
+
+func (q *answers) slots() []expected {
+	if q.ring != nil {
+		return q.ring
+	}
+	return q.inline[:]
+}
+
+func (q *answers) at(i int) *expected {
+	s := q.slots()
+	return &s[(q.head+i)&(len(s)-1)]
+}
+
+// full says that the client must wait before it may send more.
+func (q *answers) full() bool { return q.n >= maxAnswers-injected }
+
+func (q *answers) empty() bool { return q.n == 0 }
+
+func (q *answers) push(a expected) {
+	if s := q.slots(); q.n == len(s) {
+		grown := make([]expected, 2*len(s))
+		for i := range q.n {
+			grown[i] = *q.at(i)
+		}
+		q.ring, q.head = grown, 0
+	}
+	*q.at(q.n) = a
+	q.n++
+	if a.readies() {
+		q.ready++
+	}
+}
+
+// first is what the backend answers next; the queue is not empty.
+func (q *answers) first() expected { return *q.at(0) }
+
+func (q *answers) pop() expected {
+	a := q.first()
+	q.head = (q.head + 1) & (len(q.slots()) - 1)
+	q.n--
+	if a.readies() {
+		q.ready--
+	}
+	if q.n == 0 {
+		q.ring, q.head = nil, 0 // a burst's memory does not stay
+	}
+	return a
+}
+
+// endOfCopy is what beginning to read COPY data means for what the client had sent already: up to where it ended its data
+// the server ignores Sync (54.2.6 "COPY Operations"). It returns how many it took out, and whether that end is in the queue.
+func (q *answers) endOfCopy() (syncs int, ended bool) {
+	for q.n > 1 {
+		next := *q.at(1)
+		if next.kind() != answerSync && next.kind() != answerCopyEnd {
+			break // the server will object to it
+		}
+		head := q.first()
+		*q.at(1) = head
+		q.head = (q.head + 1) & (len(q.slots()) - 1)
+		q.n--
+		if next.kind() == answerCopyEnd {
+			return syncs, true
+		}
+		q.ready--
+		syncs++
+	}
+	return syncs, false
+}

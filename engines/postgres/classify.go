@@ -1,0 +1,353 @@
+package postgres
+
+import (
+	"github.com/berthdb/berth/core/engine"
+)
+
+// kindSet is a set of event kinds.
+type kindSet uint32
+
+const unknownKinds kindSet = 1 << engine.KindUnknown
+
+func (s kindSet) has(k engine.Kind) bool { return s>>k&1 != 0 }
+func (s *kindSet) add(k engine.Kind)     { *s |= 1 << k }
+
+// verdict is what some SQL may do to the session that executes it.
+type verdict struct {
+	kinds    kindSet // the state that it may leave; 0: none
+	reset    bool    // it is DISCARD ALL and nothing else
+	sequence bool    // it may ask for the session's sequence values (9.17)
+}
+
+func (v verdict) or(o verdict) verdict {
+	return verdict{v.kinds | o.kinds, v.reset || o.reset, v.sequence || o.sequence}
+}
+
+// classify reads SQL, one statement or more. It knows what leaves no state in the session; everything else does. Names of
+// functions are known ones or leave state, too: what a function of a user's does cannot be seen.
+func classify(text []byte, lex lexing) verdict {
+	if lex.opaque {
+		for _, c := range text {
+			if c >= 0x80 {
+				return verdict{kinds: unknownKinds}
+			}
+		}
+	}
+	c := classifier{scanner: scanner{text: text, lex: lex}}
+	statements := 0
+	for more := true; more; {
+		var empty bool
+		if empty, more = c.statement(); !empty {
+			statements++
+		}
+	}
+	if statements > 1 {
+		c.reset = false // the server refuses it there
+	}
+	return c.verdict
+}
+
+// classifier walks over statements.
+type classifier struct {
+	scanner
+	verdict
+
+	calls    bool    // whether functions that are named here are executed
+	relation bool    // the name of a relation is being read: a parenthesis behind it lists columns
+	catalog  bool    // the last word was pg_catalog, as a qualifier
+	depth    int     // of parentheses and brackets
+	keyword  keyword // the last token's, and those of the two before
+	before   keyword
+	before2  keyword
+	prev     tokenKind // of the token before the last
+}
+
+// statement classifies one statement and moves behind its semicolon. more is false at the end of the text.
+func (c *classifier) statement() (empty, more bool) {
+	c.calls, c.relation, c.catalog, c.depth = true, false, false, 0
+	c.kind, c.prev, c.keyword, c.before = tokenEnd, tokenEnd, keywordNone, keywordNone
+	empty = !c.advance()
+	if !empty {
+		c.dispatch()
+		c.skip()
+	}
+	if c.kind == tokenBroken {
+		c.kinds.add(engine.KindUnknown)
+	}
+	return empty, c.kind == ';'
+}
+
+// skip moves to the end of the statement.
+func (c *classifier) skip() {
+	for c.atToken() {
+		c.advance()
+	}
+}
+
+// atToken says that the statement has not ended.
+func (c *classifier) atToken() bool {
+	return c.kind != tokenEnd && c.kind != tokenBroken && (c.kind != ';' || c.depth > 0)
+}
+
+// advance reads the next token and looks at what it means wherever it stands. It returns false at the statement's end.
+func (c *classifier) advance() bool {
+	c.prev, c.before2, c.before = c.kind, c.before, c.keyword
+	c.keyword = keywordNone
+	switch c.next() {
+	case '(', '[':
+		c.depth++
+		c.relation = false
+	case ')', ']':
+		c.depth = max(c.depth-1, 0)
+	case tokenWord:
+		c.keyword = keywordOf(c.word())
+		c.name()
+	case tokenQuoted:
+		c.name()
+	}
+	return c.atToken()
+}
+
+// following returns the next byte that is neither white space nor comment, 0 at the end.
+func (c *classifier) following() byte {
+	if !c.space() {
+		return 0 // the next token will tell
+	}
+	return c.peek(0)
+}
+
+// name looks at a word or quoted name.
+func (c *classifier) name() {
+	next := c.following()
+	if next == '.' && isTemporarySchema(c.word()) {
+		c.kinds.add(engine.KindTemporaryTable)
+	}
+	qualified := c.prev == '.'
+	known := !qualified || c.catalog
+	if next == '(' && c.calls && !c.relation && !(c.kind == tokenWord && !qualified && c.syntax()) {
+		c.call(known)
+	}
+	c.catalog = next == '.' && !qualified && string(c.word()) == "pg_catalog"
+	switch c.keyword {
+	case keywordInto, keywordReferences:
+		c.relation = true
+	case keywordTemporary:
+		if c.before == keywordInto { // SELECT INTO TEMP
+			c.kinds.add(engine.KindTemporaryTable)
+		}
+	default:
+		c.relation = c.relation && (next == '.' || c.keyword == keywordSyntax)
+	}
+}
+
+func isTemporarySchema(name []byte) bool {
+	const prefix = "pg_temp"
+	return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
+}
+
+// dispatch decides about a statement by its first word.
+func (c *classifier) dispatch() {
+	if c.kind == '(' {
+		return
+	}
+	if c.kind != tokenWord {
+		c.kinds.add(engine.KindUnknown)
+		return
+	}
+	switch string(c.word()) {
+	case "select", "insert", "update", "delete", "merge", "values", "table", "with", "begin":
+	case "commit", "end", "rollback", "abort", "savepoint", "release", "show", "truncate", "vacuum", "analyze", "analyse",
+		"reindex", "cluster", "comment", "grant", "revoke", "refresh", "lock", "fetch", "move", "close", "notify",
+		"checkpoint", "security", "reassign", "import", "drop":
+		c.calls = false
+	case "start":
+		if !c.advance() || !c.is("transaction") {
+			c.kinds.add(engine.KindUnknown)
+		}
+	case "copy":
+		c.relation = true
+	case "explain":
+		c.explain()
+	case "declare":
+		c.declare()
+	case "set":
+		c.set()
+	case "reset":
+		c.resetSetting()
+	case "discard":
+		c.discard()
+	case "prepare":
+		if !c.advance() || !c.is("transaction") || c.following() != '\'' {
+			c.kinds.add(engine.KindPreparedStatement)
+		}
+	case "execute", "deallocate":
+		c.kinds.add(engine.KindPreparedStatement)
+	case "listen", "unlisten":
+		c.kinds.add(engine.KindListen)
+	case "load":
+		c.kinds.add(engine.KindLibrary)
+	case "create":
+		c.create()
+	case "alter":
+		c.alter()
+	default: // DO and CALL among them
+		c.kinds.add(engine.KindUnknown)
+	}
+}
+
+// explain decides about what is explained, which EXPLAIN ANALYZE executes.
+func (c *classifier) explain() {
+	for c.advance() {
+		switch {
+		case c.kind == '(' && c.prev == tokenWord && c.before == keywordNone && c.option():
+		case c.is("analyze"), c.is("analyse"), c.is("verbose"):
+		default:
+			c.dispatch()
+			return
+		}
+	}
+}
+
+// option moves to the end of a list of options in parentheses, and says whether it is one: the query may be in parentheses, too.
+func (c *classifier) option() bool {
+	ahead := c.scanner
+	if ahead.next() == '(' || ahead.is("select") || ahead.is("values") || ahead.is("with") || ahead.is("table") {
+		return false
+	}
+	for c.depth > 0 && c.advance() {
+	}
+	return true
+}
+
+// declare decides about a cursor, which ends with the transaction unless it is WITH HOLD.
+func (c *classifier) declare() {
+	for c.advance() {
+		if c.is("hold") && c.before == keywordWith {
+			c.kinds.add(engine.KindCursor)
+		}
+	}
+}
+
+// set decides about SET. What is LOCAL, or about TRANSACTION or CONSTRAINTS, ends with the transaction; outside of one it
+// does nothing.
+func (c *classifier) set() {
+	c.calls = false
+	if !c.advance() {
+		return
+	}
+	switch string(c.word()) {
+	case "local", "transaction", "constraints":
+		if next := c.following(); next == '.' || next == '=' {
+			break // a setting of that name
+		}
+		if c.advance(); !c.is("to") {
+			return
+		}
+	case "role":
+		c.kinds.add(engine.KindRole)
+		return
+	case "session":
+		if c.advance(); c.is("authorization") {
+			c.kinds.add(engine.KindRole)
+			return
+		}
+	}
+	c.kinds.add(engine.KindSetting)
+}
+
+func (c *classifier) resetSetting() {
+	c.calls = false
+	if c.advance(); c.is("role") || c.is("session") {
+		c.kinds.add(engine.KindRole)
+		return
+	}
+	c.kinds.add(engine.KindSetting)
+}
+
+func (c *classifier) discard() {
+	c.calls = false
+	c.advance()
+	switch {
+	case c.is("all"):
+		c.reset = !c.advance()
+	case c.is("plans"), c.is("temp"), c.is("temporary"), c.is("sequences"):
+	default:
+		c.kinds.add(engine.KindUnknown)
+	}
+}
+
+// create decides about CREATE. What it creates is permanent unless it says otherwise, and functions are executed only where a
+// query is.
+func (c *classifier) create() {
+	c.calls = false
+	for c.advance() && c.kind == tokenWord {
+		switch string(c.word()) {
+		case "or", "replace", "global", "local", "unlogged", "unique", "recursive", "materialized", "constraint", "event",
+			"foreign", "data", "text", "access", "default":
+		case "temp", "temporary":
+			c.kinds.add(engine.KindTemporaryTable)
+		case "table", "view":
+			c.query()
+			return
+		case "schema":
+			c.schema()
+			return
+		case "function", "procedure":
+			c.function()
+			return
+		case "index", "sequence", "database", "role", "user", "group", "type", "domain", "aggregate", "trigger", "rule",
+			"policy", "publication", "subscription", "statistics", "tablespace", "cast", "collation", "conversion",
+			"operator", "search", "wrapper", "server", "method", "transform":
+			return
+		default: // EXTENSION and LANGUAGE, which run what they bring, among them
+			c.kinds.add(engine.KindUnknown)
+			return
+		}
+	}
+	c.kinds.add(engine.KindUnknown)
+}
+
+// query reads on to the query of CREATE TABLE AS or CREATE VIEW, if there is one.
+func (c *classifier) query() {
+	for c.advance() {
+		if c.keyword == keywordAs && c.depth == 0 {
+			c.calls = true
+			if c.advance(); c.is("execute") {
+				c.kinds.add(engine.KindPreparedStatement)
+			}
+			return
+		}
+	}
+}
+
+// schema looks for temporary objects among those that CREATE SCHEMA creates.
+func (c *classifier) schema() {
+	for c.advance() {
+		if c.keyword == keywordTemporary {
+			c.kinds.add(engine.KindTemporaryTable)
+		}
+	}
+}
+
+// function reads over a function's body, which may be statements with semicolons of their own: then nobody knows where it ends.
+func (c *classifier) function() {
+	begin := false
+	for c.advance() {
+		if begin && c.is("atomic") {
+			c.kinds.add(engine.KindUnknown)
+		}
+		begin = c.is("begin")
+	}
+}
+
+// alter decides about ALTER, which may execute functions on what is there already.
+func (c *classifier) alter() {
+	c.advance()
+	switch {
+	case c.is("extension"):
+		c.kinds.add(engine.KindUnknown)
+	case c.is("table"), c.is("domain"), c.is("materialized"), c.is("foreign"):
+	default:
+		c.calls = false
+	}
+}

@@ -1,0 +1,302 @@
+package postgres
+
+import (
+	"fmt"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// FromBackend passes on what the backend answers.
+func (m *machine) FromBackend(in []byte, w engine.Wire) (int, error) {
+	if m.reading.closed || m.backend == nil {
+		return len(in), nil
+	}
+	f := feed{in: in}
+	for f.at < len(in) {
+		if m.reading.backend.rest > 0 {
+			m.passBackend(&f, w)
+			continue
+		}
+		fr, ok := readFrame(f.rest())
+		if ok && (fr.size < headerLength || fr.size-1 > maxMessage) {
+			return m.broken(&f, "bad message length", w)
+		}
+		if !backendMessage(in[f.at]) {
+			return m.broken(&f, fmt.Sprintf("message type %q", in[f.at]), w)
+		}
+		if !ok || heldWhole(fr) && !whole(fr, &f) {
+			break
+		}
+		forward, reason := m.answered(fr, &f, w)
+		if reason != "" {
+			return m.broken(&f, reason, w)
+		}
+		m.reading.backend = stream{rest: fr.size, drop: !forward}
+		m.passBackend(&f, w)
+	}
+	m.toClient(&f, w)
+	m.boundary(w)
+	return f.at, nil
+}
+
+// passBackend moves over what has come of the current message.
+func (m *machine) passBackend(f *feed, w engine.Wire) {
+	s := &m.reading.backend
+	if s.drop {
+		m.toClient(f, w)
+		f.at += s.take(len(f.rest()))
+		f.run = f.at
+		return
+	}
+	f.at += s.take(len(f.rest()))
+	m.reading.partial = s.rest > 0
+}
+
+func (m *machine) toClient(f *feed, w engine.Wire) {
+	if p := f.pending(); len(p) > 0 {
+		w.ToClient(p)
+	}
+}
+
+// broken says that the backend cannot be used any more.
+func (m *machine) broken(f *feed, reason string, w engine.Wire) (int, error) {
+	m.toClient(f, w)
+	return f.at, &engine.ProtocolError{Side: engine.SideBackend, Reason: reason}
+}
+
+const discardAllTag = "DISCARD ALL\x00"
+
+// heldWhole says that a message is looked into, and so waits until it is there: it is short, or an error.
+func heldWhole(fr frame) bool {
+	switch fr.kind {
+	case 'Z', 'S', 'E':
+		return fr.holdable()
+	case 'C':
+		return fr.size == headerLength+len(discardAllTag)
+	}
+	return false
+}
+
+// answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
+func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
+	switch fr.kind {
+	case 'A', 'N':
+		return true, ""
+	case 'S':
+		return true, m.parameter(fr, f)
+	case 'E':
+		return m.failed(body(fr, f)), ""
+	case 'Z':
+		return m.readyForQuery(fr, f, w)
+	}
+	if m.queue.empty() {
+		return false, fmt.Sprintf("message type %q without a request", fr.kind)
+	}
+	a := m.queue.first()
+	forward = a&answerSwallow == 0
+	if fr.kind == 'C' && (a.kind() == answerQuery || a.kind() == answerExecute) {
+		m.completed(a, body(fr, f))
+	}
+	if fr.kind == 'G' || fr.kind == 'W' {
+		m.copyBegan()
+	}
+	ends, ok := a.answeredBy(fr.kind)
+	if !ok {
+		return false, fmt.Sprintf("message type %q as answer %#x", fr.kind, uint8(a))
+	}
+	if ends {
+		m.ended(a)
+	}
+	return forward, ""
+}
+
+// answeredBy says whether kind may come while a is owed, and whether it is the end of it.
+func (a expected) answeredBy(kind byte) (ends, ok bool) {
+	switch a.kind() {
+	case answerQuery:
+		return false, true
+	case answerCall:
+		return false, kind == 'V'
+	case answerParse:
+		return true, kind == '1'
+	case answerBind:
+		return true, kind == '2'
+	case answerClose:
+		return true, kind == '3'
+	case answerDescribe:
+		return kind != 't', kind == 't' || kind == 'T' || kind == 'n'
+	case answerExecute:
+		switch kind {
+		case 'C', 'I', 's':
+			return true, true
+		case 'D', 'G', 'H', 'W', 'd', 'c', 'T':
+			return false, true
+		}
+	}
+	return false, false
+}
+
+// ended takes out an answer that has come in full.
+func (m *machine) ended(a expected) {
+	m.pop()
+	if a&answerUnnamed != 0 {
+		if a.kind() == answerParse {
+			m.parsed(a)
+		} else {
+			m.unnamedGone()
+		}
+	}
+	if a == answerClose|answerSwallow {
+		m.lend.uncertain = false // it was the probe's, or came after all that was uncertain
+	}
+}
+
+// pop takes out the first answer; the ends of COPY data that nobody asked for are owed nothing.
+func (m *machine) pop() {
+	m.queue.pop()
+	for !m.queue.empty() && m.queue.first().kind() == answerCopyEnd {
+		m.queue.pop()
+	}
+}
+
+// completed notes a CommandComplete.
+func (m *machine) completed(a expected, tag []byte) {
+	m.lend.copying, m.lend.copySyncs = false, 0
+	if a&answerSequences != 0 {
+		m.lend.ownValues = true
+		m.lend.sequences = standingYes
+	}
+	if m.reset.sent && string(tag) == discardAllTag {
+		m.reset.done = true
+	}
+}
+
+// copyBegan notes that the server reads COPY data now. Syncs that it has not read yet it will ignore, up to the end of the
+// data, which may have been sent already.
+func (m *machine) copyBegan() {
+	syncs, ended := m.queue.endOfCopy()
+	m.lend.copying = !ended
+	m.lend.copySyncs += syncs
+}
+
+// parameter notes a ParameterStatus, which the client gets, too (54.2.7).
+func (m *machine) parameter(fr frame, f *feed) (reason string) {
+	name, value, ok := "", "", false
+	if whole(fr, f) {
+		name, value, ok = parseParameterStatus(body(fr, f))
+	}
+	if !ok {
+		return "malformed ParameterStatus"
+	}
+	m.state.setParam(name, value)
+	if old, ok := lookup(m.seen, name); ok && old == value {
+		return ""
+	}
+	seen := make([]parameter, 0, len(m.seen)+1)
+	for _, p := range m.seen {
+		if p.name != name {
+			seen = append(seen, p)
+		}
+	}
+	m.see(append(seen, parameter{name, value}))
+	return ""
+}
+
+// failed notes an ErrorResponse, and says whether the client gets it.
+func (m *machine) failed(body []byte) (forward bool) {
+	m.reading.fatal = m.reading.fatal || isFatal(body)
+	if m.queue.empty() {
+		return true
+	}
+	a := m.queue.first()
+	if k := a.kind(); k == answerQuery || k == answerExecute {
+		m.lend.copying = false
+		m.lend.uncertain = m.lend.uncertain || m.lend.copySyncs > 0
+		m.lend.copySyncs = 0
+	}
+	if a.readies() {
+		return a&answerSwallow == 0
+	}
+	if a&answerUnnamed != 0 && a.kind() == answerParse {
+		m.parseFailed(a)
+	} else {
+		m.skipped(a)
+	}
+	m.pop()
+	// The server reads on at the next Sync, whatever it was sent before (54.2.3).
+	for !m.queue.empty() && m.queue.first().kind() != answerSync {
+		m.skipped(m.queue.first())
+		m.pop()
+	}
+	m.reading.skipping = m.queue.empty()
+	return true
+}
+
+// skipped notes that a message was not executed.
+func (m *machine) skipped(a expected) {
+	if a.kind() == answerParse && a&answerUnnamed != 0 && a&answerSwallow == 0 {
+		m.unnamed.inFlight--
+	}
+}
+
+// isFatal reads the severity in the body of an ErrorResponse (54.8). The server sends it first, and may translate it; the
+// one that it does not translate follows.
+func isFatal(body []byte) bool {
+	for len(body) > 1 && body[0] != 0 {
+		value, rest, ok := cutString(body[1:])
+		if !ok {
+			return false
+		}
+		if (body[0] == 'S' || body[0] == 'V') && (string(value) == severityFatal || string(value) == "PANIC") {
+			return true
+		}
+		body = rest
+	}
+	return false
+}
+
+// readyForQuery notes the end of a request or a batch.
+func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
+	status := body(fr, f)
+	if len(status) != 1 || status[0] != 'I' && status[0] != 'T' && status[0] != 'E' {
+		return false, "malformed ReadyForQuery"
+	}
+	if m.queue.empty() || !m.queue.first().readies() {
+		if !m.lend.uncertain {
+			return false, "ReadyForQuery without a request"
+		}
+		m.reading.skipping = m.reading.skipping && !m.queue.empty()
+		m.lend.tx = status[0]
+		return true, ""
+	}
+	a := m.queue.first()
+	if a&answerSequences != 0 && !m.lend.ownValues && status[0] != 'E' {
+		return false, "DISCARD SEQUENCES refused"
+	}
+	m.pop()
+	if a.kind() == answerQuery {
+		m.unnamedGone()
+		m.lend.copying, m.lend.copySyncs = false, 0
+	}
+	m.lend.tx, m.lend.ready = status[0], m.queue.empty()
+	if a&answerSwallow != 0 {
+		return false, ""
+	}
+	w.Observe(engine.RequestEnded)
+	if status[0] == 'I' {
+		w.Observe(engine.TransactionEnded)
+	}
+	m.afterReset(w)
+	return true, ""
+}
+
+// afterReset reports a DISCARD ALL that is over and done, if it was the last thing that was sent.
+func (m *machine) afterReset(w engine.Wire) {
+	if m.reset.done && m.queue.empty() && m.lend.tx == 'I' {
+		w.Report(engine.Event{Kind: engine.KindReset})
+		m.unnamed.reported = false
+	}
+	if m.queue.empty() {
+		m.reset = reset{}
+	}
+}

@@ -1,0 +1,362 @@
+package postgres
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// feed walks over what a peer sent. Messages that are passed on as they are go out in one piece: in[run:at].
+type feed struct {
+	in      []byte
+	run, at int
+}
+
+// pending returns what is to be passed on, and begins a new run behind it.
+func (f *feed) pending() []byte {
+	p := f.in[f.run:f.at]
+	f.run = f.at
+	return p
+}
+
+// rest is what has not been looked at.
+func (f *feed) rest() []byte { return f.in[f.at:] }
+
+// FromClient passes on what the client sends (54.2.2 to 54.2.6).
+func (m *machine) FromClient(in []byte, w engine.Wire) (int, error) {
+	f := feed{in: in}
+	for goOn := true; goOn && f.at < len(in) && !m.reading.closed; {
+		if m.reading.client.rest > 0 {
+			m.passClient(&f, m.reading.client.take(len(f.rest())), m.reading.client.drop, w)
+			continue
+		}
+		limit := clientLimit(in[f.at])
+		if limit == 0 {
+			return m.violation(&f, fmt.Sprintf("invalid frontend message type %d", in[f.at]), w)
+		}
+		fr, ok := readFrame(f.rest())
+		if !ok {
+			break
+		}
+		if fr.size < headerLength || fr.size-1 > limit {
+			return m.violation(&f, "invalid message length", w)
+		}
+		var err error
+		if goOn, err = m.clientMessage(fr, &f, w); err != nil {
+			return m.violation(&f, err.Error(), w)
+		}
+	}
+	if m.reading.closed {
+		return len(in), nil
+	}
+	m.flush(&f, w)
+	m.boundary(w)
+	return f.at, nil
+}
+
+// violation ends the session of a client that broke the protocol.
+func (m *machine) violation(f *feed, reason string, w engine.Wire) (int, error) {
+	m.flush(f, w)
+	err := &engine.ProtocolError{Side: engine.SideClient, Reason: reason}
+	if !m.reading.partial {
+		w.ToClient(m.e.render(nil, err, true))
+	}
+	m.reading.closed = true
+	return len(f.in), err
+}
+
+func (m *machine) flush(f *feed, w engine.Wire) {
+	if p := f.pending(); len(p) > 0 {
+		w.ToBackend(p)
+	}
+}
+
+// passClient moves over n bytes, which go to the backend or nowhere.
+func (m *machine) passClient(f *feed, n int, drop bool, w engine.Wire) {
+	if drop {
+		m.flush(f, w)
+		f.at += n
+		f.run = f.at
+		return
+	}
+	f.at += n
+}
+
+// begin passes on, or drops, the message that begins at f.at, or as much of it as has come.
+func (m *machine) begin(fr frame, f *feed, drop bool, w engine.Wire) {
+	m.reading.client = stream{rest: fr.size, drop: drop}
+	m.passClient(f, m.reading.client.take(len(f.rest())), drop, w)
+}
+
+// clientMessage deals with one message, if it can: goOn is false if it has to wait, unconsumed.
+func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, err error) {
+	if m.reading.refused {
+		m.reading.refused = false
+		m.begin(fr, f, true, w)
+		return true, nil
+	}
+	if m.reading.skipping && fr.kind != 'S' && fr.kind != 'X' {
+		m.begin(fr, f, true, w)
+		return true, nil
+	}
+	switch fr.kind {
+	case 'X':
+		return m.terminate(f, w), nil
+	case 'S':
+		return m.sync(fr, f, w), nil
+	case 'H':
+		m.begin(fr, f, m.backend == nil, w)
+		return true, nil
+	case 'd', 'c', 'f':
+		return m.copyData(fr, f, w), nil
+	}
+	if !wholeOrLong(fr, f) || m.queue.full() {
+		return false, nil
+	}
+	if m.backend == nil && !m.borrow(fr.kind, w) {
+		return false, nil
+	}
+	switch fr.kind {
+	case 'Q':
+		return m.query(fr, f, w), nil
+	case 'F':
+		m.call(fr, f, w)
+		return true, nil
+	case 'P':
+		return m.parse(fr, f, w)
+	}
+	return m.extended(fr, f, w)
+}
+
+// wholeOrLong says that a message can be dealt with: it is there, or as much of it as can be held.
+func wholeOrLong(fr frame, f *feed) bool {
+	if n := len(f.rest()); n < fr.size {
+		return !fr.holdable() && n >= engine.MaxHeld
+	}
+	return true
+}
+
+// body is what has come of the message at f.at, without its header.
+func body(fr frame, f *feed) []byte {
+	return f.rest()[headerLength:min(fr.size, len(f.rest()))]
+}
+
+func whole(fr frame, f *feed) bool { return len(f.rest()) >= fr.size }
+
+// terminate ends the session, once what the client asked for before has been answered: the server would have done it, too.
+func (m *machine) terminate(f *feed, w engine.Wire) bool {
+	if m.queue.ready > 0 {
+		return false
+	}
+	m.flush(f, w)
+	m.close(nil, w)
+	return true
+}
+
+// sync passes on a Sync, or answers it if there is nothing that a server could say to it.
+func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
+	if !whole(fr, f) || m.queue.full() {
+		return false
+	}
+	if m.backend == nil {
+		m.begin(fr, f, true, w)
+		m.reading.skipping = false
+		w.ToClient(readyIdle)
+		return true
+	}
+	m.begin(fr, f, false, w)
+	if m.lend.copying {
+		m.lend.copySyncs++ // ignored by the server (54.2.6)
+		return true
+	}
+	m.reading.skipping = false
+	m.began(w)
+	m.reading.batch = false
+	m.lend.unnamed.sync()
+	m.lend.sequences.sync()
+	m.push(answerSync)
+	return true
+}
+
+var readyIdle = appendReady(nil)
+
+// copyData passes on CopyData, CopyDone and CopyFail. Where there is no COPY the server ignores them: they follow one that
+// failed (54.2.6).
+func (m *machine) copyData(fr frame, f *feed, w engine.Wire) (goOn bool) {
+	if m.backend == nil || m.queue.empty() {
+		m.begin(fr, f, true, w)
+		return true
+	}
+	switch {
+	case fr.kind == 'd':
+	case m.lend.copying:
+		m.lend.copying = false
+	case m.queue.full():
+		return false
+	default:
+		m.push(answerCopyEnd)
+	}
+	m.begin(fr, f, false, w)
+	return true
+}
+
+// began counts the beginning of a request: a simple one, or a batch.
+func (m *machine) began(w engine.Wire) {
+	if !m.reading.batch {
+		w.Observe(engine.RequestBegan)
+	}
+}
+
+// query passes on a simple Query.
+func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
+	v, owed := verdict{kinds: unknownKinds}, answerQuery
+	if whole(fr, f) {
+		text := body(fr, f)
+		if n := len(text) - 1; bytes.IndexByte(text, 0) == n {
+			v = classify(text[:n], m.lexing)
+		} else {
+			owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
+		}
+	}
+	if v.sequence && m.lend.sequences == standingSent {
+		return false
+	}
+	if v.sequence {
+		m.flush(f, w)
+		m.prepareSequences(true, w)
+	}
+	m.report(v, w)
+	m.began(w)
+	if owed == answerQuery {
+		m.lend.unnamed.establish() // it ends both sides' unnamed statement
+	}
+	m.push(owed)
+	m.begin(fr, f, false, w)
+	return true
+}
+
+// call passes on a FunctionCall (54.2.5). The functions of large objects, which are what drivers use it for, leave nothing.
+func (m *machine) call(fr frame, f *feed, w engine.Wire) {
+	p := body(fr, f)
+	if len(p) < 4 || !largeObjectFunction(binary.BigEndian.Uint32(p)) {
+		m.report(verdict{kinds: unknownKinds}, w)
+	}
+	m.began(w)
+	m.push(answerCall)
+	m.begin(fr, f, false, w)
+}
+
+// parse passes on a Parse. A statement with a name lives on one backend; the unnamed one is kept.
+func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
+	name, rest, ok := cutString(body(fr, f))
+	if !ok && !whole(fr, f) {
+		return false, errName
+	}
+	v := verdict{kinds: unknownKinds}
+	if text, _, ok := cutString(rest); ok && whole(fr, f) {
+		v = classify(text, m.lexing)
+	}
+	if v.sequence && m.lend.sequences == standingSent {
+		return false, nil
+	}
+	if v.sequence {
+		m.flush(f, w)
+		m.prepareSequences(false, w)
+	}
+	owed := answerParse
+	if len(name) > 0 {
+		v.kinds.add(engine.KindPreparedStatement)
+	} else {
+		owed |= answerUnnamed
+		var keep []byte
+		if fr.size <= maxUnnamed && whole(fr, f) {
+			keep = f.rest()[:fr.size]
+		}
+		m.parseSent(keep, v)
+	}
+	m.report(v, w)
+	m.pushBatch(owed, w)
+	m.begin(fr, f, false, w)
+	return true, nil
+}
+
+// pushBatch notes a message of the extended protocol.
+func (m *machine) pushBatch(a expected, w engine.Wire) {
+	m.began(w)
+	m.reading.batch = true
+	m.push(a)
+}
+
+// extended passes on Bind, Describe, Execute and Close.
+func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
+	p := body(fr, f)
+	owed := answerExecute
+	switch fr.kind {
+	case 'B':
+		owed = answerBind
+		_, rest, ok := cutString(p)
+		statement, _, named := cutString(rest)
+		if (!ok || !named) && !whole(fr, f) {
+			return false, errName
+		}
+		if len(statement) == 0 && !m.useUnnamed(true, f, w) {
+			return false, nil
+		}
+	case 'D':
+		owed = answerDescribe
+		if ofUnnamed(p) && !m.useUnnamed(false, f, w) {
+			return false, nil
+		}
+	case 'C':
+		owed = answerClose
+		if ofUnnamed(p) {
+			owed |= answerUnnamed
+			m.lend.unnamed.establish()
+		}
+	}
+	m.pushBatch(owed, w)
+	m.begin(fr, f, false, w)
+	return true, nil
+}
+
+var errName = errors.New("invalid message format")
+
+// ofUnnamed says whether the body of a Describe or Close names the unnamed statement.
+func ofUnnamed(body []byte) bool { return len(body) >= 2 && body[0] == 'S' && body[1] == 0 }
+
+// useUnnamed makes the unnamed statement ready for a message that uses it. It returns false if that message must wait for
+// answers.
+func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
+	v := m.unnamed.verdict
+	if !m.unnamed.exists {
+		v = verdict{}
+	}
+	if m.unnamed.inFlight > 0 {
+		v = v.or(m.unnamed.pendingVerdict)
+	}
+	if m.lend.unnamed == standingSent || executed && v.sequence && m.lend.sequences == standingSent {
+		return false
+	}
+	m.flush(f, w)
+	if executed {
+		if v.sequence {
+			m.prepareSequences(false, w)
+		}
+		m.report(v, w)
+	}
+	m.prepareUnnamed(w)
+	return true
+}
+
+// largeObjectFunction says whether oid is a built-in function on large objects (pg_proc.dat). Their descriptors end with the
+// transaction.
+func largeObjectFunction(oid uint32) bool {
+	switch oid {
+	case 715, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172:
+		return true
+	}
+	return false
+}

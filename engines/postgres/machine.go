@@ -1,0 +1,286 @@
+package postgres
+
+import (
+	"slices"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// machineState is what machines note on a backend for each other.
+type machineState struct {
+	// unnamed is which unnamed statement the backend has.
+	unnamed statementID
+	// last is the serial of the session that held the backend last, 0 for none.
+	last uint64
+	// snapshot is a copy of params that nobody changes, nil if params changed since it was made.
+	snapshot []parameter
+}
+
+// machine relays one session (engine.Machine). It belongs to the goroutine of the session's loop. Requests are not kept: what
+// must wait is left unconsumed. What it keeps is where it is in either stream, what the backend owes, and the session's
+// unnamed statement.
+type machine struct {
+	e       *Engine
+	session sessionInfo
+	serial  uint64 // unlike the session's id never used again
+	backend *engine.Backend
+	state   *backendState // of backend
+	queue   answers
+	reading reading
+	lend    lend
+	unnamed unnamed
+	reset   reset
+	seen    []parameter // what the client was told last; nobody changes it
+	lexing  lexing      // what seen says about how to read SQL
+}
+
+// reading is where the machine is in the two streams.
+type reading struct {
+	client   stream // of a message of the client
+	backend  stream // of a message of the backend
+	starting bool   // the client waits for the end of its login
+	waiting  bool   // for a borrow
+	wanting  byte   // the type of the message that needed it
+	refused  bool   // that message is not to be executed, and has been answered
+	skipping bool   // until Sync, after an error (54.2.3)
+	batch    bool   // messages of the extended protocol were sent since the last Sync
+	fatal    bool   // the backend has said why it goes
+	partial  bool   // the client has got the beginning of a message
+	closed   bool
+}
+
+// lend is the state of the backend that is held, since it was granted.
+type lend struct {
+	tx    byte // as the last ReadyForQuery says: 'I', 'T' or 'E'
+	ready bool // nothing was sent since that
+	asked bool // the core was asked to take it back at this boundary
+	// copying says that the server reads COPY data and the client has not ended it. copySyncs counts the Syncs that came
+	// before the end: the server ignores those it reads while it copies, and answers those it reads after an error. After
+	// an error nobody can say which they were: uncertain, until the machine has asked something of its own.
+	copying   bool
+	copySyncs int
+	uncertain bool
+	unnamed   standing // of the backend's unnamed statement being the session's
+	sequences standing // of the backend having no other session's sequence values
+	ownValues bool     // that it surely has none
+}
+
+// reset follows a DISCARD ALL: it counts if nothing that changes state was sent after it.
+type reset struct {
+	sent, done bool
+}
+
+var _ engine.Machine = (*machine)(nil)
+
+func newMachine(e *Engine, s sessionInfo) engine.Machine {
+	return &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}}
+}
+
+// Start ends the login at once if it is known what servers report to sessions like this one.
+func (m *machine) Start(w engine.Wire) {
+	if params, ok := m.e.parameters(m.session.key); ok {
+		m.welcome(params, w)
+		return
+	}
+	if m.borrow('R', w) {
+		m.Granted(m.backend, w)
+	}
+}
+
+// welcome tells the client that it is logged in (54.2.1).
+func (m *machine) welcome(params []parameter, w engine.Wire) {
+	var out []byte
+	for _, p := range params {
+		out = appendParameter(out, p)
+	}
+	out = appendKey(out, m.session.id, m.session.cancelSecret)
+	w.ToClient(appendReady(out))
+	m.reading.starting = false
+	m.see(params)
+}
+
+// see notes what the client has been told.
+func (m *machine) see(params []parameter) {
+	m.seen = params
+	m.lexing = lexingOf(params)
+}
+
+// borrow asks for the backend that a message of type kind needs, and says whether it is held now.
+func (m *machine) borrow(kind byte, w engine.Wire) bool {
+	b := w.Borrow(engine.Want{Key: m.session.key})
+	if b == nil {
+		m.reading.waiting, m.reading.wanting = true, kind
+		return false
+	}
+	m.attach(b, w)
+	return true
+}
+
+// attach begins a lend.
+func (m *machine) attach(b *engine.Backend, w engine.Wire) {
+	m.reading.waiting = false
+	m.backend = b
+	state, ok := b.State.(*backendState)
+	if !ok {
+		panic("BUG: postgres: a backend of another engine")
+	}
+	m.state = state
+	m.lend = lend{tx: 'I', ready: true, ownValues: state.last == 0 || state.last == m.serial}
+	m.state.last = m.serial
+	m.settleStandings()
+	if !m.reading.starting {
+		m.tellParameters(w)
+	}
+}
+
+// tellParameters tells the client how this backend's reported parameters differ from what it was told last. It is at a clean
+// boundary, so they are what any session of the key finds.
+func (m *machine) tellParameters(w engine.Wire) {
+	now := m.snapshot()
+	if len(now) == 0 || len(now) == len(m.seen) && &now[0] == &m.seen[0] {
+		return
+	}
+	var out []byte
+	for _, p := range now {
+		if value, ok := lookup(m.seen, p.name); !ok || value != p.value {
+			out = appendParameter(out, p)
+		}
+	}
+	if out != nil {
+		w.ToClient(out)
+	}
+	m.see(now)
+}
+
+// snapshot returns what the held backend reports, as a slice that nobody changes: the one in the engine's cache if possible, so
+// that sessions and backends share it.
+func (m *machine) snapshot() []parameter {
+	if m.state.snapshot == nil {
+		m.e.learn(m.session.key, m.state.params)
+		shared, _ := m.e.parameters(m.session.key)
+		if !slices.Equal(shared, m.state.params) { // another loop learned something else meanwhile
+			shared = slices.Clone(m.state.params)
+		}
+		m.state.snapshot = shared
+	}
+	return m.state.snapshot
+}
+
+func lookup(params []parameter, name string) (value string, ok bool) {
+	for _, p := range params {
+		if p.name == name {
+			return p.value, true
+		}
+	}
+	return "", false
+}
+
+// Granted begins a lend; what waited for it comes by FromClient.
+func (m *machine) Granted(b *engine.Backend, w engine.Wire) {
+	if m.backend == nil {
+		m.attach(b, w)
+	}
+	if m.reading.starting {
+		m.welcome(m.snapshot(), w)
+		m.boundary(w)
+	}
+}
+
+// Refused answers the request that needed a backend. A simple query or a function call is answered in full; of the extended
+// protocol everything up to Sync is dropped (54.2.3).
+func (m *machine) Refused(err error, w engine.Wire) {
+	m.reading.waiting = false
+	if m.reading.starting {
+		m.end(err, w)
+		return
+	}
+	out := m.e.render(nil, err, false)
+	if k := m.reading.wanting; k == 'Q' || k == 'F' {
+		m.reading.refused = true
+		out = appendReady(out)
+	} else {
+		m.reading.skipping = true
+	}
+	w.ToClient(out)
+}
+
+// BackendLost ends the session: what it was doing is lost, and it held the backend because something of its own was there.
+func (m *machine) BackendLost(err error, w engine.Wire) {
+	m.backend, m.state = nil, nil
+	if m.reading.closed {
+		return
+	}
+	if m.reading.fatal {
+		m.close(err, w)
+		return
+	}
+	m.end(err, w)
+}
+
+// Stop says goodbye, unless the client is in the middle of a message.
+func (m *machine) Stop(reason error, w engine.Wire) {
+	if !m.reading.closed && !m.reading.partial {
+		w.ToClient(m.e.render(nil, reason, true))
+	}
+	m.reading.closed = true
+}
+
+// end closes the session for a reason that the client is told.
+func (m *machine) end(reason error, w engine.Wire) {
+	if !m.reading.partial {
+		w.ToClient(m.e.render(nil, reason, true))
+	}
+	m.close(reason, w)
+}
+
+func (m *machine) close(reason error, w engine.Wire) {
+	m.reading.closed = true
+	m.backend, m.state = nil, nil
+	w.Close(reason)
+}
+
+// Busy says whether the client waits for something, or has begun what it must finish.
+func (m *machine) Busy() bool {
+	r := &m.reading
+	return r.starting || r.waiting || r.skipping || r.refused || r.client.rest > 0 || m.backend != nil && !m.lend.ready
+}
+
+// InTransaction is what the server said last; a transaction keeps the backend.
+func (m *machine) InTransaction() bool { return m.backend != nil && m.lend.tx != 'I' }
+
+// boundary offers the backend to the core when nothing that the session did is left on it. This is the one place that decides.
+func (m *machine) boundary(w engine.Wire) {
+	if m.backend == nil || m.reading.closed || !m.queue.empty() {
+		return
+	}
+	m.settleStandings()
+	l := &m.lend
+	if !l.ready || l.asked || l.tx != 'I' || m.reading.backend.rest > 0 ||
+		m.reading.client.rest > 0 && !m.reading.client.drop {
+		return
+	}
+	if l.uncertain {
+		m.probe(w)
+		return
+	}
+	m.reportUnnamed(w)
+	if w.Idle() {
+		m.backend, m.state = nil, nil
+		return
+	}
+	l.asked = true
+}
+
+// push notes what the backend owes for what is sent to it.
+func (m *machine) push(a expected) {
+	m.queue.push(a)
+	m.lend.ready, m.lend.asked = false, false
+}
+
+// probe asks the backend for something that only the machine can have asked, and that changes nothing: to close a portal that
+// does not exist. Every ReadyForQuery before its answer belongs to a Sync in COPY data.
+func (m *machine) probe(w engine.Wire) {
+	w.ToBackend(closeProbe)
+	m.push(answerClose | answerSwallow)
+	m.push(answerSync | answerSwallow)
+}

@@ -1,0 +1,296 @@
+package postgres
+
+import "bytes"
+
+// lexing is what a session's settings say about how the server reads its SQL.
+type lexing struct {
+	backslash bool // standard_conforming_strings is off: backslashes escape in plain strings (4.1.2.2)
+	// opaque says that the client's encoding may have a backslash as the second byte of a character (23.3.1), so that
+	// text with bytes above 127 cannot be read without converting it.
+	opaque bool
+}
+
+func lexingOf(params []parameter) lexing {
+	conforming, _ := lookup(params, "standard_conforming_strings")
+	l := lexing{backslash: conforming == "off"}
+	encoding, _ := lookup(params, "client_encoding")
+	switch encoding {
+	case "SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB":
+		l.opaque = true
+	}
+	return l
+}
+
+// tokenKind is what a token is. Punctuation and operator characters are their own kind, one character at a time.
+type tokenKind uint8
+
+const (
+	tokenEnd    tokenKind = 0
+	tokenBroken tokenKind = iota + 127 // a string, name or comment without an end
+	tokenWord                          // an identifier or key word
+	tokenQuoted                        // "an identifier"
+	tokenString
+	tokenNumber
+	tokenParameter // $1
+	tokenCast      // ::
+)
+
+// scanner reads SQL as PostgreSQL's own lexer does (4.1). It is a value: a copy looks ahead. It allocates nothing.
+type scanner struct {
+	text []byte
+	at   int
+	lex  lexing
+	// The last token. word is a lower-case copy of a tokenWord, or what a tokenQuoted says; "" if longer than any name that
+	// matters, or if it contains an escape.
+	kind   tokenKind
+	length int
+	buf    [maxWord]byte
+}
+
+// maxWord is longer than any name that PostgreSQL has: it cuts names at 63 bytes.
+const maxWord = 64
+
+func (s *scanner) word() []byte { return s.buf[:s.length] }
+
+// is says whether the last token is the word w, not quoted.
+func (s *scanner) is(w string) bool { return s.kind == tokenWord && string(s.word()) == w }
+
+// next reads the next token and returns its kind.
+func (s *scanner) next() tokenKind {
+	s.kind = s.scan()
+	return s.kind
+}
+
+func (s *scanner) scan() tokenKind {
+	s.length = 0
+	if !s.space() {
+		return tokenBroken
+	}
+	if s.at >= len(s.text) {
+		return tokenEnd
+	}
+	c := s.text[s.at]
+	switch {
+	case isNameStart(c):
+		return s.name(c)
+	case c == '\'':
+		return s.quoted(s.lex.backslash)
+	case c == '"':
+		return s.quotedName()
+	case c == '$':
+		return s.dollar()
+	case isDigit(c):
+		for s.at < len(s.text) && isDigit(s.text[s.at]) {
+			s.at++
+		}
+		return tokenNumber
+	case c == ':' && s.peek(1) == ':':
+		s.at += 2
+		return tokenCast
+	}
+	s.at++
+	if c == 0 || c > 127 {
+		return tokenBroken
+	}
+	return tokenKind(c)
+}
+
+// peek returns the byte n further on, 0 behind the end.
+func (s *scanner) peek(n int) byte {
+	if s.at+n < len(s.text) {
+		return s.text[s.at+n]
+	}
+	return 0
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isNameStart(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c >= 0x80
+}
+
+func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+// space skips white space and comments, which nest (4.1.5). It returns false if a comment has no end.
+func (s *scanner) space() bool {
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		switch {
+		case isBlank(c):
+			s.at++
+		case c == '-' && s.peek(1) == '-':
+			s.lineComment()
+		case c == '/' && s.peek(1) == '*':
+			if !s.comment() {
+				return false
+			}
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+func (s *scanner) lineComment() {
+	for s.at < len(s.text) && s.text[s.at] != '\n' && s.text[s.at] != '\r' {
+		s.at++
+	}
+}
+
+func (s *scanner) comment() bool {
+	depth := 0
+	for s.at < len(s.text) {
+		switch {
+		case s.text[s.at] == '/' && s.peek(1) == '*':
+			depth++
+			s.at += 2
+		case s.text[s.at] == '*' && s.peek(1) == '/':
+			depth--
+			s.at += 2
+			if depth == 0 {
+				return true
+			}
+		default:
+			s.at++
+		}
+	}
+	return false
+}
+
+// name reads a word, or the string whose prefix it is.
+func (s *scanner) name(c byte) tokenKind {
+	switch next := s.peek(1); {
+	case next == '\'' && (c|0x20 == 'e'):
+		s.at++
+		return s.quoted(true)
+	case next == '\'' && (c|0x20 == 'b' || c|0x20 == 'x'):
+		s.at++
+		return s.quoted(false)
+	case next == '\'' && c|0x20 == 'n':
+		s.at++
+		return s.quoted(s.lex.backslash)
+	case next == '&' && c|0x20 == 'u' && s.peek(2) == '\'':
+		s.at += 2
+		return s.quoted(false)
+	case next == '&' && c|0x20 == 'u' && s.peek(2) == '"':
+		s.at += 2
+		kind := s.quotedName()
+		s.length = 0 // it may say anything
+		return kind
+	}
+	n := 0
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		if !isNameStart(c) && !isDigit(c) && c != '$' {
+			break
+		}
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if n < maxWord {
+			s.buf[n] = c
+		}
+		n++
+		s.at++
+	}
+	if n < maxWord {
+		s.length = n
+	}
+	return tokenWord
+}
+
+// quoted reads a string from its first quote on (4.1.2.1, 4.1.2.2).
+func (s *scanner) quoted(backslash bool) tokenKind {
+	s.at++
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		s.at++
+		switch {
+		case c == '\\' && backslash:
+			s.at++
+		case c == '\'' && s.peek(0) == '\'':
+			s.at++
+		case c == '\'' && !s.continued():
+			return tokenString
+		}
+	}
+	return tokenBroken
+}
+
+// continued moves behind the quote with which a string goes on after white space with a newline, in the same manner as it
+// began (4.1.2.1).
+func (s *scanner) continued() bool {
+	newline := false
+	for i := s.at; i < len(s.text); {
+		c := s.text[i]
+		switch {
+		case c == '\n' || c == '\r':
+			newline = true
+			i++
+		case isBlank(c):
+			i++
+		case c == '-' && i+1 < len(s.text) && s.text[i+1] == '-':
+			for i < len(s.text) && s.text[i] != '\n' && s.text[i] != '\r' {
+				i++
+			}
+		case c == '\'' && newline:
+			s.at = i + 1
+			return true
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// quotedName reads a quoted identifier from its quote on.
+func (s *scanner) quotedName() tokenKind {
+	s.at++
+	begin := s.at
+	doubled := false
+	for s.at < len(s.text) {
+		n := bytes.IndexByte(s.text[s.at:], '"')
+		if n < 0 {
+			break
+		}
+		s.at += n + 1
+		if s.peek(0) != '"' {
+			if name := s.text[begin : s.at-1]; !doubled && len(name) < maxWord {
+				s.length = copy(s.buf[:], name)
+			}
+			return tokenQuoted
+		}
+		doubled = true
+		s.at++
+	}
+	s.at = len(s.text)
+	return tokenBroken
+}
+
+// dollar reads a parameter or a dollar-quoted string (4.1.2.4).
+func (s *scanner) dollar() tokenKind {
+	if isDigit(s.peek(1)) {
+		s.at++
+		for isDigit(s.peek(0)) {
+			s.at++
+		}
+		return tokenParameter
+	}
+	end := s.at + 1
+	for end < len(s.text) && (isNameStart(s.text[end]) || isDigit(s.text[end])) {
+		end++
+	}
+	if end >= len(s.text) || s.text[end] != '$' {
+		s.at++
+		return '$'
+	}
+	tag := s.text[s.at : end+1]
+	s.at = end + 1
+	n := bytes.Index(s.text[s.at:], tag)
+	if n < 0 {
+		s.at = len(s.text)
+		return tokenBroken
+	}
+	s.at += n + len(tag)
+	return tokenString
+}

@@ -1,0 +1,206 @@
+package postgres
+
+import (
+	"math"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// statementID says whose unnamed statement a backend has: a session's serial, and which of its statements. The zero value is
+// none at all.
+type statementID struct {
+	session    uint64
+	generation uint64
+}
+
+// anyStatement is an unnamed statement of which nobody knows whether it exists.
+var anyStatement = statementID{session: math.MaxUint64}
+
+// maxUnnamed is how long a Parse of the unnamed statement may be for the machine to keep it. A longer one pins.
+const maxUnnamed = 16 << 10
+
+// unnamed is the session's unnamed statement. It lives from a successful Parse to the next one, or to the next simple Query
+// (54.2.3), whatever backends the session has meanwhile.
+type unnamed struct {
+	exists     bool
+	lost       bool // it exists, but only on the held backend: its Parse was not kept
+	reported   bool // that it is lost
+	generation uint64
+	parse      []byte  // the whole message
+	verdict    verdict // on its text
+
+	// The last Parse that was sent and may not have been answered yet.
+	pending        []byte
+	pendingVerdict verdict
+	inFlight       int // how many were sent and not answered
+}
+
+// standing is how sure it is, when a message is sent, that the backend will find something established when it comes to that
+// message. An error makes the server skip to the next Sync, so that what this batch establishes is certain for the rest of
+// the batch (if it was skipped, so is the rest), but for the next batch only once the server has said so.
+type standing uint8
+
+const (
+	standingNo    standing = iota
+	standingBatch          // sent in this batch
+	standingSent           // sent in an earlier batch, and not confirmed
+	standingYes            // confirmed
+)
+
+// establish notes that a message was sent that makes it so.
+func (s *standing) establish() {
+	if *s != standingYes {
+		*s = standingBatch
+	}
+}
+
+// sync notes the end of a batch.
+func (s *standing) sync() {
+	if *s == standingBatch {
+		*s = standingSent
+	}
+}
+
+// unnamedMatches says whether the backend's unnamed statement, as far as answers have come, is the session's.
+func (m *machine) unnamedMatches() bool {
+	if !m.unnamed.exists {
+		return m.state.unnamed == statementID{}
+	}
+	return m.state.unnamed == statementID{m.serial, m.unnamed.generation}
+}
+
+// confirmUnnamed is called when an answer changed either side of unnamedMatches. Once they match, whatever the session has sent
+// since then acts on both.
+func (m *machine) confirmUnnamed() {
+	if m.unnamedMatches() {
+		m.lend.unnamed = standingYes
+	}
+}
+
+// settleStandings decides what is certain when every answer has come.
+func (m *machine) settleStandings() {
+	m.lend.unnamed, m.lend.sequences = standingNo, standingNo
+	m.confirmUnnamed()
+	if m.lend.ownValues {
+		m.lend.sequences = standingYes
+	}
+}
+
+// parseSent keeps the Parse of the unnamed statement that is being sent; message is nil if it is too long.
+func (m *machine) parseSent(message []byte, v verdict) {
+	u := &m.unnamed
+	u.inFlight++
+	u.pending = append(u.pending[:0], message...)
+	u.pendingVerdict = v
+	m.lend.unnamed.establish()
+}
+
+// parsed notes a ParseComplete for the unnamed statement.
+func (m *machine) parsed(a expected) {
+	u := &m.unnamed
+	if a&answerSwallow == 0 {
+		u.inFlight--
+		u.generation++
+		u.exists = true
+		// With another one in flight, pending is that other one's text.
+		if u.lost = u.inFlight > 0 || len(u.pending) == 0; u.inFlight == 0 {
+			u.parse, u.pending = u.pending, u.parse
+			u.verdict = u.pendingVerdict
+		}
+	}
+	m.state.unnamed = statementID{m.serial, u.generation}
+	m.confirmUnnamed()
+}
+
+// parseFailed notes that a Parse of the unnamed statement was refused. The server has dropped the old statement before it looked
+// at the new one, unless it could not even read the message.
+func (m *machine) parseFailed(a expected) {
+	m.state.unnamed = anyStatement
+	if a&answerSwallow == 0 {
+		m.unnamed.inFlight--
+		m.forgetUnnamed()
+	}
+}
+
+func (m *machine) forgetUnnamed() { m.unnamed.exists, m.unnamed.lost = false, false }
+
+// unnamedGone notes that the server has no unnamed statement any more.
+func (m *machine) unnamedGone() {
+	m.forgetUnnamed()
+	m.state.unnamed = statementID{}
+	m.confirmUnnamed()
+}
+
+// reportUnnamed pins while the unnamed statement exists on this backend only.
+func (m *machine) reportUnnamed(w engine.Wire) {
+	u := &m.unnamed
+	if u.lost != u.reported {
+		w.Report(engine.Event{Kind: engine.KindPreparedStatement, Undo: u.reported})
+		u.reported = u.lost
+	}
+}
+
+// Messages of the machine's own. The names are used for the length of one exchange.
+var (
+	closeUnnamed = []byte("C\x00\x00\x00\x06S\x00")
+	closeProbe   = []byte("C\x00\x00\x00\x0bPberth\x00S\x00\x00\x00\x04")
+
+	discardSequences = []byte("Q\x00\x00\x00\x16DISCARD SEQUENCES\x00")
+	// The same for the middle of a batch, where a simple Query would end the implicit transaction, by a portal and a
+	// statement that the client cannot have; it leaves the unnamed ones alone.
+	prepareDiscard = []byte("P\x00\x00\x00\x1eberth\x00DISCARD SEQUENCES\x00\x00\x00" +
+		"B\x00\x00\x00\x16berth\x00berth\x00\x00\x00\x00\x00\x00\x00" +
+		"E\x00\x00\x00\x0eberth\x00\x00\x00\x00\x00" +
+		"C\x00\x00\x00\x0bPberth\x00" +
+		"C\x00\x00\x00\x0bSberth\x00")
+)
+
+// prepareUnnamed makes sure, before a Bind or Describe of the unnamed statement is sent, that it means the session's own. If
+// the session has none, the backend must not have one either, and then says so itself (26000).
+func (m *machine) prepareUnnamed(w engine.Wire) {
+	if m.lend.unnamed != standingNo {
+		return
+	}
+	m.lend.unnamed.establish()
+	if m.unnamed.exists && !m.unnamed.lost {
+		w.ToBackend(m.unnamed.parse)
+		m.push(answerParse | answerUnnamed | answerSwallow)
+		return
+	}
+	w.ToBackend(closeUnnamed)
+	m.push(answerClose | answerUnnamed | answerSwallow)
+}
+
+// prepareSequences makes the backend forget what nextval gave another session, before a statement is sent that may ask
+// for currval or lastval.
+func (m *machine) prepareSequences(simple bool, w engine.Wire) {
+	if m.lend.sequences != standingNo {
+		return
+	}
+	m.lend.sequences.establish()
+	if simple {
+		w.ToBackend(discardSequences)
+		m.push(answerQuery | answerSwallow | answerSequences)
+		return
+	}
+	w.ToBackend(prepareDiscard)
+	m.push(answerParse | answerSwallow)
+	m.push(answerBind | answerSwallow)
+	m.push(answerExecute | answerSwallow | answerSequences)
+	m.push(answerClose | answerSwallow)
+	m.push(answerClose | answerSwallow)
+}
+
+// report tells the core what a statement that is being sent may leave behind. It counts from here on, not from the server's
+// confirmation: a failed one pins without need, which is safe.
+func (m *machine) report(v verdict, w engine.Wire) {
+	for k := engine.Kind(0); v.kinds>>k != 0; k++ {
+		if v.kinds.has(k) {
+			m.reset = reset{}
+			w.Report(engine.Event{Kind: k})
+		}
+	}
+	if v.reset {
+		m.reset.sent = true
+	}
+}
