@@ -1,0 +1,363 @@
+package mysql
+
+import "github.com/berthdb/berth/core/engine"
+
+// class is what the scan of a text found out. The zero class is a text that leaves nothing behind.
+type class struct {
+	// kinds has a bit for each engine.Kind of session state that the text may leave on the backend, whether or not
+	// it fails, and without the server reporting it.
+	kinds uint32
+	flags classFlags
+	kill  uint64 // whom KILL names
+}
+
+type classFlags uint16
+
+const (
+	// classInsertID: it may read LAST_INSERT_ID(), which must be the session's.
+	classInsertID classFlags = 1 << iota
+	// classSetsInsertID: it may change LAST_INSERT_ID() without the server's OK saying so.
+	classSetsInsertID
+	// classWrites: it may change LAST_INSERT_ID(); the server's OK says so, but no ERR does.
+	classWrites
+	// classPrevious: it reads what only the connection of the previous statement knows: ROW_COUNT(), FOUND_ROWS().
+	classPrevious
+	// classDiagnostics: it reads the diagnostics of the previous statement and does not replace them.
+	classDiagnostics
+	// classFoundRows: it leaves a count for FOUND_ROWS() that differs from what the client got.
+	classFoundRows
+	// classUse: it is one USE and nothing else.
+	classUse
+	// classKill: it is one KILL with a plain number; classKillQuery: of the statement only.
+	classKill
+	classKillQuery
+	// classKillOther: there is a KILL in it that cannot be understood here.
+	classKillOther
+	// classConnectionID: it is SELECT CONNECTION_ID() and nothing else.
+	classConnectionID
+	// classRelease: the server closes the connection afterwards.
+	classRelease
+)
+
+func (c class) has(f classFlags) bool { return c.flags&f != 0 }
+
+// tokenKind is what the token before was.
+type tokenKind uint8
+
+const (
+	tokenNone tokenKind = iota // the statement begins
+	tokenWord
+	tokenName // quoted
+	tokenText
+	tokenPunctuation
+)
+
+// token is what remains to be known about a token when the next ones come.
+type token struct {
+	kind tokenKind
+	char byte // of punctuation
+	word word
+	// exempt: the parenthesis that may follow is no call's, because this is where a name stands.
+	exempt bool
+	dotted bool // a name that belongs to the name before
+}
+
+// classifier judges the tokens of a text, statement by statement. Whoever is not sure says KindUnknown: what a text
+// does is bounded from above.
+type classifier struct {
+	found class
+
+	statements int // that have begun
+	first      keyword
+	position   int // tokens of the statement so far
+	prev       token
+	depth      int
+	// calls says that functions are executed here, and so must be known.
+	calls bool
+	// naming says that a table's name stands here, so that a parenthesis begins a list of columns.
+	naming   bool
+	argument bool // LAST_INSERT_ID( was the last, and something before it already set the value
+	exact    int  // how much of SELECT CONNECTION_ID() has been seen; -1 if it is something else
+	target   killTarget
+}
+
+// killTarget is how far a KILL has been understood.
+type killTarget struct {
+	query  bool
+	number bool
+	bad    bool
+}
+
+func (c *classifier) pin(k engine.Kind) { c.found.kinds |= 1 << k }
+func (c *classifier) flag(f classFlags) { c.found.flags |= f }
+
+// unknown is whatever might do anything: change session state, read values of the previous statement.
+func (c *classifier) unknown() {
+	c.pin(engine.KindUnknown)
+	c.flag(classInsertID)
+}
+
+// doubt says that a server may read the text in another way.
+func (c *classifier) doubt() { c.unknown() }
+
+// conditional says that an executable comment begins: the text is not exactly what it seems.
+func (c *classifier) conditional() { c.exact = -1 }
+
+// end judges what can only be said at the end.
+func (c *classifier) end() class {
+	c.endStatement()
+	if c.statements > 1 {
+		c.found.flags &^= classUse
+		if c.found.has(classKill) {
+			c.found.flags = c.found.flags&^(classKill|classKillQuery) | classKillOther
+		}
+	}
+	if c.exact == len(connectionID) && c.statements == 1 {
+		c.found = class{flags: classConnectionID}
+	}
+	return c.found
+}
+
+func (c *classifier) endStatement() {
+	if c.position == 0 {
+		return
+	}
+	if c.first == kwKill {
+		switch t := c.target; {
+		case t.bad || !t.number:
+			c.flag(classKillOther)
+		case t.query:
+			c.flag(classKill | classKillQuery)
+		default:
+			c.flag(classKill)
+		}
+	}
+	if c.first == kwBegin && c.position > 2 || c.first == kwStart && c.position < 2 {
+		c.unknown() // BEGIN NOT ATOMIC: a compound statement of MariaDB
+	}
+	c.first, c.position, c.prev, c.depth = kwOther, 0, token{}, 0
+	c.calls, c.naming, c.target = false, false, killTarget{}
+}
+
+// step begins a token; it is the first of its statement if it returns true.
+func (c *classifier) step() bool {
+	c.position++
+	if c.position > 1 {
+		return false
+	}
+	c.statements++
+	return true
+}
+
+// identifier takes a word without quotes, in upper case; a number too. first is its first byte.
+func (c *classifier) identifier(text []byte, first byte) {
+	w := words[string(text)]
+	if c.step() {
+		c.begin(w)
+		c.matchExact(text, 0)
+		c.after(token{kind: tokenWord, word: w})
+		return
+	}
+	c.matchExact(text, 0)
+	number := first >= '0' && first <= '9'
+	switch c.first {
+	case kwKill:
+		c.killWord(w, text, number)
+		return
+	case kwBegin:
+		if w.keyword != kwWork {
+			c.unknown()
+		}
+	default:
+		c.follow(w)
+	}
+	t := token{kind: tokenWord, word: w, exempt: c.exempts(), dotted: c.prev.is('.')}
+	if number {
+		t.word = word{}
+	}
+	if c.naming && !t.dotted && !c.names(w) {
+		c.naming = false
+	}
+	c.special(w)
+	c.after(t)
+}
+
+// exempts says whether a name stands here that a parenthesis may follow without being a call: an alias (AS t (a, b),
+// the end of a derived table), or a table of which columns are named.
+func (c *classifier) exempts() bool {
+	p := c.prev
+	return p.kind == tokenWord && (p.word.keyword == kwAs || p.word.keyword == kwWith) || p.is(')') || c.naming
+}
+
+// names says whether the name of a table is still to come, or is w.
+func (c *classifier) names(w word) bool {
+	if c.prev.is('.') || w.keyword == kwModifier || w.keyword == kwInto || w.keyword == kwTable {
+		return true
+	}
+	p := c.prev
+	return p.kind == tokenWord && (p.word.keyword == kwInto || p.word.keyword == kwTable ||
+		p.word.keyword == kwModifier || c.position == 2)
+}
+
+func (t token) is(char byte) bool { return t.kind == tokenPunctuation && t.char == char }
+
+func (c *classifier) after(t token) { c.prev = t }
+
+// quotedName takes an identifier in backticks, or a string in double quotes, which sql_mode may make one.
+func (c *classifier) quotedName() {
+	if c.step() {
+		c.unknown()
+	}
+	c.exact = -1
+	c.other()
+	if c.first == kwSet && c.position <= 4 {
+		c.pin(engine.KindSetting)
+	}
+	c.after(token{kind: tokenName, exempt: c.exempts(), dotted: c.prev.is('.')})
+}
+
+// text takes a string in single quotes.
+func (c *classifier) text() {
+	if c.step() {
+		c.unknown()
+	}
+	c.exact = -1
+	c.other()
+	c.after(token{kind: tokenText})
+}
+
+// other is for tokens that the few statements with a strict form do not have.
+func (c *classifier) other() {
+	switch c.first {
+	case kwKill:
+		c.target.bad = true
+	case kwBegin:
+		c.unknown()
+	case kwStart:
+		if c.position == 2 {
+			c.unknown()
+		}
+	}
+}
+
+// assignment takes := .
+func (c *classifier) assignment() {
+	c.punctuation(':')
+	c.pin(engine.KindUserVariable)
+}
+
+// punctuation takes any other character.
+func (c *classifier) punctuation(char byte) {
+	if char == ';' {
+		if c.exact == 4 {
+			c.matchExact(nil, ';')
+		}
+		c.endStatement()
+		return
+	}
+	if c.step() {
+		// ( SELECT ... ) is a query; nothing else begins with punctuation.
+		c.calls = true
+		if char != '(' {
+			c.unknown()
+		} else {
+			c.position = 0 // what follows begins the statement
+			c.statements--
+			c.exact = -1
+		}
+		return
+	}
+	c.matchExact(nil, char)
+	c.other()
+	switch char {
+	case '(':
+		c.depth++
+		c.call()
+	case ')':
+		c.depth--
+		c.closeCall()
+	case '@':
+		c.at()
+	case ',':
+		if c.first == kwSet && c.depth == 0 {
+			c.pin(engine.KindSetting)
+		}
+	}
+	if char != '.' && char != '(' {
+		c.naming = false
+	}
+	c.after(token{kind: tokenPunctuation, char: char, exempt: c.prev.exempt, word: c.prev.word})
+}
+
+// call judges the name in front of a parenthesis.
+func (c *classifier) call() {
+	naming := c.naming
+	c.naming = false
+	p := c.prev
+	if !c.calls || p.exempt || naming && p.kind != tokenPunctuation {
+		return
+	}
+	switch {
+	case p.kind == tokenName, p.kind == tokenWord && p.dotted:
+		c.unknown()
+		return
+	case p.kind != tokenWord:
+		return
+	}
+	switch p.word.call {
+	case callHarmless:
+	case callNamedLock:
+		c.pin(engine.KindNamedLock)
+	case callSequence:
+		c.pin(engine.KindSequence)
+	case callConnectionID:
+		c.pin(engine.KindConnectionID)
+	case callPrevious:
+		if c.statements == 1 {
+			c.flag(classPrevious)
+		}
+	case callLastInsertID:
+		c.argument = c.found.has(classSetsInsertID)
+		c.flag(classInsertID | classSetsInsertID)
+	default:
+		c.unknown()
+	}
+}
+
+// closeCall sees LAST_INSERT_ID() without an argument: it only reads.
+func (c *classifier) closeCall() {
+	if c.prev.is('(') && c.prev.word.call == callLastInsertID && !c.argument {
+		c.found.flags &^= classSetsInsertID
+	}
+}
+
+// at sees the @ of a variable.
+func (c *classifier) at() {
+	switch {
+	case c.first == kwLoad:
+		c.pin(engine.KindUserVariable) // LOAD DATA ... (a, @b)
+	case c.prev.kind == tokenWord && c.prev.word.keyword == kwInto:
+		c.pin(engine.KindUserVariable)
+	case c.first == kwSet && c.position == 2:
+		c.pin(engine.KindUserVariable)
+	case c.first == kwSet && c.position == 3 && c.prev.is('@'):
+		c.found.kinds &^= 1 << engine.KindUserVariable
+	}
+}
+
+// connectionID are the tokens of SELECT CONNECTION_ID(), with or without a semicolon.
+var connectionID = [...]string{"SELECT", "CONNECTION_ID", "(", ")"}
+
+func (c *classifier) matchExact(text []byte, char byte) {
+	switch {
+	case c.exact < 0:
+	case char == ';' && c.exact == len(connectionID):
+	case c.exact >= len(connectionID):
+		c.exact = -1
+	case char != 0 && len(connectionID[c.exact]) == 1 && connectionID[c.exact][0] == char,
+		char == 0 && connectionID[c.exact] == string(text):
+		c.exact++
+	default:
+		c.exact = -1
+	}
+}

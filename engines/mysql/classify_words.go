@@ -1,0 +1,171 @@
+package mysql
+
+import "github.com/berthdb/berth/core/engine"
+
+// begin judges the first word of a statement.
+func (c *classifier) begin(w word) {
+	c.first = w.keyword
+	switch w.keyword {
+	case kwHarmless, kwUse, kwEndOfTransaction, kwRelease, kwBegin, kwStart, kwDrop, kwFlush, kwCreate, kwKill:
+		if w.keyword == kwUse {
+			c.flag(classUse)
+		}
+	case kwQuery, kwSelect, kwShow, kwTable:
+		c.calls = true
+	case kwWith:
+		c.calls = true
+	case kwInsert:
+		c.calls, c.naming = true, true
+		c.flag(classWrites)
+	case kwLoad:
+		c.calls = true
+		c.flag(classWrites)
+	case kwLock:
+		c.pin(engine.KindTableLock)
+	case kwHandler:
+		c.pin(engine.KindCursor)
+	case kwPrepare, kwPrepared:
+		c.pin(engine.KindPreparedStatement)
+		c.flag(classInsertID | classSetsInsertID)
+	case kwSet:
+		c.calls = true
+	case kwGet: // DIAGNOSTICS, into variables
+		c.pin(engine.KindUserVariable)
+		c.flag(classDiagnostics)
+	case kwCall:
+		c.calls = true
+		c.unknown()
+		c.flag(classSetsInsertID)
+	default:
+		c.calls = true
+		c.unknown()
+		c.flag(classSetsInsertID)
+	}
+}
+
+// follow judges a further word of a statement by the statement's first.
+func (c *classifier) follow(w word) {
+	second := c.position == 2
+	switch c.first {
+	case kwStart:
+		if second && w.keyword != kwTransaction {
+			c.unknown()
+		}
+	case kwShow:
+		if second && (w.keyword == kwWarnings || w.keyword == kwCount) {
+			c.flag(classDiagnostics)
+		}
+	case kwDrop:
+		if second && w.keyword == kwPrepare {
+			c.pin(engine.KindPreparedStatement)
+		}
+	case kwCreate:
+		// CREATE [OR REPLACE] TEMPORARY
+		if c.position <= 4 && w.keyword == kwTemporary {
+			c.pin(engine.KindTemporaryTable)
+		}
+		if w.keyword == kwSelect || w.keyword == kwWith || w.call == callHarmless && w.keyword == kwQuery {
+			c.calls = true // ... AS SELECT
+		}
+	case kwFlush:
+		if w.keyword == kwWith || w.keyword == kwLock || w.keyword == kwFor {
+			c.pin(engine.KindTableLock)
+		}
+	case kwEndOfTransaction:
+		if w.keyword == kwRelease && !(c.prev.kind == tokenWord && c.prev.word.keyword == kwNo) {
+			c.flag(classRelease)
+		}
+	case kwSet:
+		c.setting(w)
+	}
+}
+
+// setting judges what a SET is about, by the word that says so.
+func (c *classifier) setting(w word) {
+	system := c.position == 4 && c.prev.is('@') // SET @@word
+	if c.position != 2 && !system {
+		if c.position == 3 && c.prev.word.keyword == kwSession && w.keyword == kwTransaction {
+			c.pin(engine.KindSetting)
+		}
+		return
+	}
+	switch w.keyword {
+	case kwGlobal: // nothing of the session, unless another assignment follows
+	case kwTransaction, kwPassword, kwDefault:
+		// The trackers report what is to come of SET TRANSACTION; the others are not about the session.
+		if system {
+			c.pin(engine.KindSetting)
+		}
+	case kwRole:
+		c.pin(engine.KindRole)
+	default:
+		c.pin(engine.KindSetting)
+	}
+}
+
+// special judges words that matter wherever they stand.
+func (c *classifier) special(w word) {
+	variable := c.prev.is('@') || c.prev.is('.') || c.first == kwSet
+	switch w.keyword {
+	case kwInto, kwTable:
+		c.naming = true
+	case kwCalcFoundRows:
+		c.flag(classFoundRows)
+	case kwValue:
+		if c.prev.kind == tokenWord && c.prev.word.keyword == kwNext { // NEXT VALUE FOR a sequence
+			c.pin(engine.KindSequence)
+		}
+	case kwIdentity:
+		if variable {
+			c.flag(classInsertID)
+			if c.first == kwSet {
+				c.flag(classSetsInsertID)
+			}
+		}
+	case kwDiagnosticCount:
+		if variable {
+			c.flag(classDiagnostics)
+		}
+	case kwThreadID:
+		c.pin(engine.KindConnectionID)
+	}
+}
+
+// killWord takes KILL [HARD | SOFT] [CONNECTION | QUERY] number apart (HARD and SOFT are MariaDB's).
+func (c *classifier) killWord(w word, text []byte, number bool) {
+	t := &c.target
+	switch {
+	case t.bad || t.number:
+		t.bad = true
+	case number:
+		n, ok := decimal(text)
+		t.number, t.bad = ok, !ok
+		c.found.kill = n
+	case w.keyword == kwHard && c.position == 2:
+	case (w.keyword == kwConnection || w.keyword == kwQueryWord) && c.position <= 3 && !t.query:
+		t.query = w.keyword == kwQueryWord
+	default:
+		t.bad = true
+	}
+}
+
+// decimal is the value of a number without sign or fraction. One that is too large is as large as can be.
+func decimal(text []byte) (n uint64, ok bool) {
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		if n > 1<<60 {
+			n = 1 << 60
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, len(text) > 0
+}
+
+// scan classifies a whole text.
+func scan(text []byte, literalBackslash, wide bool) class {
+	l := lexer{literalBackslash: literalBackslash, wide: wide}
+	l.feed(text)
+	return l.finish()
+}

@@ -1,0 +1,329 @@
+package mysql
+
+import (
+	"errors"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// Machine relays one session. MySQL's protocol has one request at a time: while an answer is under way the client's
+// bytes stay where they are.
+//
+// Packets pass in the buffer they came in. Where they must differ on the other side, they are changed in that buffer:
+// the bytes of packets that a call consumes do not survive it.
+type Machine struct {
+	e    *Engine
+	info sessionInfo
+
+	// The held backend, nil for none, and its state.
+	b     *engine.Backend
+	state *backendState
+
+	queue  answers
+	reader reader
+
+	request  request
+	upload   upload
+	session  session
+	insertID insertID
+	pins     pins
+	login    loginPhase
+	change   *change // a COM_CHANGE_USER under way
+	refusal  error   // why the client's next request is answered with an error
+	closed   bool
+	small    [eofSize + headerSize]byte // for what is sent from nowhere else
+}
+
+var _ engine.Machine = (*Machine)(nil)
+
+// machineState is what machines note about a backend.
+type machineState struct {
+	// last is the session whose statement was executed last: its ROW_COUNT() and the like are here.
+	last *Machine
+	// stale says that SHOW WARNINGS may still have what a statement of last left. MariaDB clears that only with a
+	// statement that uses a table.
+	stale bool
+}
+
+// session is the session's virtual state: what it would find on a connection of its own.
+type session struct {
+	schema      string // the default database
+	status      uint16 // as the last OK said
+	traits      bool   // SET TRANSACTION is waiting for its transaction
+	locked      bool   // LOCK TABLES
+	ownTrackers bool   // it sets itself what is tracked
+	cursors     []uint32
+	wide        bool // its character set has characters that end with a backslash
+}
+
+// insertID is the session's LAST_INSERT_ID(). Backends have 0 while nobody holds them; the session's value is read
+// before it gives one back, and set when a statement that may read it comes.
+type insertID struct {
+	value   uint64
+	touched bool   // a statement may have changed it on the held backend
+	exact   bool   // the held backend had value when it was last known; otherwise 0
+	lost    bool   // it cannot be known any more
+	scratch []byte // for what the machine sends, and the row that it reads
+}
+
+// request is the client's request at hand.
+type request struct {
+	active   bool // its answer is due
+	scanned  bool // class belongs to the bytes that the client has sent and that wait
+	class    class
+	command  byte
+	id       uint32 // of the prepared statement
+	failed   bool
+	warnings uint16
+	cleared  bool   // the diagnostics of others are gone
+	kinds    uint32 // session state that the server reported
+	file     bool   // the client is sending a file
+	sequence uint8  // of the client's last packet
+}
+
+// leaves notes that the server reported a change of state of kind k.
+func (r *request) leaves(k engine.Kind) { r.kinds |= 1 << k }
+
+// pins is what the machine knows of the core's decision to leave it the backend.
+type pins struct {
+	pinned   bool   // the last answer of the core
+	reported uint32 // kinds that pin
+	result   bool   // KindLastResult is reported
+	traits   bool   // KindTransactionTrait is reported
+	// disturbed says that the backend's values of the previous statement are not those of the session's own.
+	disturbed bool
+}
+
+type loginPhase uint8
+
+const (
+	loginPending loginPhase = iota // the client does not know yet whether it is in
+	loginDone
+)
+
+// newMachine returns the machine of a session that has authenticated.
+func newMachine(e *Engine, s sessionInfo) engine.Machine {
+	m := &Machine{e: e}
+	m.become(s)
+	return m
+}
+
+// become starts the session afresh as s says: at the login, and after COM_CHANGE_USER.
+func (m *Machine) become(s sessionInfo) {
+	m.info = s
+	m.login = loginPending
+	m.session = session{schema: s.database, status: statusAutocommit, wide: wideCharset(s.charset)}
+	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
+	m.pins = pins{}
+	m.request = request{}
+}
+
+// wideCharset says whether id is a collation of big5, cp932, gbk, sjis or gb18030, whose characters may end with the
+// byte of a backslash.
+func wideCharset(id byte) bool {
+	switch id {
+	case 1, 13, 28, 84, 87, 88, 95, 96, 248, 249, 250:
+		return true
+	}
+	return false
+}
+
+// Start finishes the login.
+func (m *Machine) Start(w engine.Wire) {
+	if m.info.database == "" || m.e.databaseVerified(m.info.user, m.info.database) {
+		m.welcome(w)
+		return
+	}
+	if b := w.Borrow(engine.Want{Key: m.info.key}); b != nil {
+		m.Granted(b, w)
+	}
+}
+
+// welcome ends the login.
+func (m *Machine) welcome(w engine.Wire) {
+	m.login = loginDone
+	w.ToClient(appendOK(nil, m.info.sequence, m.session.status))
+	m.settle(w)
+}
+
+// fail ends the login, or a COM_CHANGE_USER, for good.
+func (m *Machine) fail(err error, w engine.Wire) {
+	w.ToClient(m.e.render(nil, m.info.sequence, m.info.capabilities, err))
+	m.close(err, w)
+}
+
+func (m *Machine) close(reason error, w engine.Wire) {
+	m.closed = true
+	m.b, m.state = nil, nil
+	m.queue.clear()
+	w.Close(reason)
+}
+
+// Granted takes the backend over.
+func (m *Machine) Granted(b *engine.Backend, w engine.Wire) {
+	m.adopt(b)
+	if m.login == loginPending && !m.closed {
+		m.sendSchema(w)
+	}
+}
+
+func (m *Machine) adopt(b *engine.Backend) {
+	state, ok := b.State.(*backendState)
+	if !ok {
+		panic("BUG: mysql: a backend of another engine")
+	}
+	m.b, m.state = b, state
+	m.queue.clear()
+	m.insertID.touched, m.insertID.exact = false, false
+	m.pins.disturbed = false
+}
+
+// Refused answers the request that needed a backend, when it is given again.
+func (m *Machine) Refused(err error, w engine.Wire) {
+	if m.closed {
+		return
+	}
+	if m.login == loginPending {
+		m.fail(err, w)
+		return
+	}
+	m.refusal = err
+}
+
+// BackendLost ends the session if it had anything on the backend.
+func (m *Machine) BackendLost(err error, w engine.Wire) {
+	if m.closed {
+		return
+	}
+	waiting := m.request.active || m.request.scanned
+	owned := m.pins.pinned || m.InTransaction()
+	if m.insertID.touched {
+		m.insertID.lost = true
+	}
+	sequence := m.answerSequence()
+	m.forget()
+	switch {
+	case m.login == loginPending:
+		m.fail(lost(err), w)
+	case waiting:
+		w.ToClient(m.e.render(nil, sequence, m.info.capabilities, lost(err)))
+		m.close(err, w)
+	case owned:
+		m.close(err, w)
+	}
+}
+
+// lost is what the client is told: the server's own words, if it had any.
+func lost(err error) error {
+	var server *engine.ServerError
+	if errors.As(err, &server) {
+		return err
+	}
+	return engine.ErrBackendClosed
+}
+
+// answerSequence is the sequence id of the next packet of an answer to the client.
+func (m *Machine) answerSequence() uint8 {
+	if m.request.active && m.queue.count > 0 {
+		return m.reader.sequence + m.reader.shift
+	}
+	return m.request.sequence + 1
+}
+
+// forget lets go of everything that concerns the held backend.
+func (m *Machine) forget() {
+	m.b, m.state = nil, nil
+	m.queue.clear()
+	m.reader = reader{}
+	m.session.cursors = nil
+	m.insertID.touched, m.insertID.exact = false, false
+}
+
+// Stop says goodbye, if the client is not in the middle of an answer.
+func (m *Machine) Stop(reason error, w engine.Wire) {
+	if m.closed || m.login == loginPending || m.change != nil || m.upload.active {
+		return
+	}
+	switch {
+	case !m.request.active:
+		w.ToClient(m.e.render(nil, 0, m.info.capabilities, reason))
+	case m.queue.count > 0 && m.reader.stage == stageFirst && m.reader.shift == 0 &&
+		m.reader.sequence == m.request.sequence+1:
+		w.ToClient(m.e.render(nil, m.reader.sequence, m.info.capabilities, reason))
+	}
+	m.closed = true
+}
+
+// Busy says whether a request is under way.
+func (m *Machine) Busy() bool { return m.request.active || m.upload.active }
+
+// InTransaction is what the last OK said. An ERR says nothing: a transaction that was open counts as open until the
+// next OK.
+func (m *Machine) InTransaction() bool { return m.session.status&statusInTrans != 0 }
+
+// boundary says whether another session may have the backend.
+func (m *Machine) boundary() bool {
+	return m.queue.count == 0 && !m.request.active && !m.upload.active && !m.InTransaction() &&
+		!m.session.locked && len(m.session.cursors) == 0 && m.login == loginDone
+}
+
+// settle gives the backend back if nothing of the session is on it, after bringing it to the state in which backends
+// wait.
+func (m *Machine) settle(w engine.Wire) {
+	if m.b == nil || m.closed || !m.boundary() {
+		return
+	}
+	m.reportTraits(w)
+	if !m.pins.pinned && (m.insertID.touched || m.insertID.exact) {
+		if m.insertID.touched {
+			m.ask(readInsertID, purposeRead, w)
+		}
+		m.ask(zeroInsertID, purposeZero, w)
+		return
+	}
+	if w.Idle() {
+		if m.insertID.touched {
+			m.insertID.lost = true // the core unpinned a session that nothing unpinned
+		}
+		m.pins.pinned = false
+		m.forget()
+		return
+	}
+	m.pins.pinned = true
+}
+
+// report tells the core of a kind of state, once.
+func (m *Machine) report(k engine.Kind, w engine.Wire) {
+	if m.pins.reported&(1<<k) != 0 {
+		return
+	}
+	if w.Report(engine.Event{Kind: k}) == engine.Pin {
+		m.pins.pinned = true
+		m.pins.reported |= 1 << k
+	}
+}
+
+// reportTraits pins while SET TRANSACTION waits for its transaction.
+func (m *Machine) reportTraits(w engine.Wire) {
+	if m.session.traits == m.pins.traits {
+		return
+	}
+	m.pins.traits = m.session.traits
+	m.toggle(engine.KindTransactionTrait, m.session.traits, w)
+}
+
+// toggle reports a kind of state that comes and goes.
+func (m *Machine) toggle(k engine.Kind, on bool, w engine.Wire) {
+	action := w.Report(engine.Event{Kind: k, Undo: !on})
+	switch {
+	case !on:
+		m.pins.pinned = m.pins.reported != 0 || m.pins.result || m.pins.traits
+	case action == engine.Pin:
+		m.pins.pinned = true
+	}
+}
+
+// statusLiteralBackslash is SERVER_STATUS_NO_BACKSLASH_ESCAPES.
+const statusLiteralBackslash = protocol.SERVER_STATUS_NO_BACKSLASH_ESCAPED

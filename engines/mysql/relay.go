@@ -1,0 +1,344 @@
+package mysql
+
+import (
+	"github.com/berthdb/berth/core/engine"
+)
+
+// expect puts an answer into the queue. sequence is that of its first packet.
+func (m *Machine) expect(s shape, p purpose, sequence uint8) {
+	m.queue.push(answer{s, p})
+	if m.queue.count == 1 {
+		m.reader = startOf(s, sequence)
+	}
+}
+
+func startOf(s shape, sequence uint8) reader {
+	r := reader{sequence: sequence}
+	if s == shapeColumns || s == shapeRows {
+		r.stage = stageRows // no packet says what follows
+	}
+	return r
+}
+
+// FromBackend reads answers: it forwards, converts or swallows them, packet by packet, and forwards in runs that are
+// as long as can be.
+func (m *Machine) FromBackend(in []byte, w engine.Wire) (int, error) {
+	x := exchange{m: m, in: in, w: w}
+	for x.pos < len(in) && !m.closed {
+		if m.queue.count == 0 {
+			return x.pos, unasked(in[x.pos:])
+		}
+		more, err := x.packet()
+		if err != nil {
+			x.flush()
+			return x.pos, err
+		}
+		if !more {
+			break
+		}
+	}
+	x.flush()
+	if m.closed {
+		return len(in), nil
+	}
+	return x.pos, nil
+}
+
+// unasked is the error for bytes that no answer accounts for: a server says why it is about to close the connection.
+func unasked(in []byte) error {
+	if len(in) > headerSize && in[headerSize] == errHeader {
+		return parseERR(in[headerSize:])
+	}
+	return broken("an answer to nothing")
+}
+
+// exchange is one call of FromBackend.
+type exchange struct {
+	m   *Machine
+	in  []byte
+	w   engine.Wire
+	run int // in[run:pos] goes to the client
+	pos int
+}
+
+func (x *exchange) forwards() bool { return x.m.queue.head().purpose == purposeForward }
+
+// flush sends the run.
+func (x *exchange) flush() {
+	if x.run < x.pos {
+		x.w.ToClient(x.in[x.run:x.pos])
+	}
+	x.run = x.pos
+}
+
+// pass deals with the next n bytes: they join the run, or vanish.
+func (x *exchange) pass(n int) {
+	if x.forwards() {
+		x.pos += n
+		return
+	}
+	x.flush()
+	x.pos += n
+	x.run = x.pos
+}
+
+// packet deals with the next packet, or with the part of it that is there. It returns false if more bytes are needed.
+func (x *exchange) packet() (bool, error) {
+	m, rest := x.m, x.in[x.pos:]
+	r := &m.reader
+	if r.skip > 0 {
+		n := min(r.skip, len(rest))
+		r.skip -= n
+		x.pass(n)
+		if r.skip > 0 {
+			return false, nil
+		}
+		return true, x.completed()
+	}
+	if len(rest) < headerSize {
+		return false, nil
+	}
+	n, sequence := packetHeader(rest)
+	if sequence != r.sequence && !m.upload.active {
+		return false, broken("packets out of order")
+	}
+	if n > 0 && len(rest) == headerSize {
+		return false, nil
+	}
+	if !r.continued && m.decides(rest[headerSize:], n) {
+		if headerSize+n > maxWhole {
+			return false, broken("a packet that is too long for what it is")
+		}
+		if len(rest) < headerSize+n {
+			return false, nil
+		}
+		r.sequence = sequence + 1
+		return true, x.decide(rest[:headerSize+n])
+	}
+	if r.eof && !r.continued && x.forwards() {
+		x.endColumns(sequence, m.session.status)
+	}
+	r.sequence = sequence + 1
+	r.continued = n == maxPayload
+	r.skip = n
+	rest[3] += r.shift
+	x.pass(headerSize)
+	if n == 0 {
+		return true, x.completed()
+	}
+	return true, nil
+}
+
+// decides says whether a packet must be seen whole, because it says how the answer goes on. p is what is there of the
+// payload of n bytes.
+func (m *Machine) decides(p []byte, n int) bool {
+	switch m.reader.stage {
+	case stageRows:
+		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
+		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
+			m.queue.head().purpose == purposeRead
+	case stageParams, stageColumns:
+		return n > 0 && p[0] == errHeader
+	}
+	return true
+}
+
+// endColumns tells the client that the columns are over, which the backend does not say: in front of its packet
+// sequence.
+func (x *exchange) endColumns(sequence uint8, status uint16) {
+	m := x.m
+	m.reader.eof = false
+	x.flush()
+	x.w.ToClient(appendEOF(m.small[:0], sequence+m.reader.shift, status))
+	m.reader.shift++
+}
+
+// completed goes on after a packet that decided nothing.
+func (x *exchange) completed() error {
+	m := x.m
+	r := &m.reader
+	if r.continued || r.stage != stageParams && r.stage != stageColumns {
+		return nil
+	}
+	if r.left--; r.left > 0 {
+		return nil
+	}
+	prepare := m.queue.head().shape == shapePrepare
+	if !prepare {
+		r.stage, r.eof = stageRows, m.endsColumns()
+		return nil
+	}
+	if m.endsColumns() && x.forwards() {
+		x.endColumns(r.sequence, m.session.status)
+	}
+	if r.stage == stageParams && r.columns > 0 {
+		r.stage, r.left = stageColumns, r.columns
+		return nil
+	}
+	return x.over(nil)
+}
+
+// decide deals with a whole packet that says how the answer goes on.
+func (x *exchange) decide(p []byte) error {
+	m := x.m
+	payload := p[headerSize:]
+	if len(payload) == 0 {
+		if m.reader.stage == stageFirst && m.queue.head().shape == shapeText {
+			return x.last(p)
+		}
+		return broken("an empty packet")
+	}
+	switch {
+	case payload[0] == errHeader:
+		return x.failed(p)
+	case m.reader.stage == stageRows && payload[0] != eofHeader:
+		return x.row(p)
+	case m.reader.stage == stageRows:
+		return x.ok(p)
+	}
+	switch s := m.queue.head().shape; {
+	case s == shapeText:
+		return x.last(p)
+	case s == shapePrepare:
+		return x.prepared(p)
+	case payload[0] == okHeader, s == shapeOne && payload[0] == eofHeader:
+		return x.ok(p)
+	case s == shapeOne:
+		return broken("neither OK nor ERR")
+	case payload[0] == fileHeader:
+		return x.file(p)
+	}
+	return x.columns(p)
+}
+
+const (
+	okHeader   = 0x00
+	fileHeader = 0xfb
+)
+
+// last passes the only packet of an answer.
+func (x *exchange) last(p []byte) error {
+	p[3] += x.m.reader.shift
+	x.pass(len(p))
+	return x.over(nil)
+}
+
+// columns begins a result set.
+func (x *exchange) columns(p []byte) error {
+	r := &x.m.reader
+	f := fields{rest: p[headerSize:]}
+	r.left = f.integer()
+	if f.bad || len(f.rest) > 0 || r.left == 0 {
+		return broken("malformed column count")
+	}
+	r.stage = stageColumns
+	p[3] += r.shift
+	x.pass(len(p))
+	return nil
+}
+
+// prepared reads the OK of COM_STMT_PREPARE: 0, statement id, columns, parameters, a filler, warnings.
+func (x *exchange) prepared(p []byte) error {
+	r := &x.m.reader
+	f := fields{rest: p[headerSize:]}
+	header := f.uint8()
+	f.uint32()
+	columns, params := f.uint16(), f.uint16()
+	f.uint8()
+	if len(f.rest) > 0 {
+		x.m.request.warnings = f.uint16()
+	}
+	if f.bad || header != okHeader {
+		return broken("malformed answer to COM_STMT_PREPARE")
+	}
+	p[3] += r.shift
+	x.pass(len(p))
+	r.columns = uint64(columns)
+	switch {
+	case params > 0:
+		r.stage, r.left = stageParams, uint64(params)
+	case columns > 0:
+		r.stage, r.left = stageColumns, uint64(columns)
+	default:
+		return x.over(nil)
+	}
+	return nil
+}
+
+// row reads the only row of a result that the machine asked for.
+func (x *exchange) row(p []byte) error {
+	m := x.m
+	if len(p) > headerSize+maxInsertID {
+		return broken("malformed LAST_INSERT_ID()")
+	}
+	m.insertID.scratch = append(m.insertID.scratch[:0], p[headerSize:]...)
+	x.pass(len(p))
+	return nil
+}
+
+// ok deals with an OK, or the OK that ends rows: it may be the end of the answer, or of one of several results.
+func (x *exchange) ok(p []byte) error {
+	m := x.m
+	r := &m.reader
+	o, ok := parseOK(p[headerSize:])
+	if !ok {
+		return broken("malformed OK packet")
+	}
+	if x.forwards() {
+		if !m.observe(o) {
+			return broken("malformed session state")
+		}
+		if r.eof && o.status&statusCursor == 0 {
+			x.endColumns(p[3], o.status&^statusStateChanged)
+		}
+		r.eof = false
+		x.m.cursor(o.status)
+		p[3] += r.shift
+		kept := m.convert(p, o)
+		x.pass(kept)
+		if kept < len(p) {
+			x.flush()
+			x.pos += len(p) - kept
+			x.run = x.pos
+		}
+	} else {
+		x.pass(len(p))
+	}
+	if o.status&statusMoreResults != 0 && m.queue.head().shape == shapeResults {
+		r.stage = stageFirst
+		return nil
+	}
+	return x.over(nil)
+}
+
+// failed deals with an ERR, which ends every answer.
+func (x *exchange) failed(p []byte) error {
+	m := x.m
+	err := parseERR(p[headerSize:])
+	if x.forwards() {
+		if m.reader.eof {
+			x.endColumns(p[3], m.session.status)
+		}
+		m.request.failed = true
+		p[3] += m.reader.shift
+	}
+	x.pass(len(p))
+	return x.over(err)
+}
+
+// over ends the answer at the head of the queue.
+func (x *exchange) over(err *engine.ServerError) error {
+	m := x.m
+	x.flush()
+	a := m.queue.head()
+	m.queue.pop()
+	m.reader = reader{}
+	if m.queue.count > 0 {
+		m.reader = startOf(m.queue.head().shape, 1)
+	}
+	if a.purpose == purposeForward {
+		m.finish(x.w)
+		return nil
+	}
+	return m.swallowed(a.purpose, err, x.w)
+}

@@ -1,0 +1,407 @@
+package mysql
+
+import (
+	"errors"
+	"strconv"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// FromClient reads requests.
+func (m *Machine) FromClient(in []byte, w engine.Wire) (int, error) {
+	pos := 0
+	for pos < len(in) && !m.closed {
+		var n int
+		var err error
+		switch {
+		case m.upload.active:
+			n, err = m.continueUpload(in[pos:], w)
+		case m.request.file:
+			n, err = m.relayFile(in[pos:], w)
+		case m.change != nil:
+			n, err = m.continueChange(in[pos:], w)
+		case m.request.active || m.queue.count > 0 || m.login == loginPending:
+			return pos, nil
+		default:
+			n, err = m.command(in[pos:], w)
+		}
+		pos += n
+		if err != nil {
+			return pos, err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if m.closed {
+		return len(in), nil
+	}
+	return pos, nil
+}
+
+// packet is the first packet of a request.
+type packet struct {
+	bytes []byte // with its header, as far as it is there
+	size  int    // with its header
+}
+
+func (p packet) whole() bool   { return len(p.bytes) == p.size && p.size < headerSize+maxPayload }
+func (p packet) body() []byte  { return p.bytes[headerSize:] }
+func (p packet) command() byte { return p.bytes[headerSize] }
+
+// command reads the packet that begins a request. It returns 0 if more bytes, a backend or answers are needed first.
+func (m *Machine) command(in []byte, w engine.Wire) (int, error) {
+	if len(in) < headerSize {
+		return 0, nil
+	}
+	n, sequence := packetHeader(in)
+	if sequence != 0 {
+		return 0, m.violation(sequence+1, errOutOfOrder, w)
+	}
+	if n == 0 {
+		m.refuse(errUnknownCommand, w)
+		return headerSize, nil
+	}
+	p := packet{bytes: in[:min(len(in), headerSize+n)], size: headerSize + n}
+	if len(in) == headerSize || !p.whole() && p.size <= maxWhole {
+		return 0, nil
+	}
+	if !p.whole() && !streams(p.command()) {
+		return 0, m.violation(1, errMalformed, w)
+	}
+	m.request.command, m.request.sequence = p.command(), 0
+	return m.dispatch(p, w)
+}
+
+// streams says whether a command may be longer than what is held.
+func streams(command byte) bool {
+	switch command {
+	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_STMT_SEND_LONG_DATA:
+		return true
+	}
+	return false
+}
+
+func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
+	if m.refusal != nil {
+		return m.refused(p, w)
+	}
+	switch p.command() {
+	case protocol.COM_QUIT:
+		m.close(nil, w)
+		return len(p.bytes), nil
+	case protocol.COM_QUERY:
+		return m.query(p, w)
+	case protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_STMT_FETCH, protocol.COM_STMT_RESET,
+		protocol.COM_STMT_CLOSE, protocol.COM_STMT_SEND_LONG_DATA:
+		return m.statement(p, w)
+	case protocol.COM_INIT_DB:
+		return m.forward(p, class{flags: classUse}, shapeOne, w)
+	case protocol.COM_FIELD_LIST:
+		return m.forward(p, class{}, shapeColumns, w)
+	case protocol.COM_STATISTICS:
+		return m.forward(p, class{flags: classUse}, shapeText, w)
+	case protocol.COM_DEBUG:
+		return m.forward(p, class{flags: classUse}, shapeOne, w)
+	case protocol.COM_PROCESS_INFO:
+		return m.forward(p, class{flags: classUse}, shapeResults, w)
+	case protocol.COM_SET_OPTION:
+		return m.setOption(p, w)
+	case protocol.COM_PING, protocol.COM_RESET_CONNECTION:
+		return m.local(p, w)
+	case protocol.COM_CHANGE_USER:
+		return m.changeUser(p, w)
+	case protocol.COM_PROCESS_KILL:
+		return m.processKill(p, w)
+	}
+	m.refuse(errUnknownCommand, w)
+	return len(p.bytes), nil
+}
+
+// local answers what needs no backend, if none is held.
+func (m *Machine) local(p packet, w engine.Wire) (int, error) {
+	if m.b != nil {
+		return m.forward(p, class{flags: classUse}, shapeOne, w)
+	}
+	if p.command() == protocol.COM_RESET_CONNECTION {
+		m.resetVirtual()
+	}
+	m.reply(w, appendOK(m.small[:0], 1, m.session.status))
+	return len(p.bytes), nil
+}
+
+// setOption changes what the key promises of the backend, so that it is pinned until the session resets itself.
+func (m *Machine) setOption(p packet, w engine.Wire) (int, error) {
+	on := len(p.body()) >= 3 && p.body()[1] == 0 && p.body()[2] == 0 // MYSQL_OPTION_MULTI_STATEMENTS_ON
+	c := class{flags: classUse}
+	if on != m.can(protocol.CLIENT_MULTI_STATEMENTS) {
+		c.kinds = 1 << engine.KindSetting
+	}
+	return m.forward(p, c, shapeOne, w)
+}
+
+// hold makes sure that a backend is held. False means that it is not granted yet.
+func (m *Machine) hold(w engine.Wire) bool {
+	if m.b == nil {
+		b := w.Borrow(engine.Want{Key: m.info.key})
+		if b == nil {
+			return false
+		}
+		m.adopt(b)
+	}
+	return true
+}
+
+// forward passes a request on that expects an answer of shape s.
+func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error) {
+	m.request.class, m.request.scanned = c, true
+	if !m.hold(w) {
+		return 0, nil
+	}
+	if !m.align(c, w) {
+		if m.refusal != nil && m.queue.count == 0 {
+			return m.refused(p, w)
+		}
+		return 0, nil
+	}
+	m.began(w)
+	w.ToBackend(p.bytes)
+	m.expect(s, purposeForward, 1)
+	m.streamOn(p)
+	return len(p.bytes), nil
+}
+
+// began marks the request as under way.
+func (m *Machine) began(w engine.Wire) {
+	r := &m.request
+	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
+	r.warnings, r.kinds = 0, 0
+	w.Observe(engine.RequestBegan)
+}
+
+// reply answers a request without a backend.
+func (m *Machine) reply(w engine.Wire, p []byte) {
+	m.request.scanned, m.request.cleared = false, false
+	w.Observe(engine.RequestBegan)
+	w.ToClient(p)
+	w.Observe(engine.RequestEnded)
+}
+
+// refuse answers a request with an error.
+func (m *Machine) refuse(err error, w engine.Wire) {
+	m.reply(w, m.e.render(nil, m.request.sequence+1, m.info.capabilities, err))
+}
+
+// refused takes the request p and answers it with m.refusal; a long one when it is over.
+func (m *Machine) refused(p packet, w engine.Wire) (int, error) {
+	err := m.refusal
+	if !p.whole() {
+		m.began(w)
+		m.streamOn(p)
+		m.upload.discard = true
+		return len(p.bytes), nil
+	}
+	m.refusal = nil
+	if answered(p.command()) {
+		m.refuse(err, w)
+	}
+	m.request.scanned = false
+	m.settle(w)
+	return len(p.bytes), nil
+}
+
+// violation tells the client that it broke the protocol.
+func (m *Machine) violation(sequence uint8, err error, w engine.Wire) error {
+	w.ToClient(m.e.render(nil, sequence, m.info.capabilities, err))
+	return err
+}
+
+var (
+	errUnknownCommand = &clientError{rendering: rendering{protocol.ER_UNKNOWN_COM_ERROR, "08S01", "Unknown command"}}
+	errOutOfOrder     = &clientError{rendering{protocol.ER_NET_PACKETS_OUT_OF_ORDER, "08S01", "Got packets out of order"},
+		&engine.ProtocolError{Side: engine.SideClient, Reason: "packets out of order"}}
+	errMalformed = &clientError{rendering{protocol.ER_MALFORMED_PACKET, "HY000", "Malformed communication packet"},
+		&engine.ProtocolError{Side: engine.SideClient, Reason: "malformed request"}}
+	errPrevious = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
+		"The value belongs to a statement whose database connection has been returned; run both in one transaction"}}
+	errInsertIDLost = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
+		"LAST_INSERT_ID() is unknown since a database connection was lost"}}
+	errKillForm = &clientError{rendering: rendering{protocol.ER_NOT_SUPPORTED_YET, "42000",
+		"This version of MySQL doesn't yet support 'KILL of anything but a connection id, alone in its request'"}}
+	errKillPrepared = &clientError{rendering: rendering{protocol.ER_UNSUPPORTED_PS, "HY000",
+		"This command is not supported in the prepared statement protocol yet"}}
+	errLongStatement = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
+		"A statement of more than 64 KiB cannot be a KILL, or ask for values of the previous one"}}
+)
+
+// errEarly is an answer to a request that is not over.
+var errEarly = broken("an answer before the end of the request")
+
+// answered says whether a command has an answer.
+func answered(command byte) bool {
+	return command != protocol.COM_STMT_CLOSE && command != protocol.COM_STMT_SEND_LONG_DATA
+}
+
+// query relays a COM_QUERY, or answers it if it is about the proxy's own connections.
+func (m *Machine) query(p packet, w engine.Wire) (int, error) {
+	at := 1
+	if m.can(protocol.CLIENT_QUERY_ATTRIBUTES) {
+		var ok bool
+		if at, ok = attributes(p.body()); !ok {
+			return 0, m.violation(1, errMalformed, w)
+		}
+	}
+	if !m.request.scanned {
+		m.request.class = m.classify(p, p.body()[at:])
+	}
+	c := m.request.class
+	switch {
+	case c.has(classKill):
+		m.kill(c.kill, c.has(classKillQuery), w)
+		return len(p.bytes), nil
+	case c.has(classKillOther):
+		m.refuse(errKillForm, w)
+		return len(p.bytes), nil
+	case c.has(classConnectionID):
+		m.tellConnectionID(p.body()[at:], w)
+		return len(p.bytes), nil
+	}
+	m.request.class, m.request.scanned = c, true
+	if !m.hold(w) {
+		return 0, nil
+	}
+	if at > 1 && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES == 0 {
+		blank(p.body()[1:at])
+	}
+	return m.forward(p, c, shapeResults, w)
+}
+
+// blank overwrites query attributes with spaces: a backend that does not know them finds a statement of the same
+// length.
+func blank(p []byte) {
+	for i := range p {
+		p[i] = ' '
+	}
+}
+
+// classify scans a statement. One that is not whole is scanned on while it passes; until then it may be anything.
+func (m *Machine) classify(p packet, text []byte) class {
+	literal := m.session.status&statusLiteralBackslash != 0
+	if p.whole() {
+		return scan(text, literal, m.session.wide)
+	}
+	l := &lexer{literalBackslash: literal, wide: m.session.wide}
+	l.feed(text)
+	m.upload.lexer = l
+	return class{flags: classInsertID}
+}
+
+// finish ends the client's request: its answer has gone out.
+func (m *Machine) finish(w engine.Wire) {
+	r := &m.request
+	r.active, r.file = false, false
+	if m.upload.active {
+		// A server answers early only if it is about to close the connection.
+		return
+	}
+	w.Observe(engine.RequestEnded)
+	if replaces(r.command) {
+		m.finishStatement(w)
+	}
+	if r.command == protocol.COM_RESET_CONNECTION && !r.failed {
+		m.rearm(w)
+		return
+	}
+	kinds := r.class.kinds | r.kinds
+	for k := engine.Kind(0); kinds != 0; k, kinds = k+1, kinds>>1 {
+		if kinds&1 != 0 {
+			m.report(k, w)
+		}
+	}
+	if r.class.has(classRelease) && !r.failed && !m.InTransaction() {
+		w.Discard(nil)
+		m.forget()
+		m.close(nil, w)
+		return
+	}
+	m.settle(w)
+}
+
+// replaces says whether a command replaces the values of the previous statement.
+func replaces(command byte) bool {
+	switch command {
+	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_STMT_FETCH,
+		protocol.COM_INIT_DB, protocol.COM_FIELD_LIST:
+		return true
+	}
+	return false
+}
+
+// finishStatement notes what a statement leaves to the next one.
+func (m *Machine) finishStatement(w engine.Wire) {
+	r := &m.request
+	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) {
+		m.insertID.touched = true
+	}
+	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
+		r.leaves(engine.KindPreparedStatement)
+	}
+	m.state.last = m
+	m.pins.disturbed = false
+	told := r.failed || r.warnings > 0
+	if told && m.state.mariaDB {
+		m.state.stale = true
+	}
+	if !r.class.has(classDiagnostics) || r.failed {
+		if left := told || r.class.has(classFoundRows); left != m.pins.result {
+			m.pins.result = left
+			m.toggle(engine.KindLastResult, left, w)
+		}
+	}
+	if !m.InTransaction() {
+		w.Observe(engine.TransactionEnded)
+	}
+}
+
+// kill stops a session of the proxy, as the server would stop a connection of its own.
+func (m *Machine) kill(id uint64, query bool, w engine.Wire) {
+	if id == uint64(m.info.id) {
+		m.refuse(engine.ErrKilled, w)
+		if !query {
+			m.close(nil, w)
+		}
+		return
+	}
+	scope := engine.KillSession
+	if query {
+		scope = engine.KillRequest
+	}
+	err := engine.ErrNoSession
+	if id < 1<<32 {
+		err = w.Kill(uint32(id), scope)
+	}
+	number := strconv.FormatUint(id, 10)
+	switch {
+	case err == nil:
+		m.reply(w, appendOK(m.small[:0], 1, m.session.status))
+	case errors.Is(err, engine.ErrNotOwner):
+		m.refuse(&clientError{rendering{protocol.ER_KILL_DENIED_ERROR, "HY000",
+			"You are not owner of thread " + number}, err}, w)
+	default:
+		m.refuse(&clientError{rendering{protocol.ER_NO_SUCH_THREAD, "HY000", "Unknown thread id: " + number}, err}, w)
+	}
+}
+
+// processKill is KILL as a command (section "COM_PROCESS_KILL").
+func (m *Machine) processKill(p packet, w engine.Wire) (int, error) {
+	f := fields{rest: p.body()[1:]}
+	id := f.uint32()
+	if f.bad {
+		m.refuse(errMalformed, w)
+		return len(p.bytes), nil
+	}
+	m.kill(uint64(id), false, w)
+	return len(p.bytes), nil
+}

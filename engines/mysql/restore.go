@@ -1,0 +1,177 @@
+package mysql
+
+import (
+	"strconv"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// What the machine itself asks of a backend, always in an order that the answers' queue records. Whatever a statement
+// of the client depends on is set, and answered, before the statement is sent: a failure then cannot make it run
+// against another session's state. A KILL QUERY that comes late could make any of these fail.
+
+const (
+	readInsertID = "SELECT LAST_INSERT_ID()"
+	zeroInsertID = "SET last_insert_id=0"
+	setInsertID  = "SET last_insert_id="
+	// clearDiagnostics leaves SHOW WARNINGS empty. MariaDB keeps warnings until a statement uses a table, if only a
+	// derived one; MySQL until the next statement.
+	clearDiagnostics = "SELECT 1 FROM (SELECT 1) AS berth"
+)
+
+// maxInsertID is the length of a row with an unsigned 64-bit number.
+const maxInsertID = 1 + 20
+
+// command sends a command of the machine's own.
+func (m *Machine) send(command byte, text string, w engine.Wire) {
+	p := append(m.insertID.scratch[:0], 0, 0, 0, 0, command)
+	if command == protocol.COM_QUERY && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES != 0 {
+		p = append(p, 0, 1) // no attributes, in one set (section "COM_QUERY")
+	}
+	p = append(p, text...)
+	resize(p, len(p)-headerSize)
+	w.ToBackend(p)
+	m.insertID.scratch = p[:0]
+	m.pins.disturbed = true
+}
+
+// ask sends a query whose answer is swallowed.
+func (m *Machine) ask(query string, p purpose, w engine.Wire) {
+	m.send(protocol.COM_QUERY, query, w)
+	m.expect(shapeResults, p, 1)
+}
+
+// sendSchema makes the session's default database the backend's.
+func (m *Machine) sendSchema(w engine.Wire) {
+	m.send(protocol.COM_INIT_DB, m.session.schema, w)
+	m.expect(shapeOne, purposeSchema, 1)
+}
+
+// align brings the held backend in line with the session for a statement of class c. It returns false if answers are
+// awaited first, or if the statement must be refused (m.refusal).
+func (m *Machine) align(c class, w engine.Wire) bool {
+	if m.refusal != nil {
+		return false
+	}
+	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
+		m.sendSchema(w)
+	}
+	foreign := m.state.last != m || m.pins.disturbed
+	if m.state.stale && m.state.last != m || c.has(classDiagnostics) && foreign && !m.pins.result && !m.cleared() {
+		m.ask(clearDiagnostics, purposeClear, w)
+	}
+	if c.has(classInsertID) && !m.insertID.exact {
+		m.alignInsertID(w)
+	}
+	if c.has(classPrevious) && foreign && m.queue.count == 0 {
+		m.refusal = errPrevious
+	}
+	return m.queue.count == 0 && m.refusal == nil
+}
+
+// cleared says that nothing but the machine's own statements ran since the diagnostics were cleared.
+func (m *Machine) cleared() bool { return m.request.cleared }
+
+// alignInsertID gives the backend the session's LAST_INSERT_ID(), unless a statement has just made it there.
+func (m *Machine) alignInsertID(w engine.Wire) {
+	switch {
+	case m.insertID.touched:
+		m.ask(readInsertID, purposeRead, w) // then set, if it had not changed after all
+	case m.insertID.lost:
+		m.refusal = errInsertIDLost
+	default:
+		m.send(protocol.COM_QUERY, setInsertID+strconv.FormatUint(m.insertID.value, 10), w)
+		m.expect(shapeResults, purposeWrite, 1)
+	}
+}
+
+// swallowed deals with the answer to something that the machine asked itself.
+func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wire) error {
+	if failure != nil {
+		if p != purposeSchema {
+			return failure // the backend's state is not known any more
+		}
+		m.noSchema(failure, w)
+		return nil
+	}
+	switch p {
+	case purposeSchema:
+		m.state.schema = m.session.schema
+		if m.login == loginPending {
+			m.e.verifyDatabase(m.info.user, m.info.database)
+			m.welcome(w)
+			return nil
+		}
+	case purposeClear:
+		m.state.stale = false
+		m.request.cleared = true
+	case purposeRead:
+		if !m.readInsertID() {
+			return broken("malformed LAST_INSERT_ID()")
+		}
+	case purposeWrite:
+		m.insertID.exact = true
+	case purposeZero:
+		m.insertID.exact = false
+	case purposeArm:
+		if m.queue.count == 0 {
+			m.wasReset(w)
+		}
+	}
+	if !m.request.scanned {
+		m.settle(w)
+	}
+	return nil
+}
+
+// noSchema deals with a default database that is gone, or that the user may not use any more.
+func (m *Machine) noSchema(failure *engine.ServerError, w engine.Wire) {
+	m.e.forgetDatabase(m.info.user, m.session.schema)
+	if m.login == loginPending {
+		m.fail(failure, w)
+		return
+	}
+	m.refusal = failure
+}
+
+// readInsertID takes in the answer to readInsertID.
+func (m *Machine) readInsertID() bool {
+	f := fields{rest: m.insertID.scratch}
+	n, err := strconv.ParseUint(string(f.text()), 10, 64)
+	if err != nil || f.bad {
+		return false
+	}
+	m.insertID.touched = false
+	if n != 0 || m.insertID.exact {
+		// Backends have 0 when they are borrowed: anything else is the session's own.
+		m.insertID.value, m.insertID.exact, m.insertID.lost = n, true, false
+	}
+	return true
+}
+
+// rearm brings back what COM_RESET_CONNECTION took from the backend beyond what was the client's.
+func (m *Machine) rearm(w engine.Wire) {
+	m.ask(trackers, purposeArm, w)
+	if q := m.b.Target.InitQuery; q != "" {
+		m.ask(q, purposeArm, w)
+	}
+}
+
+// wasReset starts the session afresh on the backend that it holds. Its default database stays (manual,
+// "mysql_reset_connection()").
+func (m *Machine) wasReset(w engine.Wire) {
+	m.resetVirtual()
+	w.Report(engine.Event{Kind: engine.KindReset})
+	m.pins = pins{}
+	if (m.info.key.Database == "") != (m.session.schema == "") {
+		m.report(engine.KindSchema, w)
+	}
+}
+
+// resetVirtual is what COM_RESET_CONNECTION does to the session.
+func (m *Machine) resetVirtual() {
+	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
+	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
+}

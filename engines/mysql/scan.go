@@ -1,0 +1,323 @@
+package mysql
+
+// lexer takes SQL text apart as a server does (manual, "Language Structure"): strings with both kinds of quotes and
+// backslash escapes, identifiers in backticks, the three kinds of comments, and executable comments, which are scanned
+// as code. It is fed text in pieces of any size and tells a classifier what it found, so that a statement need not be
+// held whole. It never judges what statements mean.
+//
+// Where a server's reading depends on what is not known here (a version for an executable comment, sql_mode for
+// backslashes and double quotes, a character set whose characters may end with a backslash), the lexer notes a doubt
+// instead of deciding.
+type lexer struct {
+	classifier
+
+	mode lexMode
+	// quote is the delimiter of the string or identifier under way.
+	quote   byte
+	last    byte // the byte before the current one, inside of strings
+	escaped bool // the current byte follows a backslash escape
+	code    bool // inside an executable comment
+
+	word      [maxWord]byte // upper case
+	wordSize  int           // may exceed maxWord: then the word is no known one
+	firstByte byte          // of the word, as written
+
+	// literalBackslash says that sql_mode has NO_BACKSLASH_ESCAPES; wide that characters may end with a backslash.
+	literalBackslash bool
+	wide             bool
+}
+
+// maxWord is longer than every word that a classifier knows.
+const maxWord = 40
+
+type lexMode uint8
+
+const (
+	lexPlain lexMode = iota
+	lexWord
+	lexQuoted    // inside quotes
+	lexQuoteEnd  // after a closing quote, which another one would take back
+	lexDash      // after -
+	lexDashes    // after --
+	lexLine      // in a comment that ends with the line
+	lexSlash     // after /
+	lexOpen      // after /*
+	lexOpenM     // after /*M
+	lexBlock     // in a comment
+	lexBlockStar // after a * in a comment
+	lexVersion   // in the digits after /*!
+	lexStar      // after a * in an executable comment
+	lexColon     // after :
+)
+
+// feed scans the next piece of the text.
+func (l *lexer) feed(p []byte) {
+	for i := 0; i < len(p); i++ {
+		switch l.mode {
+		case lexPlain:
+			l.plain(p[i])
+		case lexWord:
+			i = l.words(p, i)
+		case lexQuoted:
+			i = l.quoted(p, i)
+		default:
+			if !l.between(p[i]) {
+				i--
+			}
+		}
+	}
+}
+
+// finish ends the text and returns what was found.
+func (l *lexer) finish() class {
+	switch l.mode {
+	case lexWord:
+		l.endWord()
+	case lexQuoteEnd:
+		l.endQuoted()
+	case lexDash:
+		l.punctuation('-')
+	case lexSlash:
+		l.punctuation('/')
+	case lexStar:
+		l.punctuation('*')
+	case lexColon:
+		l.punctuation(':')
+	}
+	if l.code || l.mode == lexQuoted {
+		l.doubt() // the server will not like it, but who knows which one
+	}
+	l.mode = lexPlain
+	return l.end()
+}
+
+// plain scans a byte outside of everything.
+func (l *lexer) plain(c byte) {
+	switch {
+	case isWord[c]:
+		l.mode, l.wordSize, l.firstByte = lexWord, 1, c
+		l.word[0] = upper(c)
+	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == 0:
+	case c == '\'' || c == '"' || c == '`':
+		if l.code {
+			l.doubt()
+		}
+		l.mode, l.quote, l.escaped, l.last = lexQuoted, c, false, 0
+		l.wordSize = 0
+	case c == '-':
+		l.mode = lexDash
+	case c == '/':
+		l.mode = lexSlash
+	case c == '#':
+		if l.code {
+			l.doubt()
+		}
+		l.mode = lexLine
+	case c == '*' && l.code:
+		l.mode = lexStar
+	case c == ':':
+		l.mode = lexColon
+	default:
+		l.punctuation(c)
+	}
+}
+
+// words scans the word that p[i] may continue, and returns the index of the last byte that it dealt with.
+func (l *lexer) words(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		c := p[i]
+		if !isWord[c] {
+			l.endWord()
+			return i - 1
+		}
+		if l.wordSize < maxWord {
+			l.word[l.wordSize] = upper(c)
+		}
+		l.wordSize++
+	}
+	return i
+}
+
+func (l *lexer) endWord() {
+	l.mode = lexPlain
+	if l.wordSize > maxWord {
+		l.wordSize = 0
+	}
+	l.identifier(l.word[:l.wordSize], l.firstByte)
+}
+
+// quoted scans the inside of a string or of an identifier in backticks, which know no escapes, and returns the index
+// of the last byte that it dealt with.
+func (l *lexer) quoted(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		c := p[i]
+		switch {
+		case l.escaped:
+			l.escaped = false
+			if c == l.quote && c == '"' {
+				l.doubt() // with ANSI_QUOTES this ends an identifier
+			}
+		case c == l.quote:
+			l.mode = lexQuoteEnd
+			return i
+		case c == '\\' && l.quote != '`':
+			if l.literalBackslash || l.wide && l.last >= 0x80 {
+				l.doubt()
+			}
+			l.escaped = true
+		}
+		l.last = c
+	}
+	return i
+}
+
+func (l *lexer) endQuoted() {
+	l.mode = lexPlain
+	if l.quote == '\'' {
+		l.text()
+		return
+	}
+	l.quotedName() // "..." may be one too
+}
+
+// between scans a byte that decides what the bytes before it were, or one of a comment. It says whether it dealt with
+// the byte itself.
+func (l *lexer) between(c byte) bool {
+	switch l.mode {
+	case lexQuoteEnd:
+		if c == l.quote { // '' is a quote inside of the string
+			l.mode, l.last = lexQuoted, c
+			return true
+		}
+		l.endQuoted()
+		return false
+	case lexDash:
+		if c == '-' {
+			l.mode = lexDashes
+			return true
+		}
+		return l.was('-')
+	case lexDashes:
+		// Only with a space or control character behind it is -- a comment (manual, "'--' as the Start of a
+		// Comment").
+		if c > ' ' {
+			l.punctuation('-')
+			return l.was('-')
+		}
+		if l.code {
+			l.doubt()
+		}
+		l.mode = lexLine
+		return false
+	case lexLine:
+		if c == '\n' {
+			l.mode = lexPlain
+		}
+		return true
+	case lexColon:
+		if c == '=' {
+			l.mode = lexPlain
+			l.assignment()
+			return true
+		}
+		return l.was(':')
+	}
+	return l.comment(c)
+}
+
+// comment is between for comments that have an end.
+func (l *lexer) comment(c byte) bool {
+	switch l.mode {
+	case lexSlash:
+		if c == '*' {
+			l.mode = lexOpen
+			return true
+		}
+		return l.was('/')
+	case lexOpen:
+		switch c {
+		case '!':
+			l.executable()
+			return true
+		case 'M':
+			l.mode = lexOpenM
+			return true
+		}
+		l.openComment()
+		return false
+	case lexOpenM:
+		if c == '!' { // MariaDB's own
+			l.executable()
+			return true
+		}
+		l.openComment()
+		return false
+	case lexVersion:
+		if c >= '0' && c <= '9' {
+			return true
+		}
+		l.mode = lexPlain
+		return false
+	case lexBlock:
+		if c == '*' {
+			l.mode = lexBlockStar
+		}
+		return true
+	case lexBlockStar:
+		switch c {
+		case '/':
+			l.mode = lexPlain
+		case '*':
+		default:
+			l.mode = lexBlock
+		}
+		return true
+	case lexStar:
+		if c == '/' {
+			l.code, l.mode = false, lexPlain
+			return true
+		}
+		return l.was('*')
+	}
+	l.mode = lexPlain
+	return false
+}
+
+func (l *lexer) openComment() {
+	if l.code {
+		l.doubt()
+	}
+	l.mode = lexBlock
+}
+
+// executable begins an executable comment. Whether the server executes it depends on its version; it is scanned as
+// code, and must not contain anything that would make what follows look different if it were not.
+func (l *lexer) executable() {
+	if l.code {
+		l.doubt()
+	}
+	l.code, l.mode = true, lexVersion
+	l.conditional()
+}
+
+// was says that c, seen before, was mere punctuation.
+func (l *lexer) was(c byte) bool {
+	l.mode = lexPlain
+	l.punctuation(c)
+	return false
+}
+
+// isWord has the bytes of identifiers without quotes (manual, "Schema Object Names") and of numbers.
+var isWord = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '$' || c >= 0x80
+	}
+	return t
+}()
+
+func upper(c byte) byte {
+	if c >= 'a' && c <= 'z' {
+		return c - ('a' - 'A')
+	}
+	return c
+}

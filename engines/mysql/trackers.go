@@ -1,0 +1,215 @@
+package mysql
+
+import (
+	"bytes"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// statusStateChanged is SERVER_SESSION_STATE_CHANGED: the OK has session state.
+const statusStateChanged = protocol.SERVER_SESSION_STATE_CHANGED
+
+// okPacket is an OK packet of a server that speaks SESSION_TRACK (section "OK_Packet"). Its slices point into what was
+// parsed.
+type okPacket struct {
+	insertID uint64
+	status   uint16
+	warnings uint16
+	state    []byte // entries, without the length of all
+	// Where in the payload the status is, and the info with its length.
+	statusAt, infoAt, infoEnd int
+}
+
+// parseOK reads the payload of an OK packet, with either header.
+func parseOK(payload []byte) (okPacket, bool) {
+	f := fields{rest: payload[1:]}
+	f.integer() // affected rows
+	o := okPacket{insertID: f.integer()}
+	o.statusAt = len(payload) - len(f.rest)
+	o.status, o.warnings = f.uint16(), f.uint16()
+	o.infoAt = len(payload) - len(f.rest)
+	if len(f.rest) > 0 {
+		f.text()
+	}
+	o.infoEnd = len(payload) - len(f.rest)
+	if o.status&statusStateChanged != 0 && len(f.rest) > 0 {
+		o.state = f.text()
+	}
+	return o, !f.bad
+}
+
+// Types of session state (section "OK_Packet", enum_session_state_type).
+const (
+	trackVariables       = 0
+	trackSchema          = 1
+	trackStateChange     = 2
+	trackCharacteristics = 4
+	trackTransaction     = 5
+)
+
+// report is what the entries of one OK packet say.
+type report struct {
+	variables bool // the session changed a variable
+	trackers  bool // one that says what is tracked
+	changed   bool // something changed
+	schema    []byte
+	hasSchema bool
+	// What is to come of the next transaction, if anything was said about it.
+	traits, hasTraits bool
+	locked, hasLocked bool // LOCK TABLES
+}
+
+// parseState reads entries of session state.
+func parseState(state []byte) (r report, ok bool) {
+	f := fields{rest: state}
+	for len(f.rest) > 0 && !f.bad {
+		kind := f.uint8()
+		data := fields{rest: f.text()}
+		switch kind {
+		case trackVariables:
+			for len(data.rest) > 0 && !data.bad {
+				name := data.text()
+				data.text()
+				r.variable(name)
+			}
+		case trackSchema:
+			r.schema, r.hasSchema = data.text(), true
+		case trackStateChange:
+			r.changed = r.changed || len(data.rest) > 0 && data.rest[0] == '1'
+		case trackCharacteristics:
+			r.traits, r.hasTraits = len(data.text()) > 0, true
+		case trackTransaction:
+			flags := data.text()
+			r.locked, r.hasLocked = bytes.IndexByte(flags, 'L') >= 0, true
+		}
+		f.bad = f.bad || data.bad
+	}
+	return r, !f.bad
+}
+
+// variable notes that a system variable was reported. Some change by themselves: MySQL numbers statements, MariaDB
+// says what it logged last, and both derive two from the default database.
+func (r *report) variable(name []byte) {
+	switch string(name) {
+	case "statement_id", "last_gtid", "character_set_database", "collation_database":
+		return
+	}
+	r.variables = true
+	if bytes.HasPrefix(name, []byte("session_track_")) {
+		r.trackers = true
+	}
+}
+
+// tracked says whether a server reports a variable to a session that did not ask for more (the default of
+// session_track_system_variables).
+func tracked(name []byte) bool {
+	switch string(name) {
+	case "time_zone", "autocommit", "character_set_client", "character_set_results", "character_set_connection":
+		return true
+	}
+	return false
+}
+
+// filterState keeps, in place, the entries that a session sees which did not set its trackers itself: the schema and
+// five variables. The result is never longer.
+func filterState(state []byte) []byte {
+	out := state[:0]
+	f := fields{rest: state}
+	for len(f.rest) > 0 && !f.bad {
+		kind := f.uint8()
+		data := f.text()
+		if f.bad {
+			break
+		}
+		if kind == trackVariables {
+			data = filterVariables(data)
+		}
+		if kind == trackVariables && len(data) > 0 || kind == trackSchema {
+			// What is written ends before what is yet to be read begins: lengths only shrink.
+			out = append(out, kind)
+			out = appendText(out, data)
+		}
+	}
+	return out
+}
+
+func filterVariables(data []byte) []byte {
+	out := data[:0]
+	f := fields{rest: data}
+	for len(f.rest) > 0 {
+		pair := f.rest
+		name := f.text()
+		f.text()
+		if f.bad {
+			break
+		}
+		if tracked(name) {
+			out = append(out, pair[:len(pair)-len(f.rest)]...)
+		}
+	}
+	return out
+}
+
+// appendText appends a length-encoded string. It may overlap with b if b is not moved forward.
+func appendText(dst, b []byte) []byte {
+	n := len(b)
+	switch {
+	case n < 251:
+		dst = append(dst, byte(n))
+	case n < 1<<16:
+		dst = append(dst, 0xfc, byte(n), byte(n>>8))
+	default:
+		dst = append(dst, 0xfd, byte(n), byte(n>>8), byte(n>>16))
+	}
+	return append(dst, b...)
+}
+
+// observe takes in what the OK packet of one of the client's own requests says.
+func (m *Machine) observe(o okPacket) bool {
+	m.session.status = o.status &^ (statusStateChanged | protocol.SERVER_MORE_RESULTS_EXISTS)
+	m.request.warnings = o.warnings
+	if o.insertID != 0 {
+		m.insertID.touched = true
+	}
+	if len(o.state) == 0 {
+		return true
+	}
+	r, ok := parseState(o.state)
+	if !ok {
+		return false
+	}
+	if r.hasSchema {
+		m.setSchema(r.schema)
+	}
+	if r.hasTraits {
+		m.session.traits = r.traits
+	}
+	if r.hasLocked {
+		m.session.locked = r.locked
+	}
+	m.session.ownTrackers = m.session.ownTrackers || r.trackers
+	switch {
+	case r.variables:
+		m.request.leaves(engine.KindSetting)
+	case r.changed && !r.hasSchema && m.request.class.kinds == 0:
+		// The report of a new schema says that something changed as well.
+		m.request.leaves(engine.KindUnknown)
+	}
+	return true
+}
+
+// setSchema notes that the default database of session and backend is name now.
+func (m *Machine) setSchema(name []byte) {
+	if string(name) != m.session.schema {
+		m.session.schema = string(name)
+	}
+	if m.session.schema != m.state.schema {
+		m.state.schema = m.session.schema
+	}
+	// No command takes a default database away, so that nobody else of this key can use the backend.
+	if (m.info.key.Database == "") != (m.session.schema == "") {
+		m.request.leaves(engine.KindSchema)
+	}
+}
