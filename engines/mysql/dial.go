@@ -20,7 +20,7 @@ const (
 		protocol.CLIENT_TRANSACTIONS | protocol.CLIENT_MULTI_RESULTS | protocol.CLIENT_PS_MULTI_RESULTS |
 		protocol.CLIENT_DEPRECATE_EOF | protocol.CLIENT_SESSION_TRACK
 	wanted = needed | protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_LONG_FLAG | protocol.CLIENT_CONNECT_ATTRS |
-		protocol.CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA | protocol.CLIENT_QUERY_ATTRIBUTES
+		protocol.CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA
 )
 
 // trackers makes a server report every change of session state. The variables come first, or the others would not be

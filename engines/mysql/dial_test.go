@@ -83,7 +83,7 @@ func (p *peer) commands(seen chan<- string) {
 func testDial(e *Engine, target engine.Target) (engine.Dialed, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return e.Dial(ctx, target, keyOf("app", "shop", protocol.CLIENT_FOUND_ROWS, 33))
+	return e.Dial(ctx, target, keyOf("app", "shop", protocol.CLIENT_FOUND_ROWS|protocol.CLIENT_QUERY_ATTRIBUTES, 33))
 }
 
 func TestABackendIsOpenedAsItsKeySays(t *testing.T) {

@@ -21,6 +21,8 @@ var inconvertible = [...]struct {
 	{protocol.CLIENT_INTERACTIVE, "interactive"},
 	{protocol.CLIENT_LOCAL_FILES, "local_files"},
 	{protocol.CLIENT_MULTI_STATEMENTS, "multi_statements"},
+	// With query attributes every COM_QUERY and COM_STMT_EXECUTE has another form, of another length.
+	{protocol.CLIENT_QUERY_ATTRIBUTES, "query_attributes"},
 }
 
 // keyOf returns the key of the backends that serve a session.

@@ -307,7 +307,7 @@ func TestWhatTheResponseSaysReachesTheMachine(t *testing.T) {
 			"open\x00\x00mysql_native_password\x00", "", "", engine.Key{User: "open", Options: "charset=45"}},
 		"every capability": {0xffffffff &^ protocol.CLIENT_SSL, "open\x00\x00shop\x00mysql_native_password\x00\x00", "shop", "",
 			engine.Key{User: "open", Database: "*",
-				Options: "charset=45,found_rows,ignore_space,interactive,local_files,multi_statements"}},
+				Options: "charset=45,found_rows,ignore_space,interactive,local_files,multi_statements,query_attributes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := testEngine(Config{Credentials: users(native)}, mysqlServer)

@@ -138,7 +138,7 @@ func TestACancelKillsTheQueryOnASideConnection(t *testing.T) {
 	if err := New(Config{Credentials: users("")}).Cancel(context.Background(), target, b); err != nil {
 		t.Fatal(err)
 	}
-	if q := within(t, seen); q != "\x03\x00\x01KILL QUERY 4294967295" {
+	if q := within(t, seen); q != "\x03KILL QUERY 4294967295" {
 		t.Errorf("asked %q", q)
 	}
 	target = answering(t, mariaServer, seen, "\xff\x46\x04#HY000Unknown thread id: 1")
