@@ -124,7 +124,8 @@ func (c *classifier) name() {
 	}
 	qualified := c.prev == '.'
 	known := !qualified || c.catalog
-	if next == '(' && c.calls && !c.relation && !(c.kind == tokenWord && !qualified && c.syntax()) {
+	first := c.prev == tokenEnd
+	if next == '(' && c.calls && !first && !c.relation && !(c.kind == tokenWord && !qualified && c.syntax()) {
 		c.call(known)
 	}
 	c.catalog = next == '.' && !qualified && string(c.word()) == "pg_catalog"
@@ -197,11 +198,13 @@ func (c *classifier) dispatch() {
 
 // explain decides about what is explained, which EXPLAIN ANALYZE executes.
 func (c *classifier) explain() {
+	c.calls = false
 	for c.advance() {
 		switch {
 		case c.kind == '(' && c.prev == tokenWord && c.before == keywordNone && c.option():
 		case c.is("analyze"), c.is("analyse"), c.is("verbose"):
 		default:
+			c.calls = true
 			c.dispatch()
 			return
 		}

@@ -121,7 +121,9 @@ func (s *scanner) space() bool {
 		case c == '-' && s.peek(1) == '-':
 			s.lineComment()
 		case c == '/' && s.peek(1) == '*':
+			begin := s.at
 			if !s.comment() {
+				s.at = begin // to be found again
 				return false
 			}
 		default:
