@@ -1,0 +1,262 @@
+package mysql
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func kindsOf(c class) (out []string) {
+	for k := range engine.Kinds {
+		if c.kinds&(1<<k) != 0 {
+			out = append(out, engine.Kind(k).String())
+		}
+	}
+	return out
+}
+
+// ordinary are statements of benchmarks, frameworks and tools that leave nothing behind.
+var ordinary = []string{
+	"SELECT c FROM sbtest1 WHERE id=500",
+	"SELECT c FROM sbtest1 WHERE id BETWEEN 1 AND 100 ORDER BY c",
+	"SELECT SUM(k) FROM sbtest1 WHERE id BETWEEN 1 AND 100",
+	"SELECT DISTINCT c FROM sbtest1 WHERE id BETWEEN 1 AND 100 ORDER BY c",
+	"UPDATE sbtest1 SET k=k+1 WHERE id=5", "DELETE FROM sbtest1 WHERE id=5",
+	"INSERT INTO sbtest1 (id, k, c, pad) VALUES (5, 5, 'x', 'y')",
+	"BEGIN", "begin work", "COMMIT", "ROLLBACK", "START TRANSACTION", "START TRANSACTION READ ONLY;",
+	"START TRANSACTION WITH CONSISTENT SNAPSHOT", "SAVEPOINT a", "RELEASE SAVEPOINT a", "ROLLBACK TO SAVEPOINT `a`",
+	"COMMIT AND NO CHAIN NO RELEASE",
+	"SELECT 1", "select 1;", "SELECT 1; ", " SELECT 1", "(SELECT 1)", "((SELECT 1) UNION (SELECT f FROM t)) LIMIT 3", "-- hello", "", "/* a */",
+	"SELECT/**/1", "SELECT 1 -- GET_LOCK('x', 1)", "SELECT 1 # GET_LOCK('x', 1)", "SELECT /* GET_LOCK('x') */ 1",
+	"SELECT 'GET_LOCK(1,2)'", `SELECT 'it''s f(1)', 'it\'s f(1)', "f(1)"`, "SELECT `f`, `a``b` FROM t",
+	"SELECT 5--3", "SELECT 5-- 3", "SELECT a/b, a*b, a:b",
+	"SELECT @@version_comment LIMIT 1", "SELECT @@max_allowed_packet", "SELECT @@session.tx_isolation", "SELECT @a",
+	"SELECT NOW(), NOW (6), CURRENT_TIMESTAMP(6), COUNT(*), COUNT( DISTINCT a), IF(a, 1, 2), COALESCE(a, b)",
+	"SELECT * FROM t WHERE a IN (1, 2) AND (b = 2 OR NOT (c)) AND EXISTS (SELECT 1) ORDER BY FIELD(a, 1, 2)",
+	"SELECT * FROM a JOIN b USING (id) LEFT JOIN (SELECT 1) AS c (x) ON (a.id = c.x)",
+	"SELECT * FROM a FORCE INDEX (i) WHERE a > ANY (SELECT 1) FOR UPDATE SKIP LOCKED",
+	"SELECT ROW_NUMBER() OVER (PARTITION BY a ORDER BY b) FROM t WINDOW w AS (ORDER BY a)",
+	"WITH c AS (SELECT 1) SELECT * FROM c", "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT * FROM c",
+	"SELECT CAST(a AS CHAR(10)), CONVERT(b, DECIMAL(10,2)), a->>'$.b' FROM t",
+	"SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a VARCHAR(10) PATH '$')) AS t",
+	"INSERT INTO `db`.`t` (`a`, `b`) VALUES (?, ?) ON DUPLICATE KEY UPDATE a = VALUES(a)",
+	"INSERT INTO db.t (a) SELECT b FROM u", "INSERT IGNORE INTO t (a) VALUES (1)", "INSERT t (a) VALUES (1)",
+	"INSERT INTO t VALUES (1), (2)", "INSERT INTO t PARTITION (p0) (a) VALUES (1)", "REPLACE INTO t (a) VALUES (1)",
+	"INSERT INTO t (a) VALUES (1) AS new (x) ON DUPLICATE KEY UPDATE a = new.x", "INSERT INTO t SET a = 1",
+	"REPLACE LOW_PRIORITY t (a) VALUES (1)", "INSERT INTO t(a) VALUES (1) RETURNING id",
+	"UPDATE t SET a = REPLACE(a, 'x', 'y') WHERE b LIKE CONCAT('%', 'x')", "DELETE a FROM a INNER JOIN b ON (a.x = b.x)",
+	"CREATE TABLE t (id INT(10) PRIMARY KEY, a VARCHAR(10) DEFAULT 'x', KEY k (a), CONSTRAINT c FOREIGN KEY (a) REFERENCES u (b))",
+	"CREATE INDEX i ON t (a)", "DROP TABLE IF EXISTS t", "ALTER TABLE t ADD COLUMN b INT", "TRUNCATE TABLE t",
+	"CREATE OR REPLACE VIEW v AS SELECT 1", "CREATE DATABASE d", "USE d", "use `d`", "/* x */ USE d", "DROP TEMPORARY TABLE t",
+	"SHOW TABLES", "SHOW FULL COLUMNS FROM t LIKE 'a%'", "SHOW CREATE TABLE t", "SHOW PROCESSLIST", "SHOW VARIABLES WHERE Variable_name IN ('a')",
+	"EXPLAIN SELECT 1", "DESCRIBE t", "ANALYZE TABLE t", "OPTIMIZE TABLE t", "GRANT SELECT ON d.* TO u",
+	"FLUSH TABLES", "FLUSH PRIVILEGES", "SET GLOBAL max_connections = 5", "SET @@global.max_connections = 5", "SET PERSIST a = 1",
+	"LOAD DATA LOCAL INFILE 'f' INTO TABLE t (a, b)", "DO 1", "DO SLEEP(1)", "VALUES ROW(1), ROW(2)", "TABLE t",
+	"SELECT LAST_INSERT_ID()", "SELECT IS_FREE_LOCK('a'), RELEASE_LOCK('a')", "SELECT 1; SELECT 2",
+	"SELECT INTERVAL(1, 2), DATE_ADD(NOW(), INTERVAL (1) DAY)", "SELECT SQL_NO_CACHE 1",
+	"SELECT MATCH (a) AGAINST ('x' IN BOOLEAN MODE) FROM t", "SELECT GROUP_CONCAT(a ORDER BY a SEPARATOR ',') FROM t",
+	"SELECT /*!40001 SQL_NO_CACHE */ * FROM t", "SELECT _utf8mb4'x' COLLATE utf8mb4_bin, x'00', 1e5, .5, 0x1F",
+	"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", // the trackers say it
+}
+
+func TestOrdinaryStatementsLeaveNothing(t *testing.T) {
+	for _, s := range ordinary {
+		if c := scan([]byte(s), false, false); c.kinds != 0 {
+			t.Errorf("%s: %v", s, kindsOf(c))
+		}
+	}
+}
+
+func TestStatementsThatLeaveStateAreFound(t *testing.T) {
+	for s, want := range map[string]string{
+		"SELECT GET_LOCK('a', 1)": "named_lock", "select get_lock ('a', 1)": "named_lock", "DO GET_LOCK('a', 1)": "named_lock",
+		"INSERT INTO t VALUES (GET_LOCK('a', 1))":    "named_lock",
+		"SELECT 1; SELECT GET_LOCK('a',1)":           "named_lock",
+		"UPDATE t SET a = GET_LOCK('a', 1)":          "named_lock",
+		"SELECT /*!50000 GET_LOCK(1, 2) */":          "named_lock",
+		"SELECT /*M! GET_LOCK(1, 2) */ 1":            "named_lock",
+		"SELECT GET_LOCK/**/(1, 2)":                  "named_lock",
+		"SHOW TABLES WHERE GET_LOCK(1, 2)":           "named_lock",
+		"SELECT GET_LOCK --\n(1, 2)":                 "named_lock",
+		"SELECT 'a''' , GET_LOCK(1, 2), ''":          "named_lock",
+		`SELECT 'a\\', GET_LOCK(1, 2), ''`:           "named_lock",
+		"SELECT service_get_read_locks('a', 'b', 1)": "unknown",
+		"SELECT version_tokens_lock_shared('a', 1)":  "unknown",
+		"SELECT f(1)":                                     "unknown",
+		"SELECT f (1)":                                    "unknown",
+		"SELECT d.f(1)":                                   "unknown",
+		"SELECT d.now()":                                  "unknown",
+		"SELECT `f`(1)":                                   "unknown",
+		"SELECT `d` . `f` (1)":                            "unknown",
+		`SELECT "f"(1)`:                                   "unknown",
+		"INSERT INTO t (a) VALUES (f(1))":                 "unknown",
+		"INSERT INTO t VALUES (f(1))":                     "unknown",
+		"INSERT INTO t SELECT f(1)":                       "unknown",
+		"INSERT INTO t SET a = f(1)":                      "unknown",
+		"UPDATE t SET a = f(1)":                           "unknown",
+		"DELETE FROM t WHERE f(1)":                        "unknown",
+		"CREATE TABLE t AS SELECT f(1)":                   "unknown",
+		"EXPLAIN ANALYZE SELECT f(1)":                     "unknown",
+		"SELECT 1 FROM t WHERE (a) AND f(1)":              "unknown",
+		"CALL p()":                                        "unknown",
+		"CALL p":                                          "unknown",
+		"XA START 'x'":                                    "unknown",
+		"BEGIN NOT ATOMIC SET @a = 1; END":                "unknown",
+		"IF 1 THEN SELECT 1; END IF":                      "unknown",
+		"START SLAVE":                                     "unknown",
+		"CHANGE MASTER TO a = 1":                          "unknown",
+		"INSTALL PLUGIN x SONAME 'y'":                     "unknown",
+		"frobnicate":                                      "unknown",
+		"`SELECT` 1":                                      "unknown",
+		"SELECT 'a":                                       "unknown",
+		"SELECT /*!99999 ' */ , GET_LOCK(1, 2) -- '":      "unknown",
+		"SELECT \"a\\\" , GET_LOCK(1, 2) -- \"":           "unknown",
+		"LOCK TABLES t READ":                              "table_lock",
+		"LOCK INSTANCE FOR BACKUP":                        "table_lock",
+		"FLUSH TABLES WITH READ LOCK":                     "table_lock",
+		"FLUSH TABLES t WITH READ LOCK":                   "table_lock",
+		"FLUSH LOCAL TABLES t FOR EXPORT":                 "table_lock",
+		"SELECT @a := 1":                                  "user_variable",
+		"SELECT @a:=@a+1 FROM t":                          "user_variable",
+		"UPDATE t SET a = (@b := @b + 1)":                 "user_variable",
+		"SELECT 1 INTO @a":                                "user_variable",
+		"SELECT a, b FROM t LIMIT 1 INTO @a, @b":          "user_variable",
+		"SET @a = 1":                                      "user_variable",
+		"LOAD DATA INFILE 'f' INTO TABLE t (a, @b)":       "user_variable",
+		"GET DIAGNOSTICS @a = NUMBER":                     "user_variable",
+		"SET NAMES utf8mb4":                               "setting",
+		"SET autocommit=0":                                "setting",
+		"SET SESSION sql_mode = CONCAT(@@sql_mode, ',X')": "setting",
+		"SET @@sql_mode = ''":                             "setting",
+		"SET @@session.sql_mode = ''":                     "setting",
+		"SET `sql_mode` = ''":                             "setting",
+		"SET GLOBAL a = 1, b = 2":                         "setting",
+		"SET SESSION TRANSACTION READ ONLY":               "setting",
+		"SET STATEMENT max_statement_time=1 FOR SELECT 1": "setting",
+		"SELECT 1; SET NAMES utf8":                        "setting",
+		"/*!40101 SET NAMES utf8 */":                      "setting",
+		"SET ROLE r":                                      "role",
+		"HANDLER t OPEN":                                  "cursor",
+		"PREPARE s FROM 'SELECT 1'":                       "prepared_statement",
+		"EXECUTE s":                                       "prepared_statement",
+		"EXECUTE IMMEDIATE 'SELECT 1'":                    "prepared_statement",
+		"DEALLOCATE PREPARE s":                            "prepared_statement",
+		"CREATE TEMPORARY TABLE t (a INT)":                "temporary_table",
+		"create /* x */ temporary table t as select 1":    "temporary_table",
+		"CREATE OR REPLACE TEMPORARY TABLE t (a INT)":     "temporary_table",
+		"SELECT NEXTVAL(s)":                               "sequence",
+		"SELECT NEXT VALUE FOR s":                         "sequence",
+		"SELECT CONNECTION_ID() + 1":                      "connection_id",
+		"INSERT INTO t VALUES (CONNECTION_ID())":          "connection_id",
+		"SELECT @@pseudo_thread_id":                       "connection_id",
+		strings.Repeat(" ", 1000) + "SET" + strings.Repeat("\n", 1000) + "NAMES utf8": "setting",
+	} {
+		for _, size := range []int{1, 3, len(s)} {
+			l := lexer{}
+			for at := 0; at < len(s); at += size {
+				l.feed([]byte(s[at:min(at+size, len(s))]))
+			}
+			got := kindsOf(l.finish())
+			if len(got) == 0 || !strings.Contains(strings.Join(got, " "), want) {
+				t.Errorf("%s in pieces of %d: %v, not %s", s, size, got, want)
+			}
+		}
+	}
+}
+
+func TestWhatServersReadInTwoWaysIsUnknown(t *testing.T) {
+	for _, c := range []struct {
+		text          string
+		literal, wide bool
+		unknown       bool
+	}{
+		{`SELECT 'a\' , GET_LOCK(1, 2) -- '`, false, false, false},
+		{`SELECT 'a\' , GET_LOCK(1, 2) -- '`, true, false, true},
+		{`SELECT 'a\\b'`, true, false, true},
+		{"SELECT '\x83\\' , GET_LOCK(1, 2) -- '", false, true, true},
+		{"SELECT '\x83\\' , GET_LOCK(1, 2) -- '", false, false, false},
+		{`SELECT 'a\'b'`, false, true, false},
+	} {
+		got := scan([]byte(c.text), c.literal, c.wide).kinds&(1<<engine.KindUnknown) != 0
+		if got != c.unknown {
+			t.Errorf("%q (literal %v, wide %v): unknown %v", c.text, c.literal, c.wide, got)
+		}
+	}
+}
+
+func TestFlagsOfStatements(t *testing.T) {
+	const none = classFlags(0)
+	for s, want := range map[string]classFlags{
+		"SELECT LAST_INSERT_ID()":                    classInsertID,
+		"SELECT LAST_INSERT_ID(5)":                   classInsertID | classSetsInsertID,
+		"SELECT LAST_INSERT_ID(5), LAST_INSERT_ID()": classInsertID | classSetsInsertID,
+		"SELECT LAST_INSERT_ID(), LAST_INSERT_ID(5)": classInsertID | classSetsInsertID,
+		"SELECT @@last_insert_id":                    classInsertID,
+		"SELECT @@session.identity":                  classInsertID,
+		"SELECT identity FROM t":                     none,
+		"SET last_insert_id = 5":                     classInsertID | classSetsInsertID,
+		"INSERT INTO t VALUES (1)":                   classWrites,
+		"INSERT INTO t VALUES (LAST_INSERT_ID())":    classWrites | classInsertID,
+		"CALL p()":                                    classInsertID | classSetsInsertID,
+		"SELECT f(1)":                                 classInsertID,
+		"SELECT ROW_COUNT()":                          classPrevious,
+		"SELECT FOUND_ROWS() + 1":                     classPrevious,
+		"UPDATE t SET a = 1; SELECT ROW_COUNT()":      none,
+		"SHOW WARNINGS":                               classDiagnostics,
+		"show errors limit 1":                         classDiagnostics,
+		"SHOW COUNT(*) WARNINGS":                      classDiagnostics,
+		"SELECT @@warning_count":                      classDiagnostics,
+		"SHOW TABLES":                                 none,
+		"SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1": classFoundRows,
+		"USE d":                            classUse,
+		"USE d;":                           classUse,
+		"USE d; SELECT 1":                  none,
+		"KILL 5":                           classKill,
+		"kill connection 5 ;":              classKill,
+		"KILL QUERY 5":                     classKill | classKillQuery,
+		"KILL HARD QUERY 5":                classKill | classKillQuery,
+		"KILL USER x":                      classKillOther,
+		"KILL QUERY ID 5":                  classKillOther,
+		"KILL 5 + 1":                       classKillOther,
+		"KILL (5)":                         classKillOther,
+		"KILL '5'":                         classKillOther,
+		"KILL":                             classKillOther,
+		"KILL 5; SELECT 1":                 classKillOther,
+		"SELECT 1; KILL 5":                 classKillOther,
+		"/*!KILL*/ 5":                      classKill,
+		"SELECT CONNECTION_ID()":           classConnectionID,
+		" select Connection_Id ( ) ; ":     classConnectionID,
+		"SELECT CONNECTION_ID() AS id":     none,
+		"SELECT CONNECTION_ID(); SELECT 1": none,
+		"SELECT CONNECTION_ID() FROM dual": none,
+		"COMMIT RELEASE":                   classRelease,
+		"ROLLBACK AND CHAIN NO RELEASE":    none,
+	} {
+		if got := scan([]byte(s), false, false).flags; got != want {
+			t.Errorf("%s: %b, not %b", s, got, want)
+		}
+	}
+	if c := scan([]byte("KILL QUERY 4711"), false, false); c.kill != 4711 {
+		t.Errorf("kill of %d", c.kill)
+	}
+}
+
+func FuzzScan(f *testing.F) {
+	for _, s := range ordinary {
+		f.Add([]byte(s), 3)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		whole := scan(text, false, false)
+		if len(text) == 0 {
+			return
+		}
+		at := int(uint(cut) % uint(len(text)))
+		l := lexer{}
+		l.feed(text[:at])
+		l.feed(text[at:])
+		if pieces := l.finish(); pieces != whole {
+			t.Fatalf("%q: in pieces %+v, whole %+v", text, pieces, whole)
+		}
+	})
+}
