@@ -30,7 +30,6 @@ type Backend struct {
 
 	session  *Session // who holds it
 	secure   bool     // the connection uses TLS
-	awake    bool     // idle, and taken from the pool to look at what arrived
 	closing  bool
 	cancels  int  // in flight
 	waiting  bool // at a boundary, and kept until its cancels are over
@@ -57,7 +56,7 @@ func (b *Backend) bring(w *Worker) error {
 // OnData implements loop.Handler.
 func (b *Backend) OnData(p []byte) int {
 	switch s := b.session; {
-	case b.closing:
+	case b.closing || len(p) == 0:
 		return len(p)
 	case s == nil:
 		return b.onIdleData(p)
@@ -110,26 +109,17 @@ func (b *Backend) lost(s *Session, err error) {
 func (b *Backend) onIdleData(p []byte) int {
 	n, err := b.pool.engine.Idle(&b.Backend, p)
 	if err != nil {
-		b.awake = false
 		b.discard(err)
 		return len(p)
-	}
-	if b.awake {
-		b.awake = false
-		b.worker.loop.Defer((*comeBack)(b))
 	}
 	return n
 }
 
-// comeBack returns a backend that was taken from the pool to look at what arrived.
+// comeBack returns a backend that was taken from the pool to look at what arrived; it is posted, and so runs when that
+// has been delivered.
 type comeBack Backend
 
-func (t *comeBack) Run() {
-	b := (*Backend)(t)
-	if !b.closing {
-		b.giveBack()
-	}
-}
+func (t *comeBack) Run() { (*Backend)(t).giveBack() }
 
 // OnWritable implements loop.Handler.
 func (b *Backend) OnWritable() {
@@ -171,7 +161,7 @@ func (b *Backend) OnWake(on loop.Loop) bool {
 		b.worker.loop.Post((*strayed)(b))
 		return false
 	}
-	b.awake = true
+	b.worker.loop.Post((*comeBack)(b))
 	return true
 }
 

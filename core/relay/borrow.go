@@ -140,6 +140,7 @@ func (s *Session) refuse(err error) {
 	if s.ended {
 		return
 	}
+	s.active = s.worker.loop.Now()
 	s.machine.Refused(err, (*wire)(s))
 	s.goOn()
 }

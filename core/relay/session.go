@@ -74,7 +74,7 @@ type Session struct {
 		err  error
 	}
 
-	active    time.Duration // when the client last sent something
+	active    time.Duration // when the client last sent something, or was last answered
 	requested time.Duration // when its request began
 	borrowing time.Duration // when its borrow began
 	lent      time.Duration // when it got its backend

@@ -14,7 +14,7 @@ type SessionSnapshot struct {
 	Backend       uint64        // held now, 0: none
 	InTransaction bool          // as the server last said
 	Pinned        string        // the first reason, "" if not pinned
-	Idle          time.Duration // since the client last sent something
+	Idle          time.Duration // since the client last sent something, or was last answered
 }
 
 // Snapshot reads the session. It runs on the session's loop.

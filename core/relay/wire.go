@@ -107,7 +107,8 @@ func (w *wire) Observe(m engine.Moment) {
 			c.QueryRequestsNoTLS.Inc()
 		}
 	case engine.RequestEnded:
-		c.QueryDuration.Observe(s.worker.loop.Now() - s.requested)
+		s.active = s.worker.loop.Now()
+		c.QueryDuration.Observe(s.active - s.requested)
 	case engine.TransactionEnded:
 		c.TransactionsDuration.Observe(s.worker.loop.Now() - s.lent)
 	}
