@@ -19,6 +19,7 @@ type bank struct {
 	port, proxyPort int
 	server          *harness.Server
 	dialect         dialect
+	options         []string // of the server, beside max_connections
 }
 
 // dialect is what differs between the engines.
@@ -37,8 +38,8 @@ type teller interface {
 }
 
 func (b *bank) start(ctx context.Context, dir string) (err error) {
-	option := fmt.Sprintf("max_connections=%d", maxConnections)
-	b.server, err = harness.StartServer(ctx, b.name, filepath.Join(dir, b.name), b.port, option)
+	options := append([]string{fmt.Sprintf("max_connections=%d", maxConnections)}, b.options...)
+	b.server, err = harness.StartServer(ctx, b.name, filepath.Join(dir, b.name), b.port, options...)
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 
 const (
 	transfers = 5
-	pause     = 100 * time.Millisecond // at most, between two transactions of a client
+	pause     = 1500 * time.Millisecond // at most, between two transactions of a client
 )
 
 // report is what became of a crowd.

@@ -67,7 +67,7 @@ func printHints(ctx context.Context, banks []*bank, proxy *harness.Proxy) error 
 			fmt.Printf("  PGPASSWORD=%s %s \"%s\"\n", app.Password, programs["PSQL"], e.PsqlArgs(app))
 			continue
 		}
-		fmt.Printf("  MYSQL_PWD=%s %s -h127.0.0.1 -P%d -u%s --ssl-verify-server-cert --ssl-ca=%s %s\n",
+		fmt.Printf("  MYSQL_PWD=%s %s --no-defaults -h127.0.0.1 -P%d -u%s --ssl-verify-server-cert --ssl-ca=%s %s\n",
 			app.Password, programs["MYSQL"], e.Port, app.User, e.CAFile, app.Database)
 	}
 	fmt.Printf("\n  bin/berth status --admin %s\n\nConfiguration: %s, log: %s\nTo stop: scripts/demo stop\n",
