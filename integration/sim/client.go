@@ -1,0 +1,489 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// patience is how long a client waits for anything before the run is a failure. It is longer than what a borrow timeout,
+// a pipeline of refusals and a slow server may add up to.
+const patience = 3 * time.Minute
+
+// crossing is how long a request and a goodbye may be on their way towards each other.
+const crossing = 50 * time.Millisecond
+
+// client is a model of a client: a process that runs random scripts over one session after the other, and knows what
+// each answer has to be.
+type client struct {
+	r       *run
+	p       *proc
+	number  int
+	session int // counted
+
+	conn    *end
+	in      *reader
+	writer  *proc  // writes the rest of a batch
+	id      uint32 // as the proxy says
+	secret  string
+	serial  int // of the last request
+	cancels bool
+	asked   bool          // a cancel was sent in this session
+	quiet   time.Duration // since when the client awaits or says nothing, but for the last request
+	before  time.Duration // what quiet was before that
+
+	open     bool
+	failed   bool
+	txn      *transaction
+	values   map[string]string // by key, as committed
+	settings map[string]string
+	locks    map[string]bool
+}
+
+// transaction is what a client knows of a transaction that wrote.
+type transaction struct {
+	name   string
+	writes []write
+	fate   fate
+}
+
+// fate is what the client may say of a transaction.
+type fate uint8
+
+const (
+	aborted   fate = iota // told so, or the commit was never sent
+	unknown               // the commit was sent
+	committed             // told so
+)
+
+// request is one request on its way.
+type request struct {
+	tag, verb string
+	args      []string
+	body      []byte
+	sent      time.Duration
+}
+
+func (q request) line() string {
+	return strings.Join(append([]string{q.tag, q.verb}, q.args...), " ") + "\n"
+}
+
+// errGone is a session that ended although its client did not mean to.
+var errGone = errors.New("the session is gone")
+
+// live runs the client's sessions.
+func (c *client) live(sessions int) {
+	for range sessions {
+		c.p.sleep(c.r.w.upTo(c.r.config.pause))
+		if c.r.draining {
+			return
+		}
+		c.session++
+		if err := c.visit(); err != nil && !errors.Is(err, errGone) {
+			c.r.w.fail("client %d, session %d (%d): %w", c.number, c.session, c.id, err)
+		}
+		_ = c.conn.Close()
+		c.lose()
+	}
+}
+
+// lose forgets a session.
+func (c *client) lose() { c.txn, c.open, c.failed, c.id = nil, false, false, 0 }
+
+// visit is one session from its start to its end.
+func (c *client) visit() error {
+	w := c.r.w
+	c.conn = c.r.connect(c)
+	c.in = &reader{from: c.conn}
+	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
+	c.asked, c.writer = false, nil
+	c.cancels = w.chance(4)
+	if w.chance(30) {
+		return nil // without a word
+	}
+	c.quiet = w.now
+	line, err := c.read()
+	if err != nil {
+		return err
+	}
+	if f := strings.Fields(line); len(f) == 3 && f[0] == "hello" {
+		id, _ := strconv.ParseUint(f[1], 10, 32)
+		c.id, c.secret = uint32(id), f[2]
+	} else {
+		return fmt.Errorf("greeted with %q", line)
+	}
+	for range w.between(0, c.r.config.batches) {
+		if w.chance(3) {
+			c.p.sleep(w.upTo(c.r.config.think))
+		}
+		if left, err := c.batch(); left || err != nil {
+			return err
+		}
+	}
+	if w.chance(3) {
+		return nil // closes without a word
+	}
+	if c.send(c.conn, []byte("quit\n")) != nil {
+		return c.excuse(io.ErrUnexpectedEOF)
+	}
+	if w.chance(2) {
+		return nil
+	}
+	switch line, err := c.in.line(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return c.excuse(err)
+	default:
+		last, _ := strings.CutPrefix(line, "! ")
+		return c.farewell(last)
+	}
+}
+
+// batch sends some requests and reads their answers. It says whether the client left in the middle.
+func (c *client) batch() (left bool, err error) {
+	w := c.r.w
+	requests := c.compose()
+	var out []byte
+	var ends []int
+	for _, q := range requests {
+		out = append(out, q.line()...)
+		out = append(out, q.body...)
+		ends = append(ends, len(out))
+	}
+	stop := len(out)
+	if w.chance(c.r.config.leave) {
+		stop = w.between(0, len(out))
+	}
+	sent := requests
+	for i := range requests {
+		if stop < ends[i] {
+			sent = requests[:i]
+			break
+		}
+	}
+	txns := c.foresee(sent)
+	c.before, c.quiet = c.quiet, w.now
+	begun := w.now
+	w.log("client %d sends %d of %d bytes, from %q", c.number, stop, len(out), requests[0].line())
+	if len(out) > 2000 || w.chance(3) {
+		conn := c.conn
+		c.writer = w.spawn(fmt.Sprintf("client %d writes", c.number), func(*proc) {
+			_ = c.send(conn, out[:stop])
+		})
+	} else if err := c.send(c.conn, out[:stop]); err != nil {
+		return false, c.excuse(err)
+	}
+	if c.cancels && w.chance(3) && slices.ContainsFunc(sent, func(q request) bool { return q.verb == "sleep" }) {
+		c.asked = true
+		c.r.cancel(c.id, c.secret, w.upTo(100*time.Millisecond))
+	}
+	if stop < len(out) || w.chance(c.r.config.leave) {
+		if w.chance(2) {
+			c.p.sleep(w.upTo(10 * time.Millisecond))
+		}
+		c.r.w.log("client %d leaves", c.number)
+		return true, nil
+	}
+	for i, q := range sent {
+		if err := c.answer(q, txns[i], begun, i == 0); err != nil {
+			return false, err
+		}
+	}
+	for c.writer != nil && !c.writer.ended { // an upload may be refused before it is there
+		c.p.sleep(time.Millisecond)
+	}
+	return false, nil
+}
+
+// foresee enters the writes of requests into the transactions that they are going to be in, with their fate unknown as
+// far as the client is concerned until it is told. It returns each request's transaction.
+func (c *client) foresee(requests []request) []*transaction {
+	out := make([]*transaction, len(requests))
+	open, txn := c.open, c.txn
+	for i, q := range requests {
+		switch q.verb {
+		case "begin":
+			open, txn = true, c.r.transaction(q.tag)
+		case "put":
+			if !open {
+				txn = c.r.transaction(q.tag)
+			}
+			txn.writes = append(txn.writes, write{q.args[0], q.args[1]})
+		}
+		out[i] = txn
+		switch q.verb {
+		case "commit":
+			if txn != nil {
+				txn.fate = unknown
+			}
+			open, txn = false, nil
+		case "rollback":
+			open, txn = false, nil
+		case "put":
+			if !open {
+				txn.fate, txn = unknown, nil
+			}
+		}
+	}
+	return out
+}
+
+// answer reads and judges the answer to q.
+func (c *client) answer(q request, txn *transaction, begun time.Duration, first bool) error {
+	w := c.r.w
+	line, err := c.read()
+	if err != nil {
+		return err
+	}
+	w.log("client %d: %s", c.number, line)
+	f := strings.Fields(line)
+	if len(f) < 3 || f[0] != q.tag {
+		return fmt.Errorf("%q answers %q", line, q.line())
+	}
+	c.quiet = w.now
+	if f[2] == "error" {
+		err = c.disappoint(q, txn, f[3:], begun, first)
+	} else {
+		err = c.fulfil(q, txn, f)
+	}
+	if err != nil {
+		return fmt.Errorf("%q to %q: %w", line, q.line(), err)
+	}
+	state := "I"
+	if c.open {
+		state = "T"
+	}
+	if c.failed {
+		state = "E"
+	}
+	if f[1] != state {
+		return fmt.Errorf("%q: the state should be %s", line, state)
+	}
+	return nil
+}
+
+// disappoint judges an error.
+func (c *client) disappoint(q request, txn *transaction, why []string, begun time.Duration, first bool) error {
+	switch why[0] {
+	case "aborted":
+		if !c.failed {
+			return errors.New("no statement of the transaction failed")
+		}
+	case "failed":
+		if q.verb != "fail" || c.failed {
+			return errors.New("unexpected")
+		}
+	case "canceled":
+		if !c.asked {
+			return errors.New("this session was not canceled")
+		}
+	case "refused:":
+		return c.refused(q, txn, strings.Join(why[1:], " "), begun, first)
+	default:
+		return errors.New("unexpected")
+	}
+	if txn != nil && q.verb == "put" {
+		txn.fate = aborted
+	}
+	if q.verb == "begin" && !c.open {
+		c.txn = nil
+	}
+	c.failed = c.open
+	return nil
+}
+
+// refused judges a refusal: a session that had no backend did not get one in time.
+func (c *client) refused(q request, txn *transaction, why string, begun time.Duration, first bool) error {
+	switch {
+	case c.open:
+		return errors.New("refused within a transaction")
+	case len(c.settings) > 0 || len(c.locks) > 0:
+		return errors.New("refused although it is pinned")
+	}
+	if txn != nil {
+		txn.fate = aborted
+	}
+	if strings.Contains(why, engine.ErrCanceled.Error()) {
+		if !c.asked {
+			return errors.New("this session was not canceled")
+		}
+		return nil
+	}
+	if !strings.Contains(why, engine.ErrBorrowTimeout.Error()) {
+		if strings.Contains(why, engine.ErrShutdown.Error()) && c.r.draining {
+			return nil
+		}
+		return errors.New("no reason to refuse")
+	}
+	took, timeout := c.r.w.now-begun, c.r.group.timeout
+	if took < timeout {
+		return fmt.Errorf("after %v of %v", took, timeout)
+	}
+	if first && took > timeout+c.r.config.slack {
+		return fmt.Errorf("not before %v of %v", took, timeout)
+	}
+	return nil
+}
+
+// fulfil judges an answer that is no error, and reads what belongs to it.
+func (c *client) fulfil(q request, txn *transaction, f []string) error {
+	if c.failed && q.verb != "commit" && q.verb != "rollback" && q.verb != "kill" {
+		return errors.New("the transaction had failed")
+	}
+	want := "ok"
+	switch q.verb {
+	case "begin":
+		c.open, c.txn = true, txn
+	case "commit", "rollback":
+		want = c.ended(q.verb == "commit" && !c.failed, txn)
+	case "put":
+		if !c.open {
+			txn.fate = committed
+			c.values[q.args[0]] = q.args[1]
+		}
+	case "get":
+		want = strings.TrimSpace("value " + c.expected(q, txn))
+	case "set":
+		c.settings[q.args[0]] = q.args[1]
+	case "show":
+		want = strings.TrimSpace("value " + c.settings[q.args[0]])
+	case "reset":
+		clear(c.settings)
+		clear(c.locks)
+	case "lock":
+		c.locks[q.args[0]] = true
+	case "unlock":
+		delete(c.locks, q.args[0])
+	case "rows":
+		want = "rows " + q.args[0]
+		n, _ := strconv.Atoi(q.args[0])
+		block, err := c.in.block(n)
+		if err != nil {
+			return c.excuse(err)
+		}
+		if string(block) != string(filler(q.tag, n)) {
+			return errors.New("wrong rows")
+		}
+	case "kill":
+		want = f[2]
+	}
+	if got := strings.Join(f[2:], " "); got != want {
+		return fmt.Errorf("want %q", want)
+	}
+	return nil
+}
+
+// expected is what get has to return: what this session wrote before it, in the same transaction or earlier. Keys are a
+// session's own.
+func (c *client) expected(q request, txn *transaction) string {
+	value := c.values[q.args[0]]
+	if c.open && txn != nil {
+		for _, x := range txn.writes {
+			if x.key == q.args[0] && serialOf(x.value) < serialOf(q.tag) {
+				value = x.value
+			}
+		}
+	}
+	return value
+}
+
+// serialOf reads the last number of a tag or value.
+func serialOf(tag string) int {
+	n, _ := strconv.Atoi(tag[strings.LastIndexByte(tag, '.')+1:])
+	return n
+}
+
+// ended notes the end of a transaction, and returns how the server says it.
+func (c *client) ended(commit bool, txn *transaction) string {
+	text := "rolled back"
+	switch {
+	case !c.open: // nothing was open: no write is affected
+		if commit {
+			text = "committed"
+		}
+	case commit:
+		text = "committed"
+		txn.fate = committed
+		for _, x := range txn.writes {
+			c.values[x.key] = x.value
+		}
+	default:
+		txn.fate = aborted
+	}
+	c.open, c.failed, c.txn = false, false, nil
+	return text
+}
+
+// read reads a line. An end that has a reason is errGone.
+func (c *client) read() (string, error) {
+	waiting := true
+	c.r.w.after(patience, func() {
+		if waiting {
+			c.r.w.fail("client %d, session %d (%d) waits for an answer since %v", c.number, c.session, c.id, patience)
+		}
+	})
+	line, err := c.in.line()
+	waiting = false
+	if err != nil {
+		return "", c.excuse(err)
+	}
+	if last, ok := strings.CutPrefix(line, "! "); ok {
+		return "", c.farewell(last)
+	}
+	return line, nil
+}
+
+// farewell judges the proxy's last words.
+func (c *client) farewell(why string) error {
+	c.r.w.log("client %d: ! %s", c.number, why)
+	w := c.r.w
+	idle, quiet := c.r.config.idleTimeout, c.quiet
+	if w.now-quiet < crossing {
+		quiet = c.before
+	}
+	switch {
+	case why == "lost" && c.r.config.faults.lossy():
+	case why == engine.ErrKilled.Error() && c.r.killed[c.id]:
+	case why == engine.ErrShutdown.Error() && c.r.draining:
+	case why == engine.ErrIdleTimeout.Error() && idle > 0 && w.now-quiet >= idle-c.r.config.slack:
+	case strings.HasPrefix(why, "refused: ") && c.id == 0:
+	default:
+		return fmt.Errorf("unexpected goodbye: %q", why)
+	}
+	return errGone
+}
+
+// excuse judges an end without a word.
+func (c *client) excuse(err error) error {
+	switch {
+	case c.r.config.faults.lossy(), c.r.killed[c.id], c.r.draining, c.r.config.idleTimeout > 0:
+		return errGone
+	}
+	return fmt.Errorf("connection ended: %w", err)
+}
+
+// send writes p in pieces.
+func (c *client) send(conn *end, p []byte) error {
+	w := c.r.w
+	for len(p) > 0 {
+		n := len(p)
+		if w.chance(2) {
+			n = w.between(1, len(p))
+		}
+		if _, err := conn.Write(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+		if len(p) > 0 && w.chance(2) {
+			w.current.sleep(w.upTo(3 * time.Millisecond))
+		}
+	}
+	return nil
+}

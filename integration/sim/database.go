@@ -1,0 +1,81 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+)
+
+// database is a small table with transactions, and the journal of what was committed.
+type database struct {
+	table   map[string]string
+	journal [][]write // one entry a transaction that wrote
+}
+
+type write struct{ key, value string }
+
+func newDatabase() *database { return &database{table: make(map[string]string)} }
+
+// connectionState is what a server keeps for a connection.
+type connectionState struct {
+	db       *database
+	open     bool // a transaction
+	failed   bool // the transaction can only be rolled back
+	writes   []write
+	settings map[string]string
+	locks    map[string]bool
+}
+
+func (db *database) connect() *connectionState {
+	return &connectionState{db: db, settings: make(map[string]string), locks: make(map[string]bool)}
+}
+
+// put writes, at once or with the transaction.
+func (c *connectionState) put(k, v string) {
+	c.writes = append(c.writes, write{k, v})
+	if !c.open {
+		c.end(true)
+	}
+}
+
+// get reads what was committed, or written by the transaction itself.
+func (c *connectionState) get(k string) string {
+	for _, w := range slices.Backward(c.writes) {
+		if w.key == k {
+			return w.value
+		}
+	}
+	return c.db.table[k]
+}
+
+// end ends the transaction, if there is one, and says whether it was committed.
+func (c *connectionState) end(commit bool) bool {
+	commit = commit && !c.failed
+	if commit && len(c.writes) > 0 {
+		for _, w := range c.writes {
+			c.db.table[w.key] = w.value
+		}
+		c.db.journal = append(c.db.journal, c.writes)
+	}
+	c.open, c.failed, c.writes = false, false, nil
+	return commit
+}
+
+// fail notes that a statement failed.
+func (c *connectionState) fail() { c.failed = c.open }
+
+// reset forgets everything that the connection's user changed.
+func (c *connectionState) reset() {
+	clear(c.settings)
+	clear(c.locks)
+}
+
+// clean returns what is left on a connection that should be as new.
+func (c *connectionState) left() []string {
+	left := slices.Sorted(maps.Keys(c.settings))
+	left = slices.AppendSeq(left, maps.Keys(c.locks))
+	if c.open {
+		left = append(left, "transaction")
+	}
+	slices.Sort(left)
+	return left
+}

@@ -1,0 +1,26 @@
+// Package sim runs Berth's relay under a seeded scheduler with virtual time, against model servers and model clients.
+//
+// What is real: core/relay (workers, sessions, backends, pools, the registry), core/pool, core/pin, and the machines of
+// the engines. What is replaced: core/loop and the sockets below it, by loops and pipes that deliver bytes in random
+// pieces after random delays, tear connections, and reuse every buffer that they lent as soon as they may.
+//
+// # How it runs
+//
+// A [world] has one thread of control. Loops are events; whatever blocks (clients, servers, logins, dials, cancels) is a
+// process: a coroutine that the scheduler resumes and that parks itself, so that at any moment one thing runs, and the
+// order is the seed's. Two runs of a seed make the same trace, byte by byte.
+//
+// # What is checked
+//
+//   - each request of a client gets its own answers, in order, within a bounded virtual time;
+//   - no client sees what another one set;
+//   - what is committed is what the clients were told: the database keeps a journal, in which every transaction must be
+//     one client's, whole, at most once, and there if and only if the client was told so (either, if its connection
+//     broke before the answer);
+//   - the server never counts more connections than the budget, and the pool's accounts hold, all the time;
+//   - a borrow that ends without a backend ended neither before nor long after its timeout;
+//   - at the end nothing is left: sessions, timers, lent backends, processes, gauges.
+//
+// The line engine is the smallest protocol that a pool can be wrong with: it tests the relay and nothing else. Replay a
+// seed with -sim.seed, run many with -sim.seeds.
+package sim

@@ -1,0 +1,315 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pin"
+	"github.com/berthdb/berth/core/pool"
+	"github.com/berthdb/berth/core/relay"
+	"github.com/berthdb/berth/core/socket"
+	"github.com/berthdb/berth/core/telemetry"
+)
+
+// config is what a seed makes up before it begins.
+type config struct {
+	loops, clients, sessions, batches, pipeline int
+
+	pool        pool.Config
+	timeout     time.Duration // of a borrow
+	slack       time.Duration // how late anything may be
+	idleTimeout time.Duration
+	pause       time.Duration // between the sessions of a client, at most
+	think       time.Duration // between its requests, at most
+	sleep       int           // milliseconds of a sleep, at most
+	leave       int           // a client leaves in the middle of something, once in so many batches
+	faults      faults
+	users       []string
+	pins, kills bool
+	sticky      bool
+	drain       bool
+	resize      bool // the pool's limit changes
+}
+
+// often is n where a coin says so, 0 elsewhere.
+func (w *world) often(n int) int {
+	if w.chance(2) {
+		return n
+	}
+	return 0
+}
+
+func configure(w *world) config {
+	c := config{
+		loops: w.between(1, 3), clients: w.between(2, 30), sessions: w.between(1, 4), batches: w.between(1, 25),
+		pipeline: w.between(2, 12),
+		pool: pool.Config{
+			Max: w.between(1, 8), MaxDials: w.between(1, 4),
+			MaxLifetime: time.Duration(w.often(w.between(1, 30))) * time.Second,
+			IdleTimeout: time.Duration(w.often(w.between(1, 10))) * time.Second,
+		},
+		timeout: time.Duration(w.between(1, 8000)) * time.Millisecond,
+		slack:   time.Second,
+		pause:   time.Second,
+		think:   time.Duration(w.between(1, 4000)) * time.Millisecond,
+		sleep:   w.between(1, 1500),
+		leave:   w.often(w.between(3, 60)),
+		users:   []string{"ann", "bob", "eve"}[:w.between(1, 3)],
+		pins:    w.chance(2), kills: w.chance(4), sticky: w.chance(3), drain: w.chance(4), resize: w.chance(4),
+	}
+	c.pool.MaxIdle = w.between(0, c.pool.Max)
+	if w.chance(5) {
+		c.timeout = 0
+	}
+	if w.chance(4) {
+		c.idleTimeout = time.Duration(w.between(1000, 4000)) * time.Millisecond
+	}
+	if w.chance(4) {
+		c.users = append(c.users, "nobody")
+	}
+	if w.chance(2) {
+		c.faults = faults{
+			refuseDial: w.often(3), tear: w.often(w.between(2, 8)), bye: w.often(20), slow: w.often(10),
+			notice: w.often(4), cancel: w.often(3), poller: w.often(30),
+		}
+	}
+	return c
+}
+
+// run is one seed's run.
+type run struct {
+	w        *world
+	config   config
+	net      *network
+	server   *server
+	loops    []*simLoop
+	workers  []*relay.Worker
+	registry *relay.Registry
+	pool     *relay.Pool
+	group    *group
+	engine   engine.Engine
+	front    relay.Front
+	listener telemetry.Listener
+	target   telemetry.Target
+	clients  []*client
+	order    []*transaction // that clients began
+	killed   map[uint32]bool
+	draining bool
+	lastID   uint32
+	login    func(c *client, id uint32, conn *end) engine.Accepted
+}
+
+// group is a target group with one target.
+type group struct {
+	pool    *relay.Pool
+	timeout time.Duration
+}
+
+func (g *group) Pool(relay.Role) *relay.Pool  { return g.pool }
+func (g *group) BorrowTimeout() time.Duration { return g.timeout }
+
+// simulate runs a seed to its end and returns what went wrong, its trace goes to trace, if that is not nil.
+func simulate(seed uint64, trace io.Writer) (*run, error) {
+	w := newWorld(seed)
+	w.out = trace
+	defer w.close()
+	r := &run{w: w, config: configure(w), net: newNetwork(w), killed: make(map[uint32]bool), registry: relay.NewRegistry()}
+	r.build()
+	w.log("%+v", r.config)
+	for i := range r.config.clients {
+		c := &client{r: r, number: i}
+		r.clients = append(r.clients, c)
+		c.p = w.spawn(fmt.Sprintf("client %d", i), func(*proc) { c.live(r.config.sessions) })
+	}
+	ended := func() bool {
+		return !slices.ContainsFunc(r.clients, func(c *client) bool { return !c.p.ended })
+	}
+	w.run(2*time.Hour, ended)
+	r.wind()
+	if w.failure == nil {
+		r.judge()
+	}
+	if w.failure != nil {
+		return r, fmt.Errorf("%w\n%+v\n%s\n%s", w.failure, r.config, strings.Join(w.recent, "\n"), r.state())
+	}
+	return r, nil
+}
+
+// state describes what there is, for a failure.
+func (r *run) state() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pool: %+v\n", r.pool.Stats())
+	for i, worker := range r.workers {
+		worker.Visit(func(s *relay.Session) { fmt.Fprintf(&b, "session on loop %d: %+v\n", i, s.Snapshot()) })
+		for s := range r.loops[i].streams {
+			fmt.Fprintf(&b, "stream on loop %d: %s-%s: %d held, %d buffered, %d arriving, paused %v, parked %v, finishing %v\n",
+				i, s.e.name, s.e.peer.name, len(s.held), len(s.out), s.e.waiting, s.paused, s.parked, s.finishing)
+		}
+	}
+	for p := range r.w.procs {
+		fmt.Fprintf(&b, "process: %s\n", p.name)
+	}
+	return b.String()
+}
+
+func (r *run) build() {
+	w, c := r.w, r.config
+	r.net.delay, r.net.jitter = w.upTo(5*time.Millisecond), w.upTo(2*time.Millisecond)
+	r.net.space = w.between(100, 200<<10)
+	r.net.poller = c.faults.poller
+	r.server = &server{
+		w: w, net: r.net, db: newDatabase(), serve: serveLines, budget: c.pool.Max, sessions: make(map[int]*session),
+		sticky: c.sticky, faults: c.faults,
+	}
+	e := &lineEngine{w: w, server: r.server, known: make(map[engine.Key]bool), sticky: c.sticky}
+	r.engine = e
+	r.login = func(c *client, id uint32, _ *end) engine.Accepted {
+		key := engine.Key{User: r.config.users[c.number%len(r.config.users)]}
+		secret := fmt.Sprintf("secret%d", w.rng.IntN(1000000))
+		return engine.Accepted{
+			Machine: &lineMachine{e: e, id: id, key: key, secret: secret}, Key: key, User: key.User, Secret: []byte(secret),
+		}
+	}
+	ids := new(atomic.Uint64)
+	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
+	r.group = &group{r.pool, c.timeout}
+	r.front = relay.Front{
+		Group: r.group, Policy: new(pin.Policy), IdleTimeout: c.idleTimeout, Counters: &r.listener,
+	}
+	for i := range c.loops {
+		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))
+		worker := relay.NewWorker(l, r.registry, func(f func()) { w.spawn("blocking call", func(*proc) { f() }) }, zerolog.Nop())
+		r.loops, r.workers = append(r.loops, l), append(r.workers, worker)
+		l.Post(task(worker.Begin))
+	}
+	r.tick()
+	if c.resize {
+		w.after(w.upTo(20*time.Second), r.resize)
+	}
+	if c.drain {
+		w.after(w.upTo(40*time.Second), r.drain)
+	}
+}
+
+// task is a function as a task.
+type task func()
+
+func (t task) Run() { t() }
+
+// tick does what is done all the time: the pool's janitor, the server's mischief, the checks.
+func (r *run) tick() {
+	l := r.loops[0]
+	l.Post(task(func() { r.pool.Tick(r.workers[0]) }))
+	r.server.mischief(lineMischief)
+	r.check()
+	r.w.after(relay.TickEvery, r.tick)
+}
+
+func (r *run) check() {
+	if err := r.pool.Check(); err != nil {
+		r.w.fail("the pool's accounts: %w", err)
+	}
+}
+
+// resize changes the pool's limit.
+func (r *run) resize() {
+	c := r.config.pool
+	c.Max = r.w.between(1, 8)
+	c.MaxIdle = r.w.between(0, c.Max)
+	r.w.log("the limit is %d now", c.Max)
+	if c.Max > r.server.budget {
+		r.server.budget = c.Max
+	}
+	r.loops[0].Post(task(func() { r.pool.Configure(r.workers[0], c) }))
+}
+
+func (r *run) drain() {
+	r.w.log("draining")
+	r.draining = true
+	for i, l := range r.loops {
+		l.Post(task(r.workers[i].Drain))
+	}
+}
+
+// connect is a client's way to the proxy.
+func (r *run) connect(c *client) *end {
+	near, far := r.net.connect(fmt.Sprintf("client %d", c.number), "proxy")
+	r.lastID++
+	id := r.lastID
+	i := r.w.rng.IntN(len(r.loops))
+	r.listener.ClientConnections.Inc()
+	r.listener.ClientConnectionsInSetup.Inc()
+	r.w.spawn("login", func(p *proc) {
+		conn := socket.New(far)
+		a := r.login(c, id, far)
+		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: &r.front, Address: "client"}, r.workers[i])
+		r.loops[i].Post(task(func() { s.Start(conn) }))
+	})
+	return near
+}
+
+// cancel is a client's cancel request, which comes in d.
+func (r *run) cancel(id uint32, secret string, d time.Duration) {
+	r.w.after(d, func() {
+		r.registry.Cancel(engine.CancelRequest{ID: id, Secret: []byte(secret)}, func() {})
+	})
+}
+
+// wind waits until all is quiet, then ends the proxy.
+func (r *run) wind() {
+	w := r.w
+	wait := func(d time.Duration) {
+		until := w.now + d
+		if w.failure == nil {
+			w.run(until+time.Hour, func() bool { return w.now >= until })
+		}
+	}
+	wait(30 * time.Second)
+	if w.failure != nil {
+		return
+	}
+	if s := r.pool.Stats(); s.Lent != 0 || s.Waiting != 0 || s.Closing != 0 || s.Dialing != 0 {
+		w.fail("at the end: %+v", s)
+		return
+	}
+	r.loops[0].Post(task(func() { r.pool.Close(r.workers[0]) }))
+	wait(10 * time.Second)
+}
+
+// judge looks at what is left when all is over.
+func (r *run) judge() {
+	w := r.w
+	if s := r.pool.Stats(); s.Open != 0 {
+		w.fail("after the end: %+v", s)
+	}
+	if n := len(r.server.sessions); n != 0 {
+		w.fail("after the end the server has %d connections", n)
+	}
+	for i, worker := range r.workers {
+		worker.Visit(func(s *relay.Session) { w.fail("session left: %+v", s.Snapshot()) })
+		l := r.loops[i]
+		if l.timers.Len() != 1 || len(l.streams) != 0 {
+			w.fail("loop %d has %d timers and %d streams left", i, l.timers.Len(), len(l.streams))
+		}
+	}
+	for p := range w.procs {
+		w.fail("process left: %s", p.name)
+	}
+	for _, counters := range []any{&r.listener, &r.target} {
+		v := reflect.ValueOf(counters).Elem()
+		for i := range v.NumField() {
+			if g, ok := v.Field(i).Addr().Interface().(*telemetry.Gauge); ok && g.Value() != 0 {
+				w.fail("%s is %d at the end", v.Type().Field(i).Name, g.Value())
+			}
+		}
+	}
+	r.audit()
+}

@@ -1,0 +1,126 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// compose makes up the next requests: some alone, some pipelined. A transaction is begun by a request of its own, because
+// what follows a begin that is refused would be executed outside of it, here as in any protocol.
+func (c *client) compose() []request {
+	w := c.r.w
+	if !c.open && w.chance(3) {
+		return []request{c.request("begin")}
+	}
+	n := 1
+	if w.chance(2) {
+		n = w.between(1, c.r.config.pipeline)
+	}
+	open := c.open
+	locks := c.lockedNow()
+	var out []request
+	for range n {
+		q := c.compose1(open, locks)
+		if q.verb == "commit" || q.verb == "rollback" {
+			open = false
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+func (c *client) lockedNow() map[string]bool {
+	locks := make(map[string]bool)
+	for name := range c.locks {
+		locks[name] = true
+	}
+	return locks
+}
+
+func (c *client) compose1(open bool, locks map[string]bool) request {
+	w := c.r.w
+	key := func() string { return fmt.Sprintf("k%d.%d.%d", c.number, c.session, w.rng.IntN(4)) }
+	switch x := w.rng.IntN(100); {
+	case x < 25:
+		q := c.request("put")
+		q.args = []string{key(), q.tag}
+		return q
+	case x < 45:
+		return c.request("get", key())
+	case x < 60 && open:
+		return c.request([]string{"commit", "commit", "commit", "rollback"}[w.rng.IntN(4)])
+	case x < 66:
+		return c.request("show", "s"+strconv.Itoa(w.rng.IntN(2)))
+	case x < 70 && c.r.config.pins:
+		q := c.request("set")
+		q.args = []string{"s" + strconv.Itoa(w.rng.IntN(2)), q.tag}
+		return q
+	case x < 72 && c.r.config.pins && !open && len(locks) == 0:
+		return c.request("reset")
+	case x < 74 && c.r.config.pins && !open:
+		return c.lock(locks)
+	case x < 80:
+		return c.request("sleep", strconv.Itoa(w.rng.IntN(c.r.config.sleep)))
+	case x < 83:
+		return c.request("fail")
+	case x < 90:
+		return c.request("rows", strconv.Itoa(c.size()))
+	case x < 96:
+		n := c.size()
+		q := c.request("load", strconv.Itoa(n))
+		q.body = filler(q.tag, n)
+		return q
+	case x < 97 && c.r.config.kills:
+		return c.kill()
+	}
+	return c.request("get", key())
+}
+
+// size is of a result or upload: mostly small, sometimes more than any buffer takes.
+func (c *client) size() int {
+	w := c.r.w
+	if w.chance(8) {
+		return w.rng.IntN(400 << 10)
+	}
+	return w.rng.IntN(3000)
+}
+
+// lock takes a new lock or gives one back; locks is what is held when the request is executed, if it is.
+func (c *client) lock(locks map[string]bool) request {
+	q := c.request("lock")
+	for _, name := range sorted(locks) {
+		if c.locks[name] { // the answer to its lock has been read
+			delete(locks, name)
+			q.verb, q.args = "unlock", []string{name}
+			return q
+		}
+	}
+	q.args = []string{q.tag}
+	locks[q.tag] = true
+	return q
+}
+
+func sorted(m map[string]bool) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// kill ends the session of some other client.
+func (c *client) kill() request {
+	victim := c.r.clients[c.r.w.rng.IntN(len(c.r.clients))]
+	if victim == c || victim.id == 0 {
+		return c.request("get", "nothing")
+	}
+	c.r.killed[victim.id] = true
+	return c.request("kill", strconv.Itoa(int(victim.id)))
+}
+
+func (c *client) request(verb string, args ...string) request {
+	c.serial++
+	return request{tag: fmt.Sprintf("c%d.%d.%d", c.number, c.session, c.serial), verb: verb, args: args}
+}
