@@ -215,7 +215,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	v, owed := verdict{kinds: unknownKinds}, answerQuery
 	if whole(fr, f) {
 		text := body(fr, f)
-		if n := len(text) - 1; bytes.IndexByte(text, 0) == n {
+		if n := len(text) - 1; n >= 0 && bytes.IndexByte(text, 0) == n {
 			v = classify(text[:n], m.lexing)
 		} else {
 			owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery

@@ -305,9 +305,9 @@ func FuzzMachine(f *testing.F) {
 	for _, r := range roundTrips {
 		f.Add(append(append([]byte{40}, messages(r[0])...), append([]byte{168}, messages(r[1])...)...))
 	}
+	f.Add([]byte("0Q\x00\x00\x00\x04")) // a query without even an end
 	f.Fuzz(func(t *testing.T, script []byte) {
 		s := newStage(t)
-		s.pins = 0
 		for len(script) > 0 && !s.ended {
 			n := min(int(script[0]&0x7f), len(script)-1)
 			p := script[1 : 1+n]
