@@ -253,7 +253,7 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 			return 0, m.violation(1, errMalformed, w)
 		}
 	}
-	if !m.request.scanned {
+	if !m.request.scanned || p.size > maxWhole { // a long one may have become whole in the meantime
 		m.request.class = m.classify(p, p.body()[at:])
 	}
 	c := m.request.class
@@ -275,7 +275,12 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	if at > 1 && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES == 0 {
 		blank(p.body()[1:at])
 	}
-	return m.forward(p, c, shapeResults, w)
+	n, err := m.forward(p, c, shapeResults, w)
+	if m.upload.active && !m.upload.discard {
+		m.upload.lexer = m.newLexer()
+		m.upload.lexer.feed(p.body()[at:])
+	}
+	return n, err
 }
 
 // blank overwrites query attributes with spaces: a backend that does not know them finds a statement of the same
@@ -286,16 +291,16 @@ func blank(p []byte) {
 	}
 }
 
-// classify scans a statement. One that is not whole is scanned on while it passes; until then it may be anything.
+// classify scans a statement. One that is not whole is scanned while it passes; until then it may be anything.
 func (m *Machine) classify(p packet, text []byte) class {
-	literal := m.session.status&statusLiteralBackslash != 0
-	if p.whole() {
-		return scan(text, literal, m.session.wide)
+	if !p.whole() {
+		return class{flags: classInsertID}
 	}
-	l := &lexer{literalBackslash: literal, wide: m.session.wide}
-	l.feed(text)
-	m.upload.lexer = l
-	return class{flags: classInsertID}
+	return scan(text, m.session.status&statusLiteralBackslash != 0, m.session.wide)
+}
+
+func (m *Machine) newLexer() *lexer {
+	return &lexer{literalBackslash: m.session.status&statusLiteralBackslash != 0, wide: m.session.wide}
 }
 
 // finish ends the client's request: its answer has gone out.
