@@ -13,7 +13,7 @@ import (
 const (
 	poolSize       = 20
 	stopWithin     = 30 * time.Second
-	warmUpSeconds  = 1
+	warmUpSeconds  = 1 // too short to measure
 	maxConnections = "max_connections=300"
 )
 
@@ -76,6 +76,7 @@ func (s suite) rounds(ctx context.Context, o options, server *harness.Server) (f
 		return nil, err
 	}
 	for _, p := range paths {
+		p.pid = 0
 		if _, err := s.loads[0].run(ctx, p, warmUpSeconds); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -89,7 +90,8 @@ func (s suite) rounds(ctx context.Context, o options, server *harness.Server) (f
 					return nil, ctx.Err()
 				}
 				if err != nil {
-					failed = append(failed, fmt.Sprintf("%s on %s: %v", l.name, p.name, err))
+					failed = append(failed, fmt.Sprintf("%s, %s on %s: %v", s.title, l.name, p.name, err))
+					fmt.Fprintln(os.Stderr, failed[len(failed)-1])
 					continue
 				}
 				t.add(l.name, p.name, r)
