@@ -285,13 +285,16 @@ func (s *stage) check() {
 
 // step is what one side says.
 type step struct {
-	side string // "client", "server", "refuse", "another": a backend of another session's is granted next
+	// side is "client" or "server"; or what happens: "another" (session used the backend), "busy" (there is no backend),
+	// "granted" (there is one again), "refuse", "cancel".
+	side string
 	what string
 }
 
 // run plays steps with bytes cut in pieces by cut, and returns what the machine did.
 func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 	s := newStage(t)
+	var spare *engine.Backend
 	for _, st := range steps {
 		p := messages(st.what)
 		switch st.side {
@@ -300,7 +303,10 @@ func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 			s.free.State.(*backendState).last = 99
 			continue
 		case "busy":
-			s.free = nil
+			spare, s.free = s.free, nil
+			continue
+		case "granted":
+			s.grant(spare)
 			continue
 		case "refuse":
 			s.refuse(engine.ErrBorrowTimeout)

@@ -106,6 +106,8 @@ func TestTheUnnamedStatementBelongsToTheSession(t *testing.T) {
 			"P |SELECT 1, S, E, P |SELECT 2, S, P |SELECT 1, B |, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"a Bind in the batch behind waits until it is certain", []step{{"another", ""}, {"client", "P |SELECT 1, S, B |, S"}, {"server", "! 42601, Z I"}, {"server", "3, ! 26000, Z I"}},
 			"P |SELECT 1, S, C S|, B |, S", "! 42601, Z I, ! 26000, Z I", "idle, idle"},
+		{"what a skipped batch prepared is prepared again", []step{{"another", ""}, {"client", "E x, B |, S, B |, S"}, {"server", "! 34000, Z I"}, {"server", "3, ! 26000, Z I"}},
+			"E, C S|, B |, S, C S|, B |, S", "! 34000, Z I, ! 26000, Z I", "idle, idle"},
 		{"one whose text is not known any more keeps its backend while it lives",
 			[]step{{"client", "P |SELECT 1, B |, P |SELECT 2, B |, S"}, {"server", "1, ! 22012, Z I"}, {"client", "Q SELECT 3"}, {"server", "C SELECT 1, Z I"}},
 			"P |SELECT 1, B |, P |SELECT 2, B |, S, Q SELECT 3", "1, ! 22012, Z I, C SELECT 1, Z I", "prepared_statement, undo prepared_statement, idle"},
@@ -133,6 +135,8 @@ func TestSessionStatePinsUntilAReset(t *testing.T) {
 
 func TestARefusedRequestIsAnsweredAndNeverExecuted(t *testing.T) {
 	runCases(t, []relayCase{
+		{"one that waited long enough", []step{{"busy", ""}, {"client", "P |SELECT 1, B |, E, S"}, {"granted", ""}, {"server", "1, 2, C SELECT 1, Z I"}},
+			"P |SELECT 1, B |, E, S", "1, 2, C SELECT 1, Z I", "wait, idle"},
 		{"a simple query", []step{{"busy", ""}, {"client", "Q SELECT 1"}, {"refuse", ""}, {"client", "S"}}, "", "! 08000, Z I, Z I", "wait"},
 		{"a batch", []step{{"busy", ""}, {"client", "P |SELECT 1, B |, E, S"}, {"refuse", ""}}, "", "! 08000, Z I", "wait"},
 		{"one that is canceled while it waits", []step{{"busy", ""}, {"client", "Q SELECT 1"}, {"cancel", ""}}, "", "! 57014, Z I", "wait"},
