@@ -26,14 +26,25 @@ type load struct {
 	latency  *regexp.Regexp // mean, milliseconds
 }
 
+// errTooShort says that a run had no time to measure in: pgbench's seconds begin before its clients have logged in.
+var errTooShort = errors.New("no transactions between the first report and the end")
+
+// run runs the load, and again for longer if it was too short.
+func (l load) run(ctx context.Context, p path, seconds int) (result, error) {
+	r, err := l.runOnce(ctx, p, seconds)
+	if errors.Is(err, errTooShort) {
+		return l.runOnce(ctx, p, 4*seconds)
+	}
+	return r, err
+}
+
 // mark is a moment in a load's run.
 type mark struct {
 	transactions float64
 	cpu          time.Duration
 }
 
-// run runs the load once.
-func (l load) run(ctx context.Context, p path, seconds int) (result, error) {
+func (l load) runOnce(ctx context.Context, p path, seconds int) (result, error) {
 	cmd := l.command(ctx, p, seconds)
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -91,6 +102,9 @@ func (l load) evaluate(output string, first mark, p path) (result, error) {
 		into    *float64
 	}{{l.count, &count}, {l.rate, &r.perSecond}, {l.latency, &r.latency}} {
 		m := field.pattern.FindStringSubmatch(output)
+		if m == nil && field.into != &count && count == 0 && l.count.MatchString(output) {
+			return r, errTooShort // pgbench leaves the rest out
+		}
 		if m == nil {
 			return r, fmt.Errorf("no %q in the output", field.pattern)
 		}
@@ -104,7 +118,7 @@ func (l load) evaluate(output string, first mark, p path) (result, error) {
 		return r, err
 	}
 	if first.transactions == 0 || count <= first.transactions {
-		return r, errors.New("no transactions between the first report and the end")
+		return r, errTooShort
 	}
 	r.cpu = float64((cpu - first.cpu).Microseconds()) / (count - first.transactions)
 	return r, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"math"
 	"os"
 	"strings"
@@ -77,8 +78,12 @@ func TestCPUCountsFromTheFirstReport(t *testing.T) {
 		t.Errorf("%.1f µs a transaction, want up to %.1f", r.cpu, most)
 	}
 	first.transactions = 25000
-	if _, err := l.evaluate(output, first, me); err == nil {
-		t.Error("no transactions after the first report pass")
+	if _, err := l.evaluate(output, first, me); !errors.Is(err, errTooShort) {
+		t.Errorf("no transactions after the first report: %v", err)
+	}
+	nothing := "duration: 2 s\nnumber of transactions actually processed: 0\n"
+	if _, err := l.evaluate(nothing, mark{}, path{}); !errors.Is(err, errTooShort) {
+		t.Errorf("no transactions at all: %v", err)
 	}
 }
 
