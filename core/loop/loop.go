@@ -21,7 +21,7 @@ type Loop interface {
 	// Defer makes the loop run t as soon as its current call into its user (a handler, task, timer or deferred
 	// task) has returned, before staged output goes out. Only the loop's goroutine may call it.
 	Defer(t Task)
-	// Now is the loop's monotonic time, read once an iteration.
+	// Now is the loop's monotonic time, read once an iteration. All loops have the same clock.
 	Now() time.Duration
 	// Schedule makes t fire after d (not before; within a few milliseconds after), instead of when it was to
 	// fire before.
@@ -41,14 +41,17 @@ type Stream interface {
 	Write(p []byte)
 	// Buffered is how many bytes were written that the kernel has not taken yet.
 	Buffered() int
-	// Pause stops reading; Resume goes on. They do not nest.
+	// Pause stops reading; Resume goes on. They do not nest. While paused, OnClose is not called either, so that
+	// what the peer sent before its end is not lost.
 	Pause()
 	Resume()
-	// Held is how many bytes were delivered and not consumed.
+	// Held is how many bytes wait for the handler: delivered and not consumed, or received before Open. Within
+	// OnData it is 0.
 	Held() int
 	// Redeliver gives the handler what is held, if anything is and the stream is not paused.
 	Redeliver()
-	// Park says that from now on other loops may take the stream with MoveTo. Nothing may be held or buffered.
+	// Park says that from now on other loops may take the stream with MoveTo. Nothing may be held or buffered, but
+	// for what Open found received; it must not be called while the stream is delivering. It ends a pause.
 	Park()
 	// Unpark takes a parked stream of this same loop back into exclusive use.
 	Unpark()
@@ -57,7 +60,11 @@ type Stream interface {
 	MoveTo(l Loop) error
 	// SetHandler changes who is called.
 	SetHandler(h Handler)
-	// Finish sends what is staged, then closes, at the latest after d. The handler is not called any more.
+	// CloseWrite sends what is staged, then tells the peer that nothing more comes. Reading goes on.
+	CloseWrite()
+	// Finish sends what is staged, then closes, at the latest after d. The handler is not called any more. In
+	// between it tells the peer the end, and waits for the peer's, so that a late byte does not reset the
+	// connection under what was sent.
 	Finish(d time.Duration)
 	// Close closes at once and drops what is staged. The handler is not called any more. It is harmless to
 	// close twice.
@@ -76,8 +83,8 @@ type Handler interface {
 	// lost. The stream must still be closed.
 	OnClose(err error)
 	// OnWake says that something happened on a stream that was parked on this loop a moment ago. It returns true if
-	// the stream is now this loop's own: the event is then delivered as usual. False: somebody else has it, and
-	// the event is stale.
+	// the stream is now this loop's own, unparked: the event is then delivered as usual, and if no data came of it
+	// (say, it was a TLS key update) OnData gets an empty p. False: somebody else has it, and the event is stale.
 	OnWake(on Loop) bool
 }
 

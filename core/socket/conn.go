@@ -1,12 +1,14 @@
 package socket
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -22,6 +24,8 @@ type Conn struct {
 	tls *tls.Conn
 	// Rest is what the login read beyond its own end; the relay phase starts with it.
 	Rest []byte
+
+	ending sync.Mutex // guards tls being set and raw being detached against Close
 }
 
 // New wraps nc, which must be a TCP or unix connection (something with a descriptor) if it is to be detached.
@@ -44,8 +48,14 @@ func (c *Conn) Adopt(t *tls.Conn) error {
 	if t.NetConn() != net.Conn(c.raw) {
 		return errors.New("socket: adopted TLS connection is over another transport")
 	}
-	c.tls = t
+	c.setTLS(t)
 	return nil
+}
+
+func (c *Conn) setTLS(t *tls.Conn) {
+	c.ending.Lock()
+	c.tls = t
+	c.ending.Unlock()
 }
 
 // ServeTLS performs the server's side of a TLS handshake. It ends when ctx does, or at c's deadline.
@@ -62,11 +72,14 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config, side func(net.Conn
 	if c.tls != nil {
 		return errors.New("socket: tls already started")
 	}
+	if len(c.Rest) > 0 {
+		return errors.New("socket: bytes in clear before the tls handshake")
+	}
 	t := side(c.raw, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("tls handshake: %w", err)
 	}
-	c.tls = t
+	c.setTLS(t)
 	return nil
 }
 
@@ -79,14 +92,15 @@ func (c *Conn) TLS() (tls.ConnectionState, bool) {
 }
 
 // Peek returns the next n bytes of a connection without TLS and leaves them to be read: a protocol whose first byte
-// decides (direct TLS) needs it. It may be called once, before anything was read.
+// decides (direct TLS) needs it.
 func (c *Conn) Peek(n int) ([]byte, error) {
 	p := make([]byte, n)
-	if _, err := io.ReadFull(c.raw, p); err != nil {
+	read, err := io.ReadFull(c.raw, p)
+	c.raw.in = append(p[:read:read], c.raw.in...)
+	if err != nil {
 		return nil, err
 	}
-	c.raw.in = append(c.raw.in, p...)
-	return p, nil
+	return bytes.Clone(p), nil
 }
 
 func (c *Conn) Read(p []byte) (int, error) {
@@ -105,6 +119,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Close closes the connection, politely if it is encrypted. After Detach it does nothing.
 func (c *Conn) Close() error {
+	c.ending.Lock()
+	defer c.ending.Unlock()
 	if c.raw.detached {
 		return nil
 	}
@@ -143,6 +159,8 @@ type Detached struct {
 
 // Detach ends the login phase: the descriptor leaves Go's poller, and c must not be used again.
 func (c *Conn) Detach() (Detached, error) {
+	c.ending.Lock()
+	defer c.ending.Unlock()
 	fd, err := c.raw.detach()
 	if err != nil {
 		return Detached{}, fmt.Errorf("detach: %w", err)
@@ -176,14 +194,16 @@ func (errWouldBlock) Temporary() bool { return true }
 
 // WouldBlock says whether err means that a detached TLS connection needs more bytes to go on.
 func WouldBlock(err error) bool {
-	var w errWouldBlock
-	return errors.As(err, &w)
+	_, ok := errors.AsType[errWouldBlock](err)
+	return ok
 }
 
 func (t *Transport) Read(p []byte) (int, error) {
 	if len(t.in) > 0 {
 		n := copy(p, t.in)
-		t.in = t.in[n:]
+		if t.in = t.in[n:]; len(t.in) == 0 {
+			t.in = nil // it is the caller's memory
+		}
 		return n, nil
 	}
 	if t.detached {
