@@ -45,6 +45,8 @@ type machineState struct {
 	// stale says that SHOW WARNINGS may still have what a statement of last left. MariaDB clears that only with a
 	// statement that uses a table.
 	stale bool
+	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
+	options bool
 }
 
 // session is the session's virtual state: what it would find on a connection of its own.
@@ -175,6 +177,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 		panic("BUG: mysql: a backend of another engine")
 	}
 	m.b, m.state = b, state
+	m.session.status |= state.status & statusLiteralBackslash
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
 	m.pins.disturbed = false
@@ -237,7 +240,8 @@ func (m *Machine) forget() {
 	m.b, m.state = nil, nil
 	m.queue.clear()
 	m.reader = reader{}
-	m.session.cursors = nil
+	m.session.cursors, m.session.traits, m.session.locked = nil, false, false
+	m.session.status &^= statusInTrans | statusReadOnly
 	m.insertID.touched, m.insertID.exact = false, false
 }
 

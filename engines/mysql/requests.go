@@ -132,14 +132,13 @@ func (m *Machine) local(p packet, w engine.Wire) (int, error) {
 	return len(p.bytes), nil
 }
 
-// setOption changes what the key promises of the backend, so that it is pinned until the session resets itself.
+// setOption changes what the key promises of the backend, for good: no reset undoes it.
 func (m *Machine) setOption(p packet, w engine.Wire) (int, error) {
-	on := len(p.body()) >= 3 && p.body()[1] == 0 && p.body()[2] == 0 // MYSQL_OPTION_MULTI_STATEMENTS_ON
-	c := class{flags: classUse}
-	if on != m.can(protocol.CLIENT_MULTI_STATEMENTS) {
-		c.kinds = 1 << engine.KindSetting
+	n, err := m.forward(p, class{flags: classUse, kinds: 1 << engine.KindSetting}, shapeOne, w)
+	if m.request.active {
+		m.state.options = true
 	}
-	return m.forward(p, c, shapeOne, w)
+	return n, err
 }
 
 // hold makes sure that a backend is held. False means that it is not granted yet.
@@ -269,8 +268,13 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		return len(p.bytes), nil
 	}
 	m.request.class, m.request.scanned = c, true
+	literal := m.literalBackslash()
 	if !m.hold(w) {
 		return 0, nil
+	}
+	if literal != m.literalBackslash() {
+		m.request.class = m.classify(p, p.body()[at:]) // the first backend tells how to read
+		c = m.request.class
 	}
 	if at > 1 && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES == 0 {
 		blank(p.body()[1:at])
@@ -296,11 +300,13 @@ func (m *Machine) classify(p packet, text []byte) class {
 	if !p.whole() {
 		return class{flags: classInsertID}
 	}
-	return scan(text, m.session.status&statusLiteralBackslash != 0, m.session.wide)
+	return scan(text, m.literalBackslash(), m.session.wide)
 }
 
+func (m *Machine) literalBackslash() bool { return m.session.status&statusLiteralBackslash != 0 }
+
 func (m *Machine) newLexer() *lexer {
-	return &lexer{literalBackslash: m.session.status&statusLiteralBackslash != 0, wide: m.session.wide}
+	return &lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide}
 }
 
 // finish ends the client's request: its answer has gone out.

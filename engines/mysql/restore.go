@@ -168,6 +168,9 @@ func (m *Machine) wasReset(w engine.Wire) {
 	if (m.info.key.Database == "") != (m.session.schema == "") {
 		m.report(engine.KindSchema, w)
 	}
+	if m.state.options {
+		m.report(engine.KindSetting, w)
+	}
 }
 
 // resetVirtual is what COM_RESET_CONNECTION does to the session.

@@ -50,7 +50,7 @@ var errAttributes = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR,
 // backend stays.
 func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	if !m.request.scanned && p.whole() {
-		c := scan(p.body()[1:], m.session.status&statusLiteralBackslash != 0, m.session.wide)
+		c := scan(p.body()[1:], m.literalBackslash(), m.session.wide)
 		if c.has(classKill) || c.has(classKillOther) {
 			m.refuse(errKillPrepared, w)
 			return len(p.bytes), nil

@@ -166,9 +166,17 @@ func appendText(dst, b []byte) []byte {
 	return append(dst, b...)
 }
 
+// statusOfSession are the status flags that are about the session and not about one statement.
+const statusOfSession = statusInTrans | statusAutocommit | statusLiteralBackslash | statusReadOnly | statusQuotes
+
+const (
+	statusReadOnly = 0x2000 // SERVER_STATUS_IN_TRANS_READONLY
+	statusQuotes   = 0x8000 // SERVER_STATUS_ANSI_QUOTES, MariaDB's
+)
+
 // observe takes in what the OK packet of one of the client's own requests says.
 func (m *Machine) observe(o okPacket) bool {
-	m.session.status = o.status &^ (statusStateChanged | protocol.SERVER_MORE_RESULTS_EXISTS)
+	m.session.status = o.status & statusOfSession
 	m.request.warnings = o.warnings
 	if o.insertID != 0 {
 		m.insertID.touched = true

@@ -1,0 +1,132 @@
+package mysql
+
+import (
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// sink is a Wire that costs nothing.
+type sink struct {
+	b    *engine.Backend
+	held bool
+	pin  bool
+	n    int
+}
+
+func (s *sink) ToClient(p []byte)  { s.n += len(p) }
+func (s *sink) ToBackend(p []byte) { s.n += len(p) }
+func (s *sink) Borrow(engine.Want) *engine.Backend {
+	s.held = true
+	return s.b
+}
+func (s *sink) Idle() bool {
+	s.held = s.pin
+	return !s.pin
+}
+func (s *sink) Discard(error)                     { s.held = false }
+func (s *sink) Report(engine.Event) engine.Action { return engine.Pin }
+func (*sink) Kill(uint32, engine.KillScope) error { return nil }
+func (*sink) Close(error)                         {}
+func (*sink) Observe(engine.Moment)               {}
+
+func benchmarkRequest(b *testing.B, caps uint32, request, answer []byte, pin bool) {
+	m := newMachine(New(Config{Credentials: users(native)}), sessionInfo{id: 7, key: keyOf("app", "", caps, 45),
+		capabilities: caps, charset: 45, sequence: 2}).(*Machine)
+	w := &sink{b: &engine.Backend{State: &backendState{}}, pin: pin}
+	m.Start(w)
+	in, out := make([]byte, len(request)), make([]byte, len(answer))
+	b.ReportAllocs()
+	for b.Loop() {
+		copy(in, request)
+		copy(out, answer)
+		if _, err := m.FromClient(in, w); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := m.FromBackend(out, w); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if m.Busy() {
+		b.Fatal("still busy")
+	}
+}
+
+var pointSelect = query("SELECT c FROM sbtest1 WHERE id=500")
+
+func BenchmarkPointSelect(b *testing.B) {
+	answer := reply("\x01", columnOne, "\x0512345", endMySQL)
+	for name, caps := range map[string]uint32{"old": oldClient, "modern": modernClient, "tracking": trackedModern} {
+		b.Run(name, func(b *testing.B) { benchmarkRequest(b, caps, pointSelect, answer, false) })
+	}
+}
+
+func BenchmarkExecute(b *testing.B) {
+	request := command(protocol.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\x08\x00\x01\x00\x00\x00\x00\x00\x00\x00")
+	answer := reply("\x01", columnOne, "\x00\x00\x0512345", endMySQL)
+	for name, caps := range map[string]uint32{"old": oldClient, "modern": modernClient} {
+		b.Run(name, func(b *testing.B) {
+			m := newMachine(New(Config{Credentials: users(native)}), sessionInfo{id: 7, key: keyOf("app", "", caps, 45),
+				capabilities: caps, charset: 45, sequence: 2}).(*Machine)
+			w := &sink{b: &engine.Backend{State: &backendState{}}, pin: true}
+			m.Start(w)
+			if !m.hold(w) {
+				b.Fatal("no backend")
+			}
+			in, out := make([]byte, len(request)), make([]byte, len(answer))
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(in, request)
+				copy(out, answer)
+				if n, err := m.FromClient(in, w); err != nil || n != len(in) {
+					b.Fatal(n, err)
+				}
+				if n, err := m.FromBackend(out, w); err != nil || n != len(out) {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkThousandRows(b *testing.B) {
+	packets := []string{"\x01", columnOne}
+	for range 1000 {
+		packets = append(packets, "\x1412345678901234567890")
+	}
+	answer := reply(append(packets, endMySQL)...)
+	for name, caps := range map[string]uint32{"old": oldClient, "modern": modernClient} {
+		b.Run(name, func(b *testing.B) { benchmarkRequest(b, caps, pointSelect, answer, false) })
+	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	text := pointSelect[headerSize+1:]
+	b.ReportAllocs()
+	for b.Loop() {
+		if scan(text, false, false).kinds != 0 {
+			b.Fatal("pinned")
+		}
+	}
+}
+
+func TestAPlainQueryAllocatesNothing(t *testing.T) {
+	for _, caps := range []uint32{oldClient, trackClient, modernClient, trackedModern} {
+		m := newMachine(New(Config{Credentials: users(native)}), sessionInfo{id: 7, key: keyOf("app", "", caps, 45),
+			capabilities: caps, charset: 45, sequence: 2}).(*Machine)
+		w := &sink{b: &engine.Backend{State: &backendState{}}}
+		m.Start(w)
+		answer := reply("\x01", columnOne, "\x0512345", endMySQL)
+		in, out := make([]byte, len(pointSelect)), make([]byte, len(answer))
+		if n := testing.AllocsPerRun(100, func() {
+			copy(in, pointSelect)
+			copy(out, answer)
+			_, _ = m.FromClient(in, w)
+			_, _ = m.FromBackend(out, w)
+		}); n != 0 {
+			t.Errorf("capabilities %#x: %v allocations", caps, n)
+		}
+	}
+}
