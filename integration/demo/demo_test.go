@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -69,6 +70,10 @@ func (c *counting) total(context.Context) (int, error) { return 0, nil }
 func (c *counting) close()                             { c.there.Add(-1) }
 
 func TestTheWholeCrowdIsThereAtOnceAndEveryFailureCounts(t *testing.T) {
+	synctest.Test(t, testCrowd) // whose clock makes the clients' pauses take no time
+}
+
+func testCrowd(t *testing.T) {
 	var there, number, late atomic.Int32
 	var working atomic.Bool
 	var r report
