@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// partWithin is how long a server may take to close its side of a backend that was told goodbye.
+	// partWithin is how long a server may take to close its side of a backend that was told the end.
 	partWithin = 3 * time.Second
 	// cancelWithin is how long a cancel may take. A backend waits for it before it goes to anyone else.
 	cancelWithin = 10 * time.Second
@@ -31,6 +31,7 @@ type Backend struct {
 	session  *Session // who holds it
 	secure   bool     // the connection uses TLS
 	closing  bool
+	haunted  bool // a cancel since the last grant may still hit what is executed next
 	cancels  int  // in flight
 	waiting  bool // at a boundary, and kept until its cancels are over
 	settling loop.Timer
@@ -109,7 +110,7 @@ func (b *Backend) lost(s *Session, err error) {
 func (b *Backend) onIdleData(p []byte) int {
 	n, err := b.pool.engine.Idle(&b.Backend, p)
 	if err != nil {
-		b.discard(err)
+		b.dismiss(err)
 		return len(p)
 	}
 	return n
@@ -187,11 +188,13 @@ func (b *Backend) giveBack() {
 	}
 	switch {
 	case b.stream.Held() > 0:
-		b.discard(&engine.ProtocolError{Side: engine.SideBackend, Reason: "bytes after the end of an answer"})
+		b.dismiss(&engine.ProtocolError{Side: engine.SideBackend, Reason: "bytes after the end of an answer"})
 	case b.stream.Buffered() > 0:
 		b.worker.loop.Schedule(&b.settling, drainPoll)
 	case b.cancels > 0:
 		b.waiting = true
+	case b.haunted:
+		b.dismiss(engine.ErrCanceled)
 	default:
 		b.stream.Park()
 		b.pool.do(b.worker, b.pool.accounts.Return(b.conn, b.worker.loop.Now()))
@@ -233,38 +236,45 @@ type canceled struct {
 func (c *canceled) Run() {
 	b := c.b
 	b.cancels--
+	b.haunted = b.haunted || c.err != nil || b.pool.cancelSticks
 	c.done()
-	if b.cancels > 0 || !b.waiting {
-		return
+	if b.cancels == 0 && b.waiting {
+		b.waiting = false
+		b.giveBack()
 	}
-	b.waiting = false
-	if c.err != nil || b.pool.cancelSticks {
-		b.discard(engine.ErrCanceled)
-		return
-	}
-	b.giveBack()
 }
 
-// abort ends b, whose client is gone in the middle of something. What still runs is stopped, or it would go on and
-// count against the server's limit after its connection is closed.
+// abort ends b, whose session is over, perhaps in the middle of something. What still runs is stopped, or it would go on
+// and count against the server's limit after its connection is closed.
 func (b *Backend) abort(busy bool) {
-	if busy {
-		b.cancel(func() {})
+	if !busy {
+		b.dismiss(nil)
+		return
 	}
+	b.cancel(func() {})
 	b.discard(nil)
 }
 
 // discard closes b for good, on its loop. It was held or taken by the caller. Its place in the budget is free when the
 // server has closed too.
+//
+// No goodbye is said: the server may be in the middle of a message, and would take it for the rest of that.
 func (b *Backend) discard(reason error) {
-	if b.closing {
-		return
+	if !b.closing {
+		b.pool.accounts.Discard(b.conn)
+		b.part(reason)
 	}
-	b.pool.accounts.Discard(b.conn)
-	b.part(reason)
 }
 
-// part says goodbye and waits for the server's end.
+// dismiss is discard for a backend that awaits a request.
+func (b *Backend) dismiss(reason error) {
+	if !b.closing {
+		b.stream.Write(b.pool.engine.Goodbye())
+		b.discard(reason)
+	}
+}
+
+// part tells the server the end, and waits for the server's.
 func (b *Backend) part(reason error) {
 	b.closing = true
 	if reason != nil {
@@ -272,7 +282,7 @@ func (b *Backend) part(reason error) {
 	}
 	b.worker.loop.Cancel(&b.settling)
 	b.stream.Resume()
-	b.stream.Write(b.pool.engine.Goodbye())
+	b.stream.CloseWrite()
 	b.worker.loop.Schedule(&b.parting, partWithin)
 }
 
@@ -310,5 +320,6 @@ type retire Backend
 func (t *retire) Run() {
 	b := (*Backend)(t)
 	b.stream.Unpark()
+	b.stream.Write(b.pool.engine.Goodbye())
 	b.part(nil)
 }

@@ -30,7 +30,7 @@ func (s *Session) borrow() *engine.Backend {
 		case pool.Queued:
 			s.queue = p
 			s.front.Counters.WaitingClients.Inc()
-			s.worker.loop.Schedule(&s.timeout, timeout)
+			s.worker.loop.Schedule(&s.timeout, timeout-(s.worker.loop.Now()-s.borrowing)) // it counts from the request
 			return nil
 		default:
 			err := engine.ErrShutdown // the pool is closed
@@ -51,7 +51,7 @@ func (s *Session) take(c *conn) *Backend {
 		return nil
 	}
 	b.session = s
-	b.Canceled = false
+	b.Canceled, b.haunted = false, false
 	s.backend = b
 	s.lent = s.worker.loop.Now()
 	s.front.Counters.DatabaseConnectionsBorrow.Observe(s.lent - s.borrowing)

@@ -227,7 +227,11 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.queue != nil || s.wanting || s.backPressed() {
+	if s.ended || s.queue != nil || s.wanting {
+		return 0
+	}
+	if s.backPressed() {
+		s.throttle()
 		return 0
 	}
 	n, err := s.machine.FromClient(p, (*wire)(s))

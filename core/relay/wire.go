@@ -54,6 +54,7 @@ func (w *wire) Discard(reason error) {
 	if b := s.backend; b != nil {
 		s.letGo()
 		b.discard(reason)
+		s.later() // the machine may go on with what its client sent meanwhile
 	}
 }
 
