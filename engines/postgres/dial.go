@@ -126,10 +126,7 @@ func (s *greeted) handOver(ctx context.Context, initQuery string) (engine.Dialed
 	if n := len(h.SecretKey); n < minCancelKey || n > maxCancelKey {
 		return engine.Dialed{}, idleProtocolError("the server gave no usable cancel key")
 	}
-	state := &backendState{pid: h.PID, cancelKey: h.SecretKey}
-	for _, p := range s.heard.params {
-		state.setParam(p.name, p.value)
-	}
+	state := newBackendState(h.PID, h.SecretKey, s.heard.params)
 	return engine.Dialed{Conn: s.conn, State: state}, nil
 }
 

@@ -38,6 +38,27 @@ type sessionInfo struct {
 	startup       []parameter
 }
 
+func newBackendState(pid uint32, cancelKey []byte, reported []parameter) *backendState {
+	state := &backendState{pid: pid, cancelKey: cancelKey}
+	for _, p := range reported {
+		state.setParam(p.name, p.value)
+	}
+	return state
+}
+
+// Adopt does what Dial does once it is logged in, for a connection on which somebody else has logged in to a server as key says:
+// it returns Backend.State. reported are the names and values of the server's parameters, in order. Simulations need
+// it, whose connections Dial cannot make.
+func (e *Engine) Adopt(key engine.Key, pid uint32, cancelKey []byte, reported [][2]string) any {
+	params := make([]parameter, len(reported))
+	for i, p := range reported {
+		params[i] = parameter{p[0], p[1]}
+	}
+	state := newBackendState(pid, cancelKey, params)
+	e.learn(key, state.params)
+	return state
+}
+
 // setParam notes that the server reported name to be value, and says whether that is news.
 func (b *backendState) setParam(name, value string) (changed bool) {
 	for i := range b.params {
