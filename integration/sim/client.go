@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ type client struct {
 	in      *reader
 	writer  *proc  // writes the rest of a batch
 	id      uint32 // as the proxy says
-	secret  string
+	secret  []byte
 	serial  int // of the last request
 	cancels bool
 	asked   bool          // a cancel was sent in this session
@@ -43,7 +44,20 @@ type client struct {
 	txn      *transaction
 	values   map[string]string // by key, as committed
 	settings map[string]string
+	undo     map[string]string // the settings when the transaction began
 	locks    map[string]bool
+}
+
+// dialect is a protocol as clients speak it.
+type dialect interface {
+	serve(*session) // the server's side
+	accept(r *run, c *client, id uint32, conn *engine.Conn) (engine.Accepted, error)
+	login(*client) error
+	encode(*client, request) []byte
+	answer(*client, request) (answer, error)
+	quit() []byte
+	undoes() bool // a rollback undoes settings
+	mischief(s *session, last bool)
 }
 
 // transaction is what a client knows of a transaction that wrote.
@@ -77,6 +91,8 @@ func (q request) line() string {
 // errGone is a session that ended although its client did not mean to.
 var errGone = errors.New("the session is gone")
 
+func (c *client) user() string { return c.r.config.users[c.number%len(c.r.config.users)] }
+
 // live runs the client's sessions.
 func (c *client) live(sessions int) {
 	for range sessions {
@@ -108,15 +124,8 @@ func (c *client) visit() error {
 		return nil // without a word
 	}
 	c.quiet = w.now
-	line, err := c.read()
-	if err != nil {
+	if err := c.r.dialect.login(c); err != nil {
 		return err
-	}
-	if f := strings.Fields(line); len(f) == 3 && f[0] == "hello" {
-		id, _ := strconv.ParseUint(f[1], 10, 32)
-		c.id, c.secret = uint32(id), f[2]
-	} else {
-		return fmt.Errorf("greeted with %q", line)
 	}
 	for range w.between(0, c.r.config.batches) {
 		if w.chance(3) {
@@ -129,21 +138,16 @@ func (c *client) visit() error {
 	if w.chance(3) {
 		return nil // closes without a word
 	}
-	if c.send(c.conn, []byte("quit\n")) != nil {
+	if c.send(c.conn, c.r.dialect.quit()) != nil {
 		return c.excuse(io.ErrUnexpectedEOF)
 	}
 	if w.chance(2) {
 		return nil
 	}
-	switch line, err := c.in.line(); {
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return c.excuse(err)
-	default:
-		last, _ := strings.CutPrefix(line, "! ")
-		return c.farewell(last)
+	if answer, err := c.patiently(request{}); !errors.Is(err, errGone) && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("after quit: %q, %v", answer.line, err)
 	}
+	return nil
 }
 
 // batch sends some requests and reads their answers. It says whether the client left in the middle.
@@ -153,8 +157,7 @@ func (c *client) batch() (left bool, err error) {
 	var out []byte
 	var ends []int
 	for _, q := range requests {
-		out = append(out, q.line()...)
-		out = append(out, q.body...)
+		out = append(out, c.r.dialect.encode(c, q)...)
 		ends = append(ends, len(out))
 	}
 	stop := len(out)
@@ -238,10 +241,11 @@ func (c *client) foresee(requests []request) []*transaction {
 // answer reads and judges the answer to q.
 func (c *client) answer(q request, txn *transaction, begun time.Duration, first bool) error {
 	w := c.r.w
-	line, err := c.read()
+	a, err := c.patiently(q)
 	if err != nil {
 		return err
 	}
+	line := a.line
 	w.log("client %d: %s", c.number, line)
 	f := strings.Fields(line)
 	if len(f) < 3 || f[0] != q.tag {
@@ -251,7 +255,7 @@ func (c *client) answer(q request, txn *transaction, begun time.Duration, first 
 	if f[2] == "error" {
 		err = c.disappoint(q, txn, f[3:], begun, first)
 	} else {
-		err = c.fulfil(q, txn, f)
+		err = c.fulfil(q, txn, f, a.rows)
 	}
 	if err != nil {
 		return fmt.Errorf("%q to %q: %w", line, q.line(), err)
@@ -333,14 +337,14 @@ func (c *client) refused(q request, txn *transaction, why string, begun time.Dur
 }
 
 // fulfil judges an answer that is no error, and reads what belongs to it.
-func (c *client) fulfil(q request, txn *transaction, f []string) error {
+func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) error {
 	if c.failed && q.verb != "commit" && q.verb != "rollback" && q.verb != "kill" {
 		return errors.New("the transaction had failed")
 	}
 	want := "ok"
 	switch q.verb {
 	case "begin":
-		c.open, c.txn = true, txn
+		c.open, c.txn, c.undo = true, txn, maps.Clone(c.settings)
 	case "commit", "rollback":
 		want = c.ended(q.verb == "commit" && !c.failed, txn)
 	case "put":
@@ -348,6 +352,8 @@ func (c *client) fulfil(q request, txn *transaction, f []string) error {
 			txn.fate = committed
 			c.values[q.args[0]] = q.args[1]
 		}
+	case "left":
+		want = strings.TrimSpace("value " + strings.Join(c.left(), " "))
 	case "get":
 		want = strings.TrimSpace("value " + c.expected(q, txn))
 	case "set":
@@ -364,11 +370,7 @@ func (c *client) fulfil(q request, txn *transaction, f []string) error {
 	case "rows":
 		want = "rows " + q.args[0]
 		n, _ := strconv.Atoi(q.args[0])
-		block, err := c.in.block(n)
-		if err != nil {
-			return c.excuse(err)
-		}
-		if string(block) != string(filler(q.tag, n)) {
+		if string(rows) != string(filler(q.tag, n)) {
 			return errors.New("wrong rows")
 		}
 	case "kill":
@@ -400,6 +402,12 @@ func serialOf(tag string) int {
 	return n
 }
 
+// left is what this session has left on its connection.
+func (c *client) left() []string {
+	state := connectionState{settings: c.settings, locks: c.locks}
+	return state.left()
+}
+
 // ended notes the end of a transaction, and returns how the server says it.
 func (c *client) ended(commit bool, txn *transaction) string {
 	text := "rolled back"
@@ -416,28 +424,39 @@ func (c *client) ended(commit bool, txn *transaction) string {
 		}
 	default:
 		txn.fate = aborted
+		if c.r.dialect.undoes() {
+			c.settings = c.undo
+		}
 	}
 	c.open, c.failed, c.txn = false, false, nil
 	return text
 }
 
-// read reads a line. An end that has a reason is errGone.
-func (c *client) read() (string, error) {
+// answer is what came for a request, in the line protocol's words.
+type answer struct {
+	line string
+	rows []byte
+}
+
+// patiently reads the answer to q. An end that has a reason is errGone.
+func (c *client) patiently(q request) (answer, error) {
 	waiting := true
 	c.r.w.after(patience, func() {
 		if waiting {
 			c.r.w.fail("client %d, session %d (%d) waits for an answer since %v", c.number, c.session, c.id, patience)
 		}
 	})
-	line, err := c.in.line()
+	a, err := c.r.dialect.answer(c, q)
 	waiting = false
-	if err != nil {
-		return "", c.excuse(err)
+	switch last, ok := strings.CutPrefix(a.line, "! "); {
+	case err != nil && q.verb == "" && errors.Is(err, io.EOF):
+		return a, err
+	case err != nil:
+		return a, c.excuse(err)
+	case ok:
+		return a, c.farewell(last)
 	}
-	if last, ok := strings.CutPrefix(line, "! "); ok {
-		return "", c.farewell(last)
-	}
-	return line, nil
+	return a, nil
 }
 
 // farewell judges the proxy's last words.

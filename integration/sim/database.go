@@ -18,8 +18,10 @@ func newDatabase() *database { return &database{table: make(map[string]string)} 
 // connectionState is what a server keeps for a connection.
 type connectionState struct {
 	db       *database
-	open     bool // a transaction
-	failed   bool // the transaction can only be rolled back
+	open     bool              // a transaction
+	before   map[string]string // the settings when it began, if a rollback undoes them
+	undoes   bool              // it does
+	failed   bool              // the transaction can only be rolled back
 	writes   []write
 	settings map[string]string
 	locks    map[string]bool
@@ -27,6 +29,14 @@ type connectionState struct {
 
 func (db *database) connect() *connectionState {
 	return &connectionState{db: db, settings: make(map[string]string), locks: make(map[string]bool)}
+}
+
+// begin opens a transaction.
+func (c *connectionState) begin() {
+	c.open = true
+	if c.undoes {
+		c.before = maps.Clone(c.settings)
+	}
 }
 
 // put writes, at once or with the transaction.
@@ -56,7 +66,10 @@ func (c *connectionState) end(commit bool) bool {
 		}
 		c.db.journal = append(c.db.journal, c.writes)
 	}
-	c.open, c.failed, c.writes = false, false, nil
+	if !commit && c.before != nil {
+		c.settings = c.before
+	}
+	c.open, c.failed, c.writes, c.before = false, false, nil, nil
 	return commit
 }
 
@@ -69,13 +82,9 @@ func (c *connectionState) reset() {
 	clear(c.locks)
 }
 
-// clean returns what is left on a connection that should be as new.
+// left returns what is there that is not there on a new connection, but for the transaction.
 func (c *connectionState) left() []string {
-	left := slices.Sorted(maps.Keys(c.settings))
-	left = slices.AppendSeq(left, maps.Keys(c.locks))
-	if c.open {
-		left = append(left, "transaction")
-	}
+	left := slices.AppendSeq(slices.Collect(maps.Keys(c.settings)), maps.Keys(c.locks))
 	slices.Sort(left)
 	return left
 }

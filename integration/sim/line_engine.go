@@ -7,18 +7,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/berthdb/berth/core/engine"
-	"github.com/berthdb/berth/core/socket"
 )
 
 // lineEngine speaks the line protocol. Its sessions do not log in: they are made.
 type lineEngine struct {
-	w      *world
-	server *server
-	known  map[engine.Key]bool // keys of which a backend was reached: sessions of others borrow before they start
-	sticky bool
+	*dialer
+	known map[engine.Key]bool // keys of which a backend was reached: sessions of others borrow before they start
 }
 
 var (
@@ -26,9 +22,8 @@ var (
 	_ engine.StickyCanceler = (*lineEngine)(nil)
 )
 
-func (e *lineEngine) Name() string       { return "line" }
-func (e *lineEngine) Goodbye() []byte    { return []byte("quit\n") }
-func (e *lineEngine) CancelSticks() bool { return e.sticky }
+func (e *lineEngine) Name() string    { return "line" }
+func (e *lineEngine) Goodbye() []byte { return []byte("quit\n") }
 
 func (e *lineEngine) Accept(context.Context, *engine.Conn, engine.AcceptOptions) (engine.Accepted, error) {
 	return engine.Accepted{}, errors.New("line: sessions are made")
@@ -38,57 +33,10 @@ func (e *lineEngine) Probe(context.Context, engine.Target) (engine.Facts, error)
 	return engine.Facts{}, errors.New("line: nothing to know")
 }
 
-func (e *lineEngine) Dial(_ context.Context, t engine.Target, key engine.Key) (engine.Dialed, error) {
-	p := e.w.current
-	p.sleep(e.w.upTo(50 * time.Millisecond))
-	fail := func(permanent bool, err error) (engine.Dialed, error) {
-		return engine.Dialed{}, &engine.DialError{Target: t.Name, Permanent: permanent, Err: err}
-	}
-	if e.w.chance(e.server.faults.refuseDial) {
-		return fail(false, errors.New("connection refused"))
-	}
-	conn := e.server.dial("backend")
-	r := &reader{from: conn}
-	_, err := fmt.Fprintf(conn, "hello %s\n", key.User)
-	line := ""
-	if err == nil {
-		line, err = r.line()
-	}
-	if err != nil {
-		_ = conn.Close()
-		return fail(false, err)
-	}
-	id, welcome := strings.CutPrefix(line, "welcome ")
-	if !welcome {
-		_ = conn.Close()
-		return fail(true, errors.New(line))
-	}
-	c := socket.New(conn)
-	c.Rest = r.have
-	n, err := strconv.Atoi(id)
+// adopt is a dialer's state.
+func (e *lineEngine) adopt(key engine.Key, id int) any {
 	e.known[key] = true
-	return engine.Dialed{Conn: c, State: n}, err
-}
-
-func (e *lineEngine) Cancel(_ context.Context, _ engine.Target, b *engine.Backend) error {
-	p := e.w.current
-	p.sleep(e.w.upTo(20 * time.Millisecond))
-	if e.w.chance(e.server.faults.cancel) {
-		return errors.New("cancel refused")
-	}
-	conn := e.server.dial("cancel")
-	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "cancel %d\n", b.State); err != nil {
-		return err
-	}
-	if e.w.chance(e.server.faults.cancel) {
-		return errors.New("cancel timed out") // and takes effect later
-	}
-	_, err := conn.Read(make([]byte, 1))
-	if err == nil {
-		return errors.New("cancel was answered")
-	}
-	return nil
+	return &id
 }
 
 // Idle drops notices.

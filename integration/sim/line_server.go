@@ -6,11 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/berthdb/berth/core/engine"
 )
 
-// serveLines is a connection of the line protocol. The first line logs in or cancels; each further one is a request:
+// serveLines is a connection of the line protocol. Each line is a request:
 //
 //	<tag> begin | commit | rollback | put <key> <value> | get <key> | set <name> <value> | show <name> | reset
 //	<tag> lock <name> | unlock <name> | sleep <ms> | fail | rows <n> | load <n>, and n bytes
@@ -19,23 +17,7 @@ import (
 // to rows is followed by n bytes. Between answers there may be "* ..." notices; "! ..." is the last thing that is said.
 func serveLines(c *session) {
 	r := &reader{from: c.conn}
-	hello, err := r.line()
-	if err != nil {
-		return
-	}
-	switch f := strings.Fields(hello); f[0] {
-	case "cancel":
-		id, _ := strconv.Atoi(f[1])
-		c.server.cancel(id)
-		return
-	case "hello":
-		if f[1] == "nobody" {
-			_, _ = c.conn.Write([]byte("! nobody may not log in\n"))
-			return
-		}
-		c.enter(engine.Key{User: f[1]})
-	}
-	if _, err := fmt.Fprintf(c.conn, "welcome %d\n", c.id); err != nil {
+	if !c.greet(r) {
 		return
 	}
 	for {
@@ -53,53 +35,65 @@ func serveLines(c *session) {
 
 func (c *session) answerLine(r *reader, line string) error {
 	f := strings.Fields(line)
-	tag, verb := f[0], f[1]
+	q := request{tag: f[0], verb: f[1], args: f[2:]}
+	if q.verb == "load" {
+		n, _ := strconv.Atoi(f[2])
+		var err error
+		if q.body, err = r.block(n); err != nil {
+			return err
+		}
+	}
+	text, more := c.perform(q)
+	if c.gone {
+		return errGone
+	}
+	_, err := c.conn.Write(append(fmt.Appendf(nil, "%s %s %s\n", q.tag, c.state(), text), more...))
+	return err
+}
+
+// perform takes the time that q needs, and executes it. It returns the answer's text, and the rows that belong to it.
+func (c *session) perform(q request) (text string, more []byte) {
 	d := c.server.w.upTo(2 * time.Millisecond)
 	if c.server.w.chance(c.faults.slow) {
 		d = c.server.w.upTo(2 * time.Second)
 	}
-	if verb == "sleep" {
-		ms, _ := strconv.Atoi(f[2])
+	if q.verb == "sleep" {
+		ms, _ := strconv.Atoi(q.args[0])
 		d = time.Duration(ms) * time.Millisecond
 	}
-	var body []byte
-	if verb == "load" {
-		n, _ := strconv.Atoi(f[2])
-		var err error
-		if body, err = r.block(n); err != nil {
-			return err
-		}
-	}
 	canceled := c.pause(d)
-	if c.gone {
-		return fmt.Errorf("gone")
-	}
-	text, more := "", []byte(nil)
-	switch ending := verb == "commit" || verb == "rollback"; {
+	switch ending := q.verb == "commit" || q.verb == "rollback"; {
+	case c.gone:
+		return "", nil
 	case canceled:
 		text = "error canceled"
 		c.fail()
 	case c.failed && !ending:
 		text = "error aborted"
 	default:
-		text, more = c.execute(tag, verb, f[2:], body)
+		text, more = c.execute(q.tag, q.verb, q.args, q.body)
 	}
-	state := "I"
-	if c.open {
-		state = "T"
+	c.server.w.log("connection %d: %s -> %s %s", c.id, strings.TrimSpace(q.line()), c.state(), text)
+	return text, more
+}
+
+// state is what the server says of the transaction.
+func (c *session) state() string {
+	switch {
+	case c.failed:
+		return "E"
+	case c.open:
+		return "T"
 	}
-	if c.failed {
-		state = "E"
-	}
-	c.server.w.log("connection %d: %s -> %s %s", c.id, line, state, text)
-	_, err := c.conn.Write(append(fmt.Appendf(nil, "%s %s %s\n", tag, state, text), more...))
-	return err
+	return "I"
 }
 
 func (c *session) execute(tag, verb string, args []string, body []byte) (text string, more []byte) {
 	switch verb {
 	case "begin":
-		c.open = true
+		c.begin()
+	case "left":
+		return strings.TrimSpace("value " + strings.Join(c.left(), " ")), nil
 	case "commit", "rollback":
 		if !c.end(verb == "commit") {
 			return "rolled back", nil

@@ -86,6 +86,7 @@ func configure(w *world) config {
 
 // run is one seed's run.
 type run struct {
+	protocol string
 	w        *world
 	config   config
 	net      *network
@@ -104,7 +105,7 @@ type run struct {
 	killed   map[uint32]bool
 	draining bool
 	lastID   uint32
-	login    func(c *client, id uint32, conn *end) engine.Accepted
+	dialect  dialect
 }
 
 // group is a target group with one target.
@@ -117,11 +118,11 @@ func (g *group) Pool(relay.Role) *relay.Pool  { return g.pool }
 func (g *group) BorrowTimeout() time.Duration { return g.timeout }
 
 // simulate runs a seed to its end and returns what went wrong, its trace goes to trace, if that is not nil.
-func simulate(seed uint64, trace io.Writer) (*run, error) {
+func simulate(protocol string, seed uint64, trace io.Writer) (*run, error) {
 	w := newWorld(seed)
 	w.out = trace
 	defer w.close()
-	r := &run{w: w, config: configure(w), net: newNetwork(w), killed: make(map[uint32]bool), registry: relay.NewRegistry()}
+	r := &run{w: w, protocol: protocol, config: configure(w), net: newNetwork(w), killed: make(map[uint32]bool), registry: relay.NewRegistry()}
 	r.build()
 	w.log("%+v", r.config)
 	for i := range r.config.clients {
@@ -166,18 +167,12 @@ func (r *run) build() {
 	r.net.space = w.between(100, 200<<10)
 	r.net.poller = c.faults.poller
 	r.server = &server{
-		w: w, net: r.net, db: newDatabase(), serve: serveLines, budget: c.pool.Max, sessions: make(map[int]*session),
-		sticky: c.sticky, faults: c.faults,
+		w: w, net: r.net, db: newDatabase(), budget: c.pool.Max, sessions: make(map[int]*session), sticky: c.sticky,
+		faults: c.faults,
 	}
-	e := &lineEngine{w: w, server: r.server, known: make(map[engine.Key]bool), sticky: c.sticky}
-	r.engine = e
-	r.login = func(c *client, id uint32, _ *end) engine.Accepted {
-		key := engine.Key{User: r.config.users[c.number%len(r.config.users)]}
-		secret := fmt.Sprintf("secret%d", w.rng.IntN(1000000))
-		return engine.Accepted{
-			Machine: &lineMachine{e: e, id: id, key: key, secret: secret}, Key: key, User: key.User, Secret: []byte(secret),
-		}
-	}
+	d := &dialer{w: w, server: r.server, ids: make(map[any]int), sticky: c.sticky}
+	r.speak(d)
+	r.server.serve, r.server.undoes = r.dialect.serve, r.dialect.undoes()
 	ids := new(atomic.Uint64)
 	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
 	r.group = &group{r.pool, c.timeout}
@@ -199,6 +194,20 @@ func (r *run) build() {
 	}
 }
 
+// speak chooses the protocol.
+func (r *run) speak(d *dialer) {
+	switch r.protocol {
+	case "postgres":
+		e := newPgEngine(d)
+		r.engine, r.dialect = e, pg{e}
+		r.config.kills = false
+	default:
+		e := &lineEngine{dialer: d, known: make(map[engine.Key]bool)}
+		d.state = e.adopt
+		r.engine, r.dialect = e, lines{e}
+	}
+}
+
 // task is a function as a task.
 type task func()
 
@@ -208,7 +217,7 @@ func (t task) Run() { t() }
 func (r *run) tick() {
 	l := r.loops[0]
 	l.Post(task(func() { r.pool.Tick(r.workers[0]) }))
-	r.server.mischief(lineMischief)
+	r.server.mischief(r.dialect.mischief)
 	r.check()
 	r.w.after(relay.TickEvery, r.tick)
 }
@@ -247,9 +256,16 @@ func (r *run) connect(c *client) *end {
 	i := r.w.rng.IntN(len(r.loops))
 	r.listener.ClientConnections.Inc()
 	r.listener.ClientConnectionsInSetup.Inc()
-	r.w.spawn("login", func(p *proc) {
+	r.w.spawn("login", func(*proc) {
 		conn := socket.New(far)
-		a := r.login(c, id, far)
+		a, err := r.dialect.accept(r, c, id, conn)
+		if err != nil {
+			r.w.log("login of client %d failed: %v", c.number, err)
+			r.listener.ClientConnectionsInSetup.Dec()
+			r.listener.ClientConnections.Dec()
+			_ = conn.Close()
+			return
+		}
 		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: &r.front, Address: "client"}, r.workers[i])
 		r.loops[i].Post(task(func() { s.Start(conn) }))
 	})
@@ -257,9 +273,9 @@ func (r *run) connect(c *client) *end {
 }
 
 // cancel is a client's cancel request, which comes in d.
-func (r *run) cancel(id uint32, secret string, d time.Duration) {
+func (r *run) cancel(id uint32, secret []byte, d time.Duration) {
 	r.w.after(d, func() {
-		r.registry.Cancel(engine.CancelRequest{ID: id, Secret: []byte(secret)}, func() {})
+		r.registry.Cancel(engine.CancelRequest{ID: id, Secret: secret}, func() {})
 	})
 }
 

@@ -50,6 +50,8 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.request("get", key())
 	case x < 60 && open:
 		return c.request([]string{"commit", "commit", "commit", "rollback"}[w.rng.IntN(4)])
+	case x < 63:
+		return c.request("left")
 	case x < 66:
 		return c.request("show", "s"+strconv.Itoa(w.rng.IntN(2)))
 	case x < 70 && c.r.config.pins:

@@ -10,10 +10,11 @@ import (
 
 // server is a model of a database server: it counts its connections, and each is a process that speaks the protocol.
 type server struct {
-	w     *world
-	net   *network
-	db    *database
-	serve func(*session) // one connection, until it ends
+	w      *world
+	net    *network
+	db     *database
+	serve  func(*session) // one connection, until it ends
+	undoes bool           // a rollback undoes settings
 
 	budget   int // what the proxy may open; grows at once and shrinks late, see limit
 	sessions map[int]*session
@@ -61,6 +62,7 @@ func (s *server) dial(name string) *end {
 	}
 	s.lastID++
 	c := &session{connectionState: s.db.connect(), server: s, id: s.lastID, conn: far}
+	c.connectionState.undoes = s.undoes
 	far.onEnd = c.leave
 	c.p = s.w.spawn(fmt.Sprintf("connection %d", c.id), func(*proc) {
 		defer far.Close()
@@ -87,9 +89,20 @@ func (c *session) enter(key engine.Key) {
 	c.sessions[c.id] = c
 	c.most = max(c.most, len(c.sessions))
 	c.server.w.log("connection %d opened for %s, %d now", c.id, key.User, len(c.sessions))
-	if len(c.sessions) > c.budget {
-		c.server.w.fail("the server has %d connections, the budget is %d", len(c.sessions), c.budget)
+	if open := c.held(); open > c.budget {
+		c.server.w.fail("the server has %d connections, the budget is %d", open, c.budget)
 	}
+}
+
+// held is how many connections the proxy has. One that its poller refused is closed at once, and does not wait until the
+// server has noticed.
+func (s *server) held() (n int) {
+	for _, c := range s.sessions {
+		if near := c.conn.peer; !near.closed || near.halved {
+			n++
+		}
+	}
+	return n
 }
 
 // leave ends a connection, whatever it was doing: its transaction is rolled back.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"testing"
+	"testing/cryptotest"
 	"time"
 )
 
@@ -17,37 +18,48 @@ var (
 // fixed are seeds that always run.
 const fixed = 60
 
+var protocols = []string{"line", "postgres"}
+
 func TestClientsGetTheirOwnAnswersAndTheServerItsBudget(t *testing.T) {
-	if *oneSeed != 0 {
-		try(t, *oneSeed)
-		return
-	}
-	for seed := range uint64(fixed) {
-		try(t, seed+1)
-	}
-	first := uint64(time.Now().UnixNano())
-	for i := range uint64(max(1, *manySeeds)) {
-		try(t, first+i)
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			if *oneSeed != 0 {
+				try(t, protocol, *oneSeed)
+				return
+			}
+			for seed := range uint64(fixed) {
+				try(t, protocol, seed+1)
+			}
+			first := uint64(time.Now().UnixNano())
+			for i := range uint64(max(1, *manySeeds)) {
+				try(t, protocol, first+i)
+			}
+		})
 	}
 }
 
-func try(t *testing.T, seed uint64) {
+func try(t *testing.T, protocol string, seed uint64) {
 	t.Helper()
 	var trace io.Writer
 	if *traced {
 		trace = os.Stderr
 	}
-	if _, err := simulate(seed, trace); err != nil {
-		t.Fatalf("seed %d (go test ./integration/sim -sim.seed=%d): %v", seed, seed, err)
+	cryptotest.SetGlobalRandom(t, seed)
+	if _, err := simulate(protocol, seed, trace); err != nil {
+		t.Fatalf("seed %d (go test ./integration/sim -run /%s -sim.seed=%d): %v", seed, protocol, seed, err)
 	}
 }
 
 func TestASeedIsReplayedIdentically(t *testing.T) {
-	for seed := range uint64(10) {
-		first, err1 := simulate(seed, nil)
-		second, err2 := simulate(seed, nil)
-		if (err1 == nil) != (err2 == nil) || first.w.traced != second.w.traced || first.w.trace.Sum64() != second.w.trace.Sum64() {
-			t.Errorf("seed %d: %d lines, then %d; %v, then %v", seed, first.w.traced, second.w.traced, err1, err2)
+	for _, protocol := range protocols {
+		for seed := range uint64(10) {
+			cryptotest.SetGlobalRandom(t, seed)
+			first, err1 := simulate(protocol, seed, nil)
+			cryptotest.SetGlobalRandom(t, seed)
+			second, err2 := simulate(protocol, seed, nil)
+			if (err1 == nil) != (err2 == nil) || first.w.traced != second.w.traced || first.w.trace.Sum64() != second.w.trace.Sum64() {
+				t.Errorf("%s, seed %d: %d lines, then %d; %v, then %v", protocol, seed, first.w.traced, second.w.traced, err1, err2)
+			}
 		}
 	}
 }

@@ -1,0 +1,171 @@
+package sim
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/engines/postgres"
+)
+
+const pgPassword = "secret"
+
+// pgEngine is the real engine, but for how it reaches servers.
+type pgEngine struct {
+	*postgres.Engine
+	*dialer
+}
+
+var _ engine.Engine = pgEngine{}
+
+func newPgEngine(d *dialer) pgEngine {
+	e := pgEngine{postgres.New(postgres.Config{Credentials: credentials{}}), d}
+	d.state = func(key engine.Key, id int) any {
+		return e.Adopt(key, uint32(id), []byte("key!"), pgParameters)
+	}
+	return e
+}
+
+func (e pgEngine) Dial(ctx context.Context, t engine.Target, k engine.Key) (engine.Dialed, error) {
+	return e.dialer.Dial(ctx, t, k)
+}
+
+func (e pgEngine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend) error {
+	return e.dialer.Cancel(ctx, t, b)
+}
+
+// credentials lets everybody in.
+type credentials struct{}
+
+func (credentials) Credential(_ context.Context, user string) (engine.Credential, error) {
+	return engine.Credential{User: user, Password: engine.NewSecret(pgPassword), AuthType: "postgres_md5"}, nil
+}
+
+func (c credentials) Any(ctx context.Context) (engine.Credential, error) {
+	return c.Credential(ctx, "any")
+}
+
+// pg is PostgreSQL's protocol.
+type pg struct{ engine pgEngine }
+
+var _ dialect = pg{}
+
+func (pg) serve(s *session) { servePostgres(s) }
+func (pg) quit() []byte     { return message(nil, 'X') }
+func (pg) undoes() bool     { return true }
+
+func (pg) mischief(s *session, last bool) {
+	if last {
+		_, _ = s.conn.send(message(nil, 'E', complaint("FATAL", "57P01", "the server shuts down")))
+		return
+	}
+	_, _ = s.conn.send(message(nil, 'N', complaint("NOTICE", "00000", "* something happened")))
+}
+
+func (p pg) accept(_ *run, _ *client, id uint32, conn *engine.Conn) (engine.Accepted, error) {
+	return p.engine.Accept(context.Background(), conn, engine.AcceptOptions{ID: id, ClientAddress: "client"})
+}
+
+func (p pg) login(c *client) error {
+	body := binary.BigEndian.AppendUint32(nil, 3<<16)
+	for _, s := range []string{"user", c.user(), "database", "db", ""} {
+		body = append(body, text(s)...)
+	}
+	start := append(binary.BigEndian.AppendUint32(nil, uint32(4+len(body))), body...)
+	if err := c.send(c.conn, start); err != nil {
+		return c.excuse(err)
+	}
+	a, err := c.patiently(request{verb: "login"})
+	if err == nil && a.line != "login I" {
+		err = fmt.Errorf("greeted with %q", a.line)
+	}
+	return err
+}
+
+// encode writes a request as a simple query, or as a batch with the unnamed statement.
+func (pg) encode(c *client, q request) []byte {
+	sql := text(pgStatement(q))
+	if q.verb == "load" {
+		out := message(nil, 'Q', sql)
+		for body := q.body; len(body) > 0; {
+			n := min(len(body), c.r.w.between(1, 100<<10))
+			out = message(out, 'd', body[:n])
+			body = body[n:]
+		}
+		return message(out, 'c')
+	}
+	if c.r.w.chance(2) {
+		return message(nil, 'Q', sql)
+	}
+	out := message(nil, 'P', []byte{0}, sql, []byte{0, 0})
+	out = message(out, 'B', []byte{0, 0, 0, 0, 0, 0, 0, 0})
+	if c.r.w.chance(2) {
+		out = message(out, 'D', []byte{'P', 0})
+	}
+	out = message(out, 'E', []byte{0, 0, 0, 0, 0})
+	return message(out, 'S')
+}
+
+// answer reads messages up to ReadyForQuery, and says in a line what they say.
+func (p pg) answer(c *client, q request) (a answer, err error) {
+	words := ""
+	for {
+		kind, body, err := c.in.message()
+		if err != nil {
+			return a, err
+		}
+		switch kind {
+		case 'R':
+			if binary.BigEndian.Uint32(body) == 5 {
+				err = c.send(c.conn, message(nil, 'p', md5Answer(c.user(), pgPassword, body[4:])))
+			}
+		case 'K':
+			c.id, c.secret = binary.BigEndian.Uint32(body), append([]byte(nil), body[4:]...)
+		case 'E':
+			words = p.complaint(fieldsOf(body), q)
+			if strings.HasPrefix(words, "! ") {
+				return answer{line: words}, nil
+			}
+		case 'N':
+			if said := fieldsOf(body)['M']; !strings.HasPrefix(said, "* ") {
+				words = said
+			}
+		case 'D':
+			a.rows = append(a.rows, body[6:]...)
+		case 'Z':
+			tag, rest, _ := strings.Cut(words, " ")
+			if q.verb == "login" {
+				tag = q.verb
+			}
+			a.line = strings.TrimSpace(tag + " " + string(body) + " " + rest)
+			return a, nil
+		}
+		if err != nil {
+			return a, err
+		}
+	}
+}
+
+// complaint says an error in the line protocol's words.
+func (pg) complaint(f map[byte]string, q request) string {
+	code, said := f['C'], f['M']
+	switch {
+	case f['V'] == "FATAL" && code == "57P05":
+		return "! " + engine.ErrIdleTimeout.Error()
+	case f['V'] == "FATAL" && code == "57P01" && said != "the server shuts down":
+		return "! " + engine.ErrShutdown.Error()
+	case f['V'] == "FATAL" && q.verb == "login":
+		return "! refused: " + said
+	case f['V'] == "FATAL":
+		return "! lost"
+	case strings.Contains(said, " error "):
+		return said
+	}
+	why := map[string]error{"08000": engine.ErrBorrowTimeout, "57014": engine.ErrCanceled, "57P01": engine.ErrShutdown}[code]
+	if why == nil {
+		return "? error " + said
+	}
+	return q.tag + " error refused: " + why.Error()
+}

@@ -1,0 +1,214 @@
+package sim
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+)
+
+// pgParameters are what the model of PostgreSQL reports.
+var pgParameters = [][2]string{
+	{"server_version", "18.0"}, {"client_encoding", "UTF8"}, {"standard_conforming_strings", "on"},
+	{"integer_datetimes", "on"}, {"application_name", ""},
+}
+
+// pgSession is a connection of the model of PostgreSQL. What a statement means stands in a comment in it: the request, as
+// the line protocol writes it.
+type pgSession struct {
+	*session
+	r       *reader
+	out     []byte
+	unnamed *request // the statement without a name
+	portal  *request
+	skip    bool // until Sync
+}
+
+func servePostgres(c *session) {
+	s := &pgSession{session: c, r: &reader{from: c.conn}}
+	if !c.greet(s.r) {
+		return
+	}
+	for {
+		c.idle = len(s.r.have) == 0
+		kind, body, err := s.r.message()
+		c.idle = false
+		if err != nil || kind == 'X' || !s.handle(kind, body) || c.gone {
+			return
+		}
+		if kind == 'Q' || kind == 'S' || c.server.w.chance(8) {
+			if _, err := c.conn.Write(s.out); err != nil {
+				return
+			}
+			s.out = s.out[:0]
+		}
+	}
+}
+
+// handle deals with one message, and says whether the connection goes on.
+func (s *pgSession) handle(kind byte, body []byte) bool {
+	if s.skip && kind != 'S' {
+		return true
+	}
+	switch kind {
+	case 'Q':
+		q := pgRequest(body)
+		s.unnamed = nil
+		if q.verb == "load" && !s.copyIn(&q) {
+			return false
+		}
+		s.run(q, true)
+		s.skip = false
+		s.ready()
+	case 'P':
+		name, sql, _ := strings.Cut(string(body), "\x00")
+		if name != "" {
+			s.server.w.fail("connection %d: the script prepares nothing by name", s.id)
+		}
+		s.unnamed = nil
+		q := pgRequest([]byte(sql))
+		if s.failed && q.verb != "commit" && q.verb != "rollback" {
+			s.complain("25P02", q.tag+" error aborted")
+			return true
+		}
+		s.unnamed = &q
+		s.out = message(s.out, '1')
+	case 'B':
+		if s.portal = s.unnamed; s.portal == nil {
+			s.complain("26000", "? error no statement")
+			return true
+		}
+		s.out = message(s.out, '2')
+	case 'D':
+		s.out = message(s.out, 'n')
+	case 'E':
+		s.run(*s.portal, false)
+	case 'C':
+		s.unnamed = nil
+		s.out = message(s.out, '3')
+	case 'S':
+		s.skip = false
+		s.ready()
+	case 'd', 'c':
+	default:
+		s.server.w.fail("connection %d got a message %q", s.id, kind)
+	}
+	return true
+}
+
+func (s *pgSession) ready() { s.out = message(s.out, 'Z', []byte(s.state())) }
+
+func (s *pgSession) complain(code, why string) {
+	s.out = message(s.out, 'E', complaint("ERROR", code, why))
+	s.skip = true
+	s.fail()
+}
+
+// copyIn reads the data of a COPY that is going to be executed.
+func (s *pgSession) copyIn(q *request) bool {
+	if s.failed {
+		return true // its data are ignored
+	}
+	s.out = message(s.out, 'G', []byte{0, 0, 0})
+	if _, err := s.conn.Write(s.out); err != nil {
+		return false
+	}
+	s.out = s.out[:0]
+	for {
+		kind, body, err := s.r.message()
+		switch {
+		case err != nil:
+			return false
+		case kind == 'c':
+			return true
+		case kind == 'd':
+			q.body = append(q.body, body...)
+		default:
+			s.server.w.fail("connection %d: message %q in a COPY", s.id, kind)
+			return false
+		}
+	}
+}
+
+var pgTags = map[string]string{
+	"begin": "BEGIN", "commit": "COMMIT", "rollback": "ROLLBACK", "put": "INSERT 0 1", "set": "SET", "reset": "DISCARD ALL",
+	"show": "SHOW", "load": "COPY 1",
+}
+
+// run executes a statement.
+func (s *pgSession) run(q request, described bool) {
+	why, rows := s.perform(q)
+	if s.gone {
+		return
+	}
+	if strings.HasPrefix(why, "error") {
+		code := map[string]string{"error canceled": "57014", "error aborted": "25P02"}[why]
+		if code == "" {
+			code = "22012"
+		}
+		s.complain(code, q.tag+" "+why)
+		return
+	}
+	if q.verb == "rows" && described {
+		s.out = message(s.out, 'T', []byte{0, 0})
+	}
+	for len(rows) > 0 {
+		n := min(len(rows), s.server.w.between(1, 100<<10))
+		row := binary.BigEndian.AppendUint32([]byte{0, 1}, uint32(n))
+		s.out = message(s.out, 'D', row, rows[:n])
+		rows = rows[n:]
+	}
+	s.out = message(s.out, 'N', complaint("NOTICE", "00000", q.tag+" "+why))
+	tag := pgTags[q.verb]
+	if q.verb == "commit" && why == "rolled back" {
+		tag = "ROLLBACK"
+	}
+	if tag == "" {
+		tag = "SELECT 1"
+	}
+	s.out = message(s.out, 'C', text(tag))
+}
+
+// pgRequest reads what a statement means.
+func pgRequest(sql []byte) request {
+	_, comment, _ := strings.Cut(string(sql), "/* ")
+	comment, _, _ = strings.Cut(comment, " */")
+	f := strings.Fields(comment)
+	if len(f) < 2 {
+		return request{tag: "?", verb: "garbage"}
+	}
+	return request{tag: f[0], verb: f[1], args: f[2:]}
+}
+
+// pgStatement writes a request as SQL that has the same effect on the session.
+func pgStatement(q request) string {
+	comment := " /* " + strings.TrimSpace(q.line()) + " */"
+	arg := func(i int) string { return q.args[i] }
+	number := func() string { return strconv.Itoa(serialOf(q.args[0])) }
+	switch q.verb {
+	case "begin", "commit", "rollback":
+		return q.verb + comment
+	case "put":
+		return "INSERT INTO kv VALUES ('" + arg(0) + "', '" + arg(1) + "')" + comment
+	case "get":
+		return "SELECT v FROM kv WHERE k = '" + arg(0) + "'" + comment
+	case "set":
+		return "SET my." + arg(0) + " = '" + arg(1) + "'" + comment
+	case "show":
+		return "SHOW my." + arg(0) + comment
+	case "reset":
+		return comment + " DISCARD ALL"
+	case "lock":
+		return "SELECT pg_advisory_lock(" + number() + ")" + comment
+	case "unlock":
+		return "SELECT pg_advisory_unlock(" + number() + ")" + comment
+	case "sleep":
+		return "SELECT pg_sleep(" + arg(0) + " / 1000.0)" + comment
+	case "fail":
+		return "SELECT 1/0" + comment
+	case "rows":
+		return "SELECT v FROM kv LIMIT " + arg(0) + comment
+	case "load":
+		return "COPY kv FROM STDIN" + comment
+	}
+	return "SELECT k FROM leftovers" + comment
+}
