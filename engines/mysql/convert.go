@@ -69,9 +69,8 @@ func appendEOF(dst []byte, sequence uint8, status uint16) []byte {
 	return binary.LittleEndian.AppendUint16(dst, status)
 }
 
-// blankAttributes overwrites the query attributes of a COM_QUERY (section "COM_QUERY") with spaces, in place: the
-// backend then finds a statement with spaces in front, of the same length. It returns where the statement begins, and
-// false if the attributes are not wholly in p, or make no sense.
+// attributes finds where in p, a COM_QUERY with query attributes (section "COM_QUERY"), the statement begins. It returns
+// false if the attributes are not wholly there, or make no sense.
 func attributes(p []byte) (statement int, ok bool) {
 	f := fields{rest: p[1:]}
 	count := f.integer()

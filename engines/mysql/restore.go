@@ -24,7 +24,7 @@ const (
 // maxInsertID is the length of a row with an unsigned 64-bit number.
 const maxInsertID = 1 + 20
 
-// command sends a command of the machine's own.
+// send sends a command of the machine's own.
 func (m *Machine) send(command byte, text string, w engine.Wire) {
 	p := append(m.insertID.scratch[:0], 0, 0, 0, 0, command)
 	if command == protocol.COM_QUERY && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES != 0 {
@@ -59,7 +59,7 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		m.sendSchema(w)
 	}
 	foreign := m.state.last != m || m.pins.disturbed
-	if m.state.stale && m.state.last != m || c.has(classDiagnostics) && foreign && !m.pins.result && !m.cleared() {
+	if m.state.stale && m.state.last != m || c.has(classDiagnostics) && foreign && !m.pins.result && !m.request.cleared {
 		m.ask(clearDiagnostics, purposeClear, w)
 	}
 	if c.has(classInsertID) && !m.insertID.exact {
@@ -70,9 +70,6 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	}
 	return m.queue.count == 0 && m.refusal == nil
 }
-
-// cleared says that nothing but the machine's own statements ran since the diagnostics were cleared.
-func (m *Machine) cleared() bool { return m.request.cleared }
 
 // alignInsertID gives the backend the session's LAST_INSERT_ID(), unless a statement has just made it there.
 func (m *Machine) alignInsertID(w engine.Wire) {

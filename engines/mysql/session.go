@@ -13,14 +13,14 @@ type backendState struct {
 	id           uint32 // the connection's id on the server
 	version      string // as in the greeting, without MariaDB's compatibility prefix "5.5.5-"
 	mariaDB      bool
-	capabilities uint32 // what Dial and the server agreed on: queryAttributes is set if the backend wants them encoded
+	capabilities uint32 // what Dial and the server agreed on
 	charset      byte   // id of the handshake's collation: what COM_RESET_CONNECTION goes back to
 	user         string
 
 	schema string // the default database, "" for none: what was set or reported last
 	status uint16 // status flags of the last OK of the login
 
-	machineState // the machine's author adds what it tracks
+	machineState
 }
 
 // sessionInfo is what Accept found out about a session, for its machine.
