@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -26,8 +27,10 @@ type options struct {
 	base    int // of the ports
 	rounds  int
 	seconds int // of each load
+	loads   *regexp.Regexp
 	idle    int // sessions to hold for the memory measurement
-	peers   bool
+	idleToo bool
+	peers   bool // measure their memory, too
 }
 
 func main() {
@@ -36,11 +39,22 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "where everything `is`; nobody must be able to reach it")
 	flag.IntVar(&o.base, "port-base", 29000, "the ports follow from this `number`")
 	only := flag.String("only", "", "one `engine`: postgres or mysql")
+	loads := flag.String("loads", "", "the loads whose names match this `expression`, and no idle sessions")
+	rounds := flag.Int("rounds", 0, "this `number` of rounds")
 	flag.Parse()
 	o.rounds, o.seconds, o.idle, o.peers = 3, 3, 2000, true
 	if *quick {
 		o.rounds, o.seconds, o.idle, o.peers = 1, 2, 500, false
 	}
+	if *rounds > 0 {
+		o.rounds = *rounds
+	}
+	var err error
+	if o.loads, err = regexp.Compile(*loads); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: -loads:", err)
+		os.Exit(2)
+	}
+	o.idleToo = *loads == ""
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, harness.Engine(*only)); err != nil {

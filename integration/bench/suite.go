@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -51,12 +52,19 @@ func (s suite) measure(ctx context.Context, o options) (failed []string, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, within(server.Stop)) }()
+	s.loads = slices.DeleteFunc(slices.Clone(s.loads), func(l load) bool { return !o.loads.MatchString(l.name) })
+	if len(s.loads) == 0 {
+		return nil, nil
+	}
 	if err := s.prepare(ctx, server); err != nil {
 		return nil, err
 	}
 	failed, err = s.rounds(ctx, o, server)
 	if err != nil {
 		return nil, err
+	}
+	if !o.idleToo {
+		return failed, nil
 	}
 	if err := s.measureIdle(ctx, o, server); err != nil {
 		failed = append(failed, fmt.Sprintf("idle sessions of %s: %v", s.server, err))
