@@ -202,3 +202,11 @@ func TestABadDescriptorIsAnErrorAndAnIDOutOfRangeToo(t *testing.T) {
 		}
 	}
 }
+
+func TestASleepingLoopIsWokenHoweverOftenItWasBefore(t *testing.T) {
+	l := startLoop(t, 0, Options{})
+	for range 2000 { // an eventfd that is written a large number takes few of them
+		on(t, l, func() {})
+		time.Sleep(10 * time.Microsecond) // lets it go to sleep
+	}
+}

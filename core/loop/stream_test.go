@@ -383,6 +383,29 @@ func awaitGone(t *testing.T, l *Poll) {
 	}
 }
 
+func TestCloseWriteSendsEverythingThenTheEndAndGoesOnReading(t *testing.T) {
+	l := startLoop(t, 0, Options{})
+	p := newProbe()
+	b := open(t, l, p)
+	want := noise(7, 4<<20)
+	on(t, l, func() {
+		p.Write(want)
+		p.CloseWrite()
+		p.Write([]byte("more"))
+		p.CloseWrite()
+	})
+	if got, err := io.ReadAll(b); !bytes.Equal(got, want) || err != nil {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	send(t, b, []byte("heard"))
+	p.expect(t, []byte("heard"))
+	b.Close()
+	if err := await(t, p.closed, "OnClose"); !errors.Is(err, io.EOF) {
+		t.Errorf("closed by %v", err)
+	}
+	on(t, l, func() { p.CloseWrite(); check(t, l) })
+}
+
 func TestFinishIsBoundedInTime(t *testing.T) {
 	for _, d := range []time.Duration{0, 50 * time.Millisecond} {
 		l := startLoop(t, 0, Options{})
