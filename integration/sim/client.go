@@ -46,6 +46,9 @@ type client struct {
 	settings map[string]string
 	undo     map[string]string // the settings when the transaction began
 	locks    map[string]bool
+	insertID int    // MySQL's
+	schema   string // MySQL's
+	eofs     bool   // MySQL's results have an EOF behind their columns
 }
 
 // dialect is a protocol as clients speak it.
@@ -57,6 +60,7 @@ type dialect interface {
 	answer(*client, request) (answer, error)
 	quit() []byte
 	undoes() bool // a rollback undoes settings
+	dooms() bool  // a statement that fails dooms its transaction
 	mischief(s *session, last bool)
 }
 
@@ -118,7 +122,7 @@ func (c *client) visit() error {
 	c.conn = c.r.connect(c)
 	c.in = &reader{from: c.conn}
 	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
-	c.asked, c.writer = false, nil
+	c.asked, c.writer, c.insertID, c.schema = false, nil, 0, ""
 	c.cancels = w.chance(4)
 	if w.chance(30) {
 		return nil // without a word
@@ -214,7 +218,7 @@ func (c *client) foresee(requests []request) []*transaction {
 		switch q.verb {
 		case "begin":
 			open, txn = true, c.r.transaction(q.tag)
-		case "put":
+		case "put", "multi":
 			if !open {
 				txn = c.r.transaction(q.tag)
 			}
@@ -229,7 +233,7 @@ func (c *client) foresee(requests []request) []*transaction {
 			open, txn = false, nil
 		case "rollback":
 			open, txn = false, nil
-		case "put":
+		case "put", "multi":
 			if !open {
 				txn.fate, txn = unknown, nil
 			}
@@ -299,7 +303,7 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 	if q.verb == "begin" && !c.open {
 		c.txn = nil
 	}
-	c.failed = c.open
+	c.failed = c.open && c.r.dialect.dooms()
 	return nil
 }
 
@@ -347,11 +351,21 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		c.open, c.txn, c.undo = true, txn, maps.Clone(c.settings)
 	case "commit", "rollback":
 		want = c.ended(q.verb == "commit" && !c.failed, txn)
-	case "put":
+	case "put", "multi":
 		if !c.open {
 			txn.fate = committed
 			c.values[q.args[0]] = q.args[1]
 		}
+		c.insertID = serialOf(q.tag)
+		if q.verb == "multi" {
+			want = "value " + q.args[1]
+		}
+	case "lastid":
+		want = "value " + strconv.Itoa(c.insertID)
+	case "use":
+		c.schema = q.args[0]
+	case "schema":
+		want = "value " + c.schema
 	case "left":
 		want = strings.TrimSpace("value " + strings.Join(c.left(), " "))
 	case "get":
@@ -363,6 +377,7 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 	case "reset":
 		clear(c.settings)
 		clear(c.locks)
+		c.insertID = 0
 	case "lock":
 		c.locks[q.args[0]] = true
 	case "unlock":

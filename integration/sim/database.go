@@ -21,6 +21,8 @@ type connectionState struct {
 	open     bool              // a transaction
 	before   map[string]string // the settings when it began, if a rollback undoes them
 	undoes   bool              // it does
+	dooms    bool              // a statement that fails dooms the transaction
+	implicit bool              // what is written outside of a transaction is committed by who says so
 	failed   bool              // the transaction can only be rolled back
 	writes   []write
 	settings map[string]string
@@ -42,7 +44,7 @@ func (c *connectionState) begin() {
 // put writes, at once or with the transaction.
 func (c *connectionState) put(k, v string) {
 	c.writes = append(c.writes, write{k, v})
-	if !c.open {
+	if !c.open && !c.implicit {
 		c.end(true)
 	}
 }
@@ -74,7 +76,7 @@ func (c *connectionState) end(commit bool) bool {
 }
 
 // fail notes that a statement failed.
-func (c *connectionState) fail() { c.failed = c.open }
+func (c *connectionState) fail() { c.failed = c.open && c.dooms }
 
 // reset forgets everything that the connection's user changed.
 func (c *connectionState) reset() {

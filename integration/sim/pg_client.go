@@ -40,7 +40,7 @@ func (e pgEngine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend
 type credentials struct{}
 
 func (credentials) Credential(_ context.Context, user string) (engine.Credential, error) {
-	return engine.Credential{User: user, Password: engine.NewSecret(pgPassword), AuthType: "postgres_md5"}, nil
+	return engine.Credential{User: user, Password: engine.NewSecret(pgPassword), AuthType: "postgres_md5"}, nil // MySQL has its default
 }
 
 func (c credentials) Any(ctx context.Context) (engine.Credential, error) {
@@ -55,13 +55,14 @@ var _ dialect = pg{}
 func (pg) serve(s *session) { servePostgres(s) }
 func (pg) quit() []byte     { return message(nil, 'X') }
 func (pg) undoes() bool     { return true }
+func (pg) dooms() bool      { return true }
 
 func (pg) mischief(s *session, last bool) {
 	if last {
-		_, _ = s.conn.send(message(nil, 'E', complaint("FATAL", "57P01", "the server shuts down")))
+		s.conn.blurt(message(nil, 'E', complaint("FATAL", "57P01", "the server shuts down")))
 		return
 	}
-	_, _ = s.conn.send(message(nil, 'N', complaint("NOTICE", "00000", "* something happened")))
+	s.conn.blurt(message(nil, 'N', complaint("NOTICE", "00000", "* something happened")))
 }
 
 func (p pg) accept(_ *run, _ *client, id uint32, conn *engine.Conn) (engine.Accepted, error) {

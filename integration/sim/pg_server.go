@@ -81,12 +81,16 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 	case 'D':
 		s.out = message(s.out, 'n')
 	case 'E':
+		s.implicit = true
 		s.run(*s.portal, false)
 	case 'C':
 		s.unnamed = nil
 		s.out = message(s.out, '3')
 	case 'S':
-		s.skip = false
+		if !s.open {
+			s.end(!s.skip)
+		}
+		s.skip, s.implicit = false, false
 		s.ready()
 	case 'd', 'c':
 	default:

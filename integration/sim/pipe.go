@@ -91,6 +91,13 @@ func (e *end) send(p []byte) (int, error) {
 	return n, nil
 }
 
+// blurt sends all of p, if there is space for it.
+func (e *end) blurt(p []byte) {
+	if len(p) <= e.peer.space-e.peer.waiting {
+		_, _ = e.send(p)
+	}
+}
+
 // arrive puts a segment on its way to e.
 func (e *end) arrive(data []byte, err error) {
 	if len(data) == 0 && err == nil {

@@ -172,7 +172,7 @@ func (r *run) build() {
 	}
 	d := &dialer{w: w, server: r.server, ids: make(map[any]int), sticky: c.sticky}
 	r.speak(d)
-	r.server.serve, r.server.undoes = r.dialect.serve, r.dialect.undoes()
+	r.server.serve, r.server.undoes, r.server.dooms = r.dialect.serve, r.dialect.undoes(), r.dialect.dooms()
 	ids := new(atomic.Uint64)
 	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
 	r.group = &group{r.pool, c.timeout}
@@ -201,6 +201,9 @@ func (r *run) speak(d *dialer) {
 		e := newPgEngine(d)
 		r.engine, r.dialect = e, pg{e}
 		r.config.kills = false
+	case "mysql":
+		e := newMyEngine(d)
+		r.engine, r.dialect = e, my{e}
 	default:
 		e := &lineEngine{dialer: d, known: make(map[engine.Key]bool)}
 		d.state = e.adopt

@@ -51,7 +51,7 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 	case x < 60 && open:
 		return c.request([]string{"commit", "commit", "commit", "rollback"}[w.rng.IntN(4)])
 	case x < 63:
-		return c.request("left")
+		return c.special()
 	case x < 66:
 		return c.request("show", "s"+strconv.Itoa(w.rng.IntN(2)))
 	case x < 70 && c.r.config.pins:
@@ -77,6 +77,27 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.kill()
 	}
 	return c.request("get", key())
+}
+
+// special is what only some protocol has, or what is left of other sessions.
+func (c *client) special() request {
+	w := c.r.w
+	if c.r.protocol != "mysql" {
+		return c.request("left")
+	}
+	switch w.rng.IntN(5) {
+	case 0:
+		return c.request("lastid")
+	case 1:
+		return c.request("schema")
+	case 2:
+		return c.request("use", "db"+strconv.Itoa(w.rng.IntN(3)))
+	case 3:
+		q := c.request("multi")
+		q.args = []string{fmt.Sprintf("k%d.%d.%d", c.number, c.session, w.rng.IntN(4)), q.tag}
+		return q
+	}
+	return c.request("left")
 }
 
 // size is of a result or upload: mostly small, sometimes more than any buffer takes.

@@ -10,11 +10,11 @@ import (
 
 // server is a model of a database server: it counts its connections, and each is a process that speaks the protocol.
 type server struct {
-	w      *world
-	net    *network
-	db     *database
-	serve  func(*session) // one connection, until it ends
-	undoes bool           // a rollback undoes settings
+	w             *world
+	net           *network
+	db            *database
+	serve         func(*session) // one connection, until it ends
+	undoes, dooms bool           // see dialect
 
 	budget   int // what the proxy may open; grows at once and shrinks late, see limit
 	sessions map[int]*session
@@ -62,7 +62,7 @@ func (s *server) dial(name string) *end {
 	}
 	s.lastID++
 	c := &session{connectionState: s.db.connect(), server: s, id: s.lastID, conn: far}
-	c.connectionState.undoes = s.undoes
+	c.connectionState.undoes, c.connectionState.dooms = s.undoes, s.dooms
 	far.onEnd = c.leave
 	c.p = s.w.spawn(fmt.Sprintf("connection %d", c.id), func(*proc) {
 		defer far.Close()

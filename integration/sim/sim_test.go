@@ -16,9 +16,9 @@ var (
 )
 
 // fixed are seeds that always run.
-const fixed = 60
+const fixed = 30
 
-var protocols = []string{"line", "postgres"}
+var protocols = []string{"line", "postgres", "mysql"}
 
 func TestClientsGetTheirOwnAnswersAndTheServerItsBudget(t *testing.T) {
 	for _, protocol := range protocols {

@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/engines/mysql"
+)
+
+// myServer is what the model of MySQL says of itself.
+var myServer = mysql.Server{
+	Version: "9.7.0",
+	Capabilities: protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_PROTOCOL_41 | protocol.CLIENT_SECURE_CONNECTION |
+		protocol.CLIENT_PLUGIN_AUTH | protocol.CLIENT_TRANSACTIONS | protocol.CLIENT_MULTI_RESULTS |
+		protocol.CLIENT_PS_MULTI_RESULTS | protocol.CLIENT_DEPRECATE_EOF | protocol.CLIENT_SESSION_TRACK |
+		protocol.CLIENT_CONNECT_WITH_DB | protocol.CLIENT_MULTI_STATEMENTS,
+	Charset: 45,
+}
+
+// mySession is a connection of the model of MySQL. As in that of PostgreSQL, a comment says what a statement means. What
+// has no comment is the proxy's own.
+type mySession struct {
+	*session
+	r        *reader
+	out      []byte
+	sequence uint8
+	insertID uint64
+	schema   string
+}
+
+func serveMySQL(c *session) {
+	s := &mySession{session: c, r: &reader{from: c.conn}}
+	if !c.greet(s.r) {
+		return
+	}
+	for {
+		c.idle = len(s.r.have) == 0
+		sequence, payload, err := s.r.packet()
+		c.idle = false
+		if err != nil || len(payload) == 0 || payload[0] == protocol.COM_QUIT {
+			return
+		}
+		if sequence != 0 {
+			c.server.w.fail("connection %d got packet %d first", c.id, sequence)
+			return
+		}
+		s.sequence = 1
+		s.command(payload[0], payload[1:])
+		if c.gone {
+			return
+		}
+		if _, err := c.conn.Write(s.out); err != nil {
+			return
+		}
+		s.out = s.out[:0]
+	}
+}
+
+func (s *mySession) command(command byte, body []byte) {
+	switch command {
+	case protocol.COM_INIT_DB:
+		s.schema = string(body)
+		s.ok("", 0, append([]byte{1}, lenenc(string(lenenc(s.schema)))...))
+	case protocol.COM_PING:
+		s.ok("", 0, nil)
+	case protocol.COM_RESET_CONNECTION:
+		s.end(false)
+		s.reset()
+		s.insertID = 0
+		s.ok("", 0, nil)
+	case protocol.COM_QUERY:
+		s.query(string(body))
+	default:
+		s.server.w.fail("connection %d got command %d", s.id, command)
+	}
+}
+
+// query executes a statement, or several.
+func (s *mySession) query(sql string) {
+	_, comment, theirs := strings.Cut(sql, "/* ")
+	if !theirs {
+		s.own(sql)
+		return
+	}
+	comment, rest, _ := strings.Cut(comment, " */")
+	f := strings.Fields(comment)
+	q := request{tag: f[0], verb: f[1], args: f[2:]}
+	switch q.verb {
+	case "load":
+		q.body = bytes.Trim([]byte(rest), "' ")
+		if n, _ := strconv.Atoi(q.args[0]); n != len(q.body) {
+			s.server.w.fail("connection %d: %d of %d bytes of an upload", s.id, len(q.body), n)
+		}
+	case "multi":
+		q.verb = "put"
+		s.one(q, serverMoreResults)
+		q.verb = "get"
+	}
+	s.one(q, 0)
+}
+
+const (
+	serverInTrans     = 0x0001
+	serverAutocommit  = 0x0002
+	serverMoreResults = 0x0008
+	serverChanged     = 0x4000
+)
+
+// one executes one statement.
+func (s *mySession) one(q request, more uint16) {
+	why, rows := s.perform(q)
+	if s.gone {
+		return
+	}
+	if strings.HasPrefix(why, "error") {
+		number := uint16(1064)
+		if why == "error canceled" {
+			number = 1317
+		}
+		s.error(number, q.tag+" "+why)
+		return
+	}
+	var state []byte
+	switch q.verb {
+	case "put":
+		s.insertID = uint64(serialOf(q.tag))
+	case "lastid":
+		why = "value " + strconv.FormatUint(s.insertID, 10)
+	case "schema":
+		why = "value " + s.schema
+	case "get", "show", "left", "rows":
+	default:
+		s.ok(q.tag+" "+why, more, state)
+		return
+	}
+	if q.verb == "put" {
+		s.inserted(q.tag+" "+why, more)
+		return
+	}
+	all := []string{q.tag + " " + why}
+	for len(rows) > 0 {
+		n := min(len(rows), s.server.w.between(1, 60<<10))
+		all = append(all, string(rows[:n]))
+		rows = rows[n:]
+	}
+	s.result(all, more)
+}
+
+// own answers what the proxy asks for itself.
+func (s *mySession) own(sql string) {
+	switch id, set := strings.CutPrefix(sql, "SET last_insert_id="); {
+	case set:
+		s.insertID, _ = strconv.ParseUint(id, 10, 64)
+		s.ok("", 0, nil)
+	case sql == "SELECT LAST_INSERT_ID()":
+		s.result([]string{strconv.FormatUint(s.insertID, 10)}, 0)
+	case strings.HasPrefix(sql, "SELECT 1 FROM"):
+		s.result([]string{"1"}, 0)
+	case strings.HasPrefix(sql, "SET SESSION session_track"):
+		s.ok("", 0, nil)
+	default:
+		s.server.w.fail("connection %d was asked %q", s.id, sql)
+	}
+}
+
+func (s *mySession) status(more uint16) uint16 {
+	status := serverAutocommit | more
+	if s.open {
+		status |= serverInTrans
+	}
+	return status
+}
+
+func (s *mySession) ok(info string, more uint16, state []byte) { s.okay(0x00, 0, info, more, state) }
+
+func (s *mySession) inserted(info string, more uint16) { s.okay(0x00, s.insertID, info, more, nil) }
+
+func (s *mySession) okay(header byte, insertID uint64, info string, more uint16, state []byte) {
+	p := protocol.AppendLengthEncodedInteger([]byte{header, 0}, insertID)
+	status := s.status(more)
+	if state != nil {
+		status |= serverChanged
+	}
+	p = binary.LittleEndian.AppendUint16(p, status)
+	p = append(p, 0, 0)
+	p = append(p, lenenc(info)...)
+	if state != nil {
+		p = append(p, lenenc(string(state))...)
+	}
+	s.out = packet(s.out, &s.sequence, p)
+}
+
+func (s *mySession) error(number uint16, why string) {
+	p := binary.LittleEndian.AppendUint16([]byte{0xff}, number)
+	s.out = packet(s.out, &s.sequence, p, []byte("#HY000"), []byte(why))
+	s.fail()
+}
+
+// result is a result set of one column.
+func (s *mySession) result(rows []string, more uint16) {
+	s.out = packet(s.out, &s.sequence, []byte{1})
+	column := []byte{}
+	for _, part := range []string{"def", "db", "kv", "kv", "v", "v", "\x2d\x00\xff\xff\x00\x00\xfd\x00\x00\x00\x00\x00"} {
+		column = append(column, lenenc(part)...)
+	}
+	s.out = packet(s.out, &s.sequence, column)
+	for _, row := range rows {
+		s.out = packet(s.out, &s.sequence, lenenc(row))
+	}
+	s.okay(0xfe, 0, "", more, nil)
+}
+
+// myStatement writes a request as SQL that has the same effect on the session.
+func myStatement(q request) string {
+	comment := " /* " + strings.TrimSpace(q.line()) + " */"
+	arg := func(i int) string { return q.args[i] }
+	switch q.verb {
+	case "begin", "commit", "rollback":
+		return q.verb + comment
+	case "put":
+		return "INSERT INTO kv VALUES ('" + arg(0) + "', '" + arg(1) + "')" + comment
+	case "multi":
+		return "INSERT INTO kv VALUES ('" + arg(0) + "', '" + arg(1) + "'); SELECT v FROM kv WHERE k = '" + arg(0) + "'" + comment
+	case "get":
+		return "SELECT v FROM kv WHERE k = '" + arg(0) + "'" + comment
+	case "lastid":
+		return "SELECT LAST_INSERT_ID()" + comment
+	case "schema":
+		return "SELECT DATABASE()" + comment
+	case "set":
+		return "SET @" + arg(0) + " = '" + arg(1) + "'" + comment
+	case "show":
+		return "SELECT @" + arg(0) + comment
+	case "lock":
+		return "DO GET_LOCK('" + arg(0) + "', 0)" + comment
+	case "unlock":
+		return "DO RELEASE_LOCK('" + arg(0) + "')" + comment
+	case "sleep":
+		return "DO SLEEP(" + arg(0) + " / 1000)" + comment
+	case "fail":
+		return "SELECT fail" + comment
+	case "rows":
+		return "SELECT v FROM kv LIMIT " + arg(0) + comment
+	case "load":
+		return "INSERT INTO kv VALUES" + comment + "'" + string(q.body) + "'"
+	case "kill":
+		return "KILL " + arg(0)
+	}
+	return "SELECT k FROM leftovers" + comment
+}
