@@ -236,7 +236,7 @@ type canceled struct {
 func (c *canceled) Run() {
 	b := c.b
 	b.cancels--
-	b.haunted = b.haunted || c.err != nil || b.pool.cancelSticks
+	b.haunted = b.haunted || c.err != nil || b.pool.cancelSticks()
 	c.done()
 	if b.cancels == 0 && b.waiting {
 		b.waiting = false

@@ -25,26 +25,27 @@ type (
 // Pool is the backends of one target: the accounts, and the hands that do what the accounts decide. Any goroutine may
 // use what is exported; the rest runs on loops.
 type Pool struct {
-	engine       engine.Engine
-	cancelSticks bool
-	target       engine.Target
-	accounts     *accounts
-	counters     *telemetry.Target
-	log          zerolog.Logger
-	lastID       *atomic.Uint64
-	lastError    atomic.Pointer[error]
+	engine    engine.Engine
+	target    engine.Target
+	accounts  *accounts
+	counters  *telemetry.Target
+	log       zerolog.Logger
+	lastID    *atomic.Uint64
+	lastError atomic.Pointer[error]
 }
 
 // NewPool makes the pool of a target. ids numbers backends over the whole process.
 func NewPool(e engine.Engine, t engine.Target, c pool.Config, counters *telemetry.Target, ids *atomic.Uint64, log zerolog.Logger) *Pool {
-	p := &Pool{
+	return &Pool{
 		engine: e, target: t, accounts: pool.New[engine.Key, *Backend](c),
 		counters: counters, lastID: ids, log: log.With().Str("target", t.Name).Logger(),
 	}
-	if s, ok := e.(engine.StickyCanceler); ok {
-		p.cancelSticks = s.CancelSticks()
-	}
-	return p
+}
+
+// cancelSticks asks the engine, which may know only when it has seen its servers.
+func (p *Pool) cancelSticks() bool {
+	s, ok := p.engine.(engine.StickyCanceler)
+	return ok && s.CancelSticks()
 }
 
 // Target returns the server that p's backends are connected to.
