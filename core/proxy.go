@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -62,10 +61,14 @@ func New(c Config) (*Proxy, error) {
 	p := &Proxy{
 		config: c, registry: relay.NewRegistry(), gate: newGate(c.MaxLogins), ready: make(chan struct{}), log: c.Log,
 	}
+	panicked := loop.Options{Panicked: func(value any, stack []byte) {
+		c.Log.Error().Any("panic", value).Bytes("stack", stack).Msg("BUG: a session or task panicked")
+	}}
 	for i := range c.Loops {
-		l, err := loop.New(i, loop.Options{})
+		l, err := loop.New(i, panicked)
 		if err != nil {
-			return nil, fmt.Errorf("event loop: %w", err)
+			p.stopLoops()
+			return nil, err
 		}
 		p.loops = append(p.loops, l)
 		p.workers = append(p.workers, relay.NewWorker(l, p.registry, nil, c.Log))
@@ -74,6 +77,14 @@ func New(c Config) (*Proxy, error) {
 		p.listeners = append(p.listeners, newListener(p, lc))
 	}
 	return p, nil
+}
+
+// stopLoops ends loops that were made and never ran.
+func (p *Proxy) stopLoops() {
+	for _, l := range p.loops {
+		l.Stop()
+		l.Run() // frees what New took
+	}
 }
 
 // Ready is closed when every listener accepts.
