@@ -18,8 +18,8 @@ const (
 
 // measureIdle prints what an idle session costs in memory.
 func (s suite) measureIdle(ctx context.Context, o options, server *harness.Server) error {
-	fmt.Printf("\n%d idle sessions, each after a login and one query:\n\n", o.idle)
-	fmt.Println("| proxy | session | resident memory, KiB/session | of that Go heap and stacks in use |")
+	fmt.Printf("\n%s: growth with %d idle sessions, each after a login and one query:\n\n", s.server, o.idle)
+	fmt.Println("| proxy | session | resident memory, KiB/session | Go heap and stacks in use, KiB/session |")
 	fmt.Println("| --- | --- | ---: | ---: |")
 	for _, l := range []harness.Login{harness.App().InClear(), harness.App()} {
 		if err := s.idleBerth(ctx, o, server, l); err != nil {

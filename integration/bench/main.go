@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "where everything `is`; nobody must be able to reach it")
 	flag.IntVar(&o.base, "port-base", 29000, "the ports follow from this `number`")
 	only := flag.String("only", "", "one `engine`: postgres or mysql")
-	loads := flag.String("loads", "", "the loads whose names match this `expression`, and no idle sessions")
+	loads := flag.String("loads", "", "the loads whose names match this `expression`; the memory of idle sessions is one named idle")
 	rounds := flag.Int("rounds", 0, "this `number` of rounds")
 	flag.Parse()
 	o.rounds, o.seconds, o.idle, o.peers = 3, 3, 2000, true
@@ -54,7 +54,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench: -loads:", err)
 		os.Exit(2)
 	}
-	o.idleToo = *loads == ""
+	o.idleToo = o.loads.MatchString("idle")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, harness.Engine(*only)); err != nil {

@@ -53,15 +53,13 @@ func (s suite) measure(ctx context.Context, o options) (failed []string, err err
 	}
 	defer func() { err = errors.Join(err, within(server.Stop)) }()
 	s.loads = slices.DeleteFunc(slices.Clone(s.loads), func(l load) bool { return !o.loads.MatchString(l.name) })
-	if len(s.loads) == 0 {
-		return nil, nil
-	}
-	if err := s.prepare(ctx, server); err != nil {
-		return nil, err
-	}
-	failed, err = s.rounds(ctx, o, server)
-	if err != nil {
-		return nil, err
+	if len(s.loads) > 0 {
+		if err := s.prepare(ctx, server); err != nil {
+			return nil, err
+		}
+		if failed, err = s.rounds(ctx, o, server); err != nil {
+			return nil, err
+		}
 	}
 	if !o.idleToo {
 		return failed, nil
