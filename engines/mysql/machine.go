@@ -201,7 +201,8 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 		return
 	}
 	waiting := m.request.active || m.request.scanned
-	owned := m.pins.pinned || m.InTransaction()
+	// The rest of a long request that was answered before its end has nowhere to go.
+	owned := m.pins.pinned || m.InTransaction() || m.upload.active && !m.upload.discard
 	if m.insertID.touched {
 		m.insertID.lost = true
 	}
