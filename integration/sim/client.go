@@ -46,9 +46,11 @@ type client struct {
 	settings map[string]string
 	undo     map[string]string // the settings when the transaction began
 	locks    map[string]bool
-	insertID int    // MySQL's
-	schema   string // MySQL's
-	eofs     bool   // MySQL's results have an EOF behind their columns
+	unnamed  *request        // PostgreSQL's statement without a name, if it is worth executing again
+	extended map[string]bool // by tag: it was sent with PostgreSQL's extended protocol
+	insertID int             // MySQL's
+	schema   string          // MySQL's
+	eofs     bool            // MySQL's results have an EOF behind their columns
 }
 
 // dialect is a protocol as clients speak it.
@@ -85,7 +87,7 @@ type request struct {
 	tag, verb string
 	args      []string
 	body      []byte
-	sent      time.Duration
+	at        int // its place among the client's requests
 }
 
 func (q request) line() string {
@@ -122,7 +124,8 @@ func (c *client) visit() error {
 	c.conn = c.r.connect(c)
 	c.in = &reader{from: c.conn}
 	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
-	c.asked, c.writer, c.insertID, c.schema = false, nil, 0, ""
+	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
+	c.extended = map[string]bool{}
 	c.cancels = w.chance(4)
 	if w.chance(30) {
 		return nil // without a word
@@ -175,7 +178,11 @@ func (c *client) batch() (left bool, err error) {
 			break
 		}
 	}
-	txns := c.foresee(sent)
+	seen := sent
+	if part := len(sent); part < len(requests) && requests[part].verb == "commit" {
+		seen = requests[:part+1] // of PostgreSQL's batch the Sync may be all that is missing
+	}
+	txns := c.foresee(seen)
 	c.before, c.quiet = c.quiet, w.now
 	begun := w.now
 	w.log("client %d sends %d of %d bytes, from %q", c.number, stop, len(out), requests[0].line())
@@ -297,7 +304,7 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 	default:
 		return errors.New("unexpected")
 	}
-	if txn != nil && q.verb == "put" {
+	if txn != nil && (q.verb == "put" || q.verb == "multi") {
 		txn.fate = aborted
 	}
 	if q.verb == "begin" && !c.open {
@@ -368,7 +375,7 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		want = "value " + c.schema
 	case "left":
 		want = strings.TrimSpace("value " + strings.Join(c.left(), " "))
-	case "get":
+	case "get", "again":
 		want = strings.TrimSpace("value " + c.expected(q, txn))
 	case "set":
 		c.settings[q.args[0]] = q.args[1]
@@ -403,7 +410,7 @@ func (c *client) expected(q request, txn *transaction) string {
 	value := c.values[q.args[0]]
 	if c.open && txn != nil {
 		for _, x := range txn.writes {
-			if x.key == q.args[0] && serialOf(x.value) < serialOf(q.tag) {
+			if x.key == q.args[0] && serialOf(x.value) < q.at {
 				value = x.value
 			}
 		}

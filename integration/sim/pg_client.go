@@ -97,16 +97,46 @@ func (pg) encode(c *client, q request) []byte {
 		}
 		return message(out, 'c')
 	}
-	if c.r.w.chance(2) {
+	switch {
+	case q.verb == "again":
+		return message(pgExecute(nil, c.r.w.chance(2)), 'S')
+	case q.verb == "multi":
+		c.extended[q.tag] = true
+		put, get := q, q
+		put.verb, get.verb, get.args = "put", "get", q.args[:1]
+		out := pgBatch(nil, pgStatement(put), c.r.w.chance(2))
+		return message(pgBatch(out, pgStatement(get), c.r.w.chance(2)), 'S')
+	case c.r.w.chance(2):
 		return message(nil, 'Q', sql)
 	}
-	out := message(nil, 'P', []byte{0}, sql, []byte{0, 0})
-	out = message(out, 'B', []byte{0, 0, 0, 0, 0, 0, 0, 0})
-	if c.r.w.chance(2) {
-		out = message(out, 'D', []byte{'P', 0})
+	c.extended[q.tag] = true
+	return message(pgBatch(nil, pgStatement(q), c.r.w.chance(2)), 'S')
+}
+
+// pgBatch makes a statement the unnamed one, and executes it.
+func pgBatch(dst []byte, sql string, describe bool) []byte {
+	return pgExecute(message(dst, 'P', []byte{0}, text(sql), []byte{0, 0}), describe)
+}
+
+// pgExecute executes the unnamed statement.
+func pgExecute(dst []byte, describe bool) []byte {
+	dst = message(dst, 'B', []byte{0, 0, 0, 0, 0, 0, 0, 0})
+	if describe {
+		dst = message(dst, 'D', []byte{'P', 0})
 	}
-	out = message(out, 'E', []byte{0, 0, 0, 0, 0})
-	return message(out, 'S')
+	return message(dst, 'E', []byte{0, 0, 0, 0, 0})
+}
+
+// remember notes what became of the unnamed statement (PostgreSQL, 54.2.3): a Parse replaces it, also one that fails, and a
+// simple query ends it; a request that was refused never came to the server.
+func (pg) remember(c *client, q request, line string) {
+	switch {
+	case q.verb == "again", strings.Contains(line, "error refused"):
+	case !c.extended[q.tag], strings.Contains(line, "error aborted"), q.verb != "get":
+		c.unnamed = nil
+	default:
+		c.unnamed = &q
+	}
 }
 
 // answer reads messages up to ReadyForQuery, and says in a line what they say.
@@ -141,6 +171,7 @@ func (p pg) answer(c *client, q request) (a answer, err error) {
 				tag = q.verb
 			}
 			a.line = strings.TrimSpace(tag + " " + string(body) + " " + rest)
+			p.remember(c, q, a.line)
 			return a, nil
 		}
 		if err != nil {

@@ -13,6 +13,11 @@ func (c *client) compose() []request {
 	if !c.open && w.chance(3) {
 		return []request{c.request("begin")}
 	}
+	if c.unnamed != nil && !c.failed && w.chance(2) {
+		q := *c.unnamed
+		q.verb, q.at = "again", c.serial+1
+		return []request{q}
+	}
 	n := 1
 	if w.chance(2) {
 		n = w.between(1, c.r.config.pipeline)
@@ -82,10 +87,14 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 // special is what only some protocol has, or what is left of other sessions.
 func (c *client) special() request {
 	w := c.r.w
-	if c.r.protocol != "mysql" {
+	if c.r.protocol == "line" {
 		return c.request("left")
 	}
-	switch w.rng.IntN(5) {
+	x := w.rng.IntN(5)
+	if c.r.protocol == "postgres" {
+		x = max(3, x)
+	}
+	switch x {
 	case 0:
 		return c.request("lastid")
 	case 1:
@@ -145,5 +154,5 @@ func (c *client) kill() request {
 
 func (c *client) request(verb string, args ...string) request {
 	c.serial++
-	return request{tag: fmt.Sprintf("c%d.%d.%d", c.number, c.session, c.serial), verb: verb, args: args}
+	return request{tag: fmt.Sprintf("c%d.%d.%d", c.number, c.session, c.serial), verb: verb, args: args, at: c.serial}
 }
