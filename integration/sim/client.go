@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,7 +125,7 @@ func (c *client) visit() error {
 	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
 	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
 	c.extended = map[string]bool{}
-	c.cancels = w.chance(4)
+	c.cancels = w.chance(3)
 	if w.chance(30) {
 		return nil // without a word
 	}
@@ -170,6 +169,9 @@ func (c *client) batch() (left bool, err error) {
 	stop := len(out)
 	if w.chance(c.r.config.leave) {
 		stop = w.between(0, len(out))
+		if w.chance(2) {
+			stop = max(0, len(out)-w.between(1, 6)) // so that a few bytes more would make it whole
+		}
 	}
 	sent := requests
 	for i := range requests {
@@ -194,9 +196,9 @@ func (c *client) batch() (left bool, err error) {
 	} else if err := c.send(c.conn, out[:stop]); err != nil {
 		return false, c.excuse(err)
 	}
-	if c.cancels && w.chance(3) && slices.ContainsFunc(sent, func(q request) bool { return q.verb == "sleep" }) {
+	if c.cancels && w.chance(2) {
 		c.asked = true
-		c.r.cancel(c.id, c.secret, w.upTo(100*time.Millisecond))
+		c.r.cancel(c.id, c.secret, w.upTo(50*time.Millisecond))
 	}
 	if stop < len(out) || w.chance(c.r.config.leave) {
 		if w.chance(2) {
