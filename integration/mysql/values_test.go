@@ -1,0 +1,272 @@
+package mysql
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+// crossed is sessions whose statements alternate, each beside a session of its own with the server that says what it
+// should see. Both sets have the same tables, under different names.
+type crossed struct {
+	t      *testing.T
+	mine   []*wire
+	theirs []*wire
+	tables [2]string
+}
+
+func cross(t *testing.T, f front, sessions int, tables [2]string) *crossed {
+	t.Helper()
+	c := &crossed{t: t, tables: tables}
+	for range sessions {
+		c.mine = append(c.mine, f.client(t, multi))
+		c.theirs = append(c.theirs, f.direct(t, multi))
+	}
+	return c
+}
+
+// same runs a statement in session i on both sides. %s is the table.
+func (c *crossed) same(i int, statement string) {
+	c.t.Helper()
+	var all [2][]result
+	var shown [2]string
+	for side, w := range []*wire{c.mine[i], c.theirs[i]} {
+		q := statement
+		if c.tables[side] != "" {
+			q = strings.ReplaceAll(statement, "%s", c.tables[side])
+		}
+		got, err := w.query(q)
+		all[side], shown[side] = got, c.anonymous(side, show(got, err))
+	}
+	if shown[0] != shown[1] {
+		c.t.Errorf("session %d: %s: %s, with the server itself %s", i, statement, shown[0], shown[1])
+		return
+	}
+	for n := range all[0] {
+		got, want := all[0][n], all[1][n]
+		if got.insertID != want.insertID || got.warnings != want.warnings || got.status&statuses != want.status&statuses {
+			c.t.Errorf("session %d: %s: id %d, %d warnings, status %#x; with the server itself %d, %d, %#x", i, statement,
+				got.insertID, got.warnings, got.status, want.insertID, want.warnings, want.status)
+		}
+	}
+}
+
+// anonymous is what a side's session shows, without the name of the side's table.
+func (c *crossed) anonymous(side int, shown string) string {
+	_, name, _ := strings.Cut(c.tables[side], ".")
+	return strings.ReplaceAll(shown, name, "t")
+}
+
+// reset resets session i on both sides.
+func (c *crossed) reset(i int) {
+	c.t.Helper()
+	for _, w := range []*wire{c.mine[i], c.theirs[i]} {
+		if _, err := w.one(protocol.COM_RESET_CONNECTION); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// statuses are the flags of a status that are the session's.
+const statuses = protocol.SERVER_STATUS_IN_TRANS | protocol.SERVER_STATUS_AUTOCOMMIT | protocol.SERVER_MORE_RESULTS_EXISTS |
+	protocol.SERVER_STATUS_NO_BACKSLASH_ESCAPED
+
+func TestLastInsertIDIsTheSessionsOwn(t *testing.T) {
+	const definition = "(id bigint unsigned auto_increment primary key, n int unique)"
+	shared(t, func(t *testing.T, f front) {
+		c := cross(t, f, 3, [2]string{table(t, f.server, "ids_a", definition), table(t, f.server, "ids_b", definition)})
+		const last = "select last_insert_id()"
+		for round := range 3 {
+			for i := range c.mine {
+				c.same(i, last)
+				c.same(i, fmt.Sprintf("insert into %%s (n) values (%d)", round*100+i))
+			}
+			for i := range c.mine {
+				c.same(i, last)
+				c.same(i, "select @@last_insert_id, @@identity")
+			}
+		}
+		for i, statement := range []string{
+			"insert into %s values (5000, 5000)",               // says 5000, and changes nothing
+			"insert into %s (n) values (6000), (6001), (6002)", // the first of them
+			"insert ignore into %s (n) values (6000)",          // none
+			"insert into %s (n) values (6000)",                 // an error
+			"insert into %s (n) values (6000) on duplicate key update id = last_insert_id(id)",
+			"update %s set n = last_insert_id(n + 1) where n = 6002",
+			"replace into %s (n) values (6001)",
+			"select last_insert_id(77)",
+			"select last_insert_id(18446744073709551615)",
+			"do last_insert_id(99)",
+			"set last_insert_id = 123",
+			"set @@session.identity = 124",
+			"insert into %s values (18446744073709551000, 7000)",
+			"insert into %s (n) select last_insert_id() + 1000000",
+			"insert into %s (n) values (8000); insert into %s (n) values (8001)",
+			"insert into %s (n) values (9000); insert into %s (n) values (9000)", // the second fails
+			"begin; insert into %s (n) values (9500); rollback",
+			"select /* last_insert_id() */ 1",
+			"/*! select last_insert_id(55) */",
+			"select LAST_INSERT_ID ( )",
+		} {
+			c.reset(0) // some of them pin
+			c.same(0, fmt.Sprintf("insert into %%s (n) values (%d)", 20000+i))
+			c.same(0, statement)
+			c.same(2, "select 1")
+			c.same(2, last)
+			c.same(1, last)
+			c.same(0, "select 1")
+			c.same(0, last)
+		}
+	})
+}
+
+func TestValuesOfThePreviousStatementAreNeverAnotherSessions(t *testing.T) {
+	const definition = "(id int primary key, n tinyint)"
+	shared(t, func(t *testing.T, f front) {
+		tables := [2]string{table(t, f.server, "prev_a", definition), table(t, f.server, "prev_b", definition)}
+		c := cross(t, f, 3, tables)
+		c.same(0, "insert into %s values (1, 1), (2, 2), (3, 3)")
+		for _, leaves := range []string{
+			"insert ignore into %s values (1, 1), (4, 4)",
+			"select * from nowhere",
+			"drop table if exists nowhere_at_all",
+			"select sql_calc_found_rows * from %s limit 1",
+			"select 1/0, cast('x' as signed)",
+			"update ignore %s set n = 1000 where id = 2",
+		} {
+			for _, asks := range []string{
+				"show warnings", "show count(*) warnings", "select @@warning_count, @@error_count", "show errors", "select found_rows()",
+				"select row_count()",
+			} {
+				c.same(0, leaves)
+				c.same(1, "show warnings") // never the others'
+				c.same(2, "select 1")
+				c.same(2, "show warnings")
+				c.previous(0, asks)
+				c.same(0, "select 1")
+			}
+		}
+	})
+}
+
+// previous compares an answer about the previous statement. One that cannot be known is refused, and never wrong.
+func (c *crossed) previous(i int, asks string) {
+	c.t.Helper()
+	got, want := c.anonymous(0, c.mine[i].outcome(asks)), c.anonymous(1, c.theirs[i].outcome(asks))
+	if got != want && got != "error 1105" {
+		c.t.Errorf("session %d: %s: %s, with the server itself %s", i, asks, got, want)
+	}
+}
+
+func TestValuesOfThePreviousStatementAreThereWithinATransaction(t *testing.T) {
+	const definition = "(id int primary key, n tinyint)"
+	shared(t, func(t *testing.T, f front) {
+		c := cross(t, f, 2, [2]string{table(t, f.server, "within_a", definition), table(t, f.server, "within_b", definition)})
+		c.same(0, "begin")
+		for _, q := range []string{
+			"insert into %s values (1, 1), (2, 2), (3, 3)", "select row_count()", "update %s set n = 5", "select row_count()",
+			"select sql_calc_found_rows * from %s limit 1", "select found_rows()", "insert ignore into %s values (1, 1)",
+			"show warnings", "show count(*) warnings",
+		} {
+			c.same(0, q)
+			c.same(1, "select 1")
+		}
+		c.same(0, "commit")
+		c.same(0, "delete from %s; select row_count()")
+	})
+}
+
+func TestAConnectionHasOneIDForItsClient(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		for _, caps := range []uint32{0, protocol.CLIENT_DEPRECATE_EOF, modern} {
+			a, b := dial(t, f.Endpoint, plain(), basics|caps), f.client(t)
+			if a.id == b.id || a.id == 0 {
+				t.Errorf("ids %d and %d", a.id, b.id)
+			}
+			b.do(t, "begin")
+			for _, q := range []string{"select connection_id()", "SELECT CONNECTION_ID();", "/* who */ select connection_id ( )"} {
+				a.sees(t, q, fmt.Sprintf("[%d]", a.id))
+				b.sees(t, q, fmt.Sprintf("[%d]", b.id))
+			}
+			b.do(t, "rollback")
+			// In an expression it is the server's, and stays what it was.
+			first := a.outcome("select connection_id() + 0")
+			b.do(t, "begin", "select 1", "rollback")
+			a.sees(t, "select connection_id() + 0", first)
+			a.quit()
+			b.quit()
+		}
+	})
+}
+
+func TestTheDefaultDatabaseFollowsTheSession(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		other := fmt.Sprintf("berth_other_%s", f.server.Name)
+		super := f.server
+		for _, q := range []string{"drop database if exists " + other, "create database " + other, "grant all on " + other + ".* to app@'%'"} {
+			if err := super.Exec(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b, none := f.client(t, multi), f.client(t), dial(t, f.Endpoint, loginOf("app", "secret"), modern)
+		const where = "select database()"
+		see := func(inA, inB, inNone string) {
+			t.Helper()
+			for range 2 {
+				a.sees(t, where, "["+inA+"]")
+				b.sees(t, where, "["+inB+"]")
+				none.sees(t, where, "["+inNone+"]")
+			}
+		}
+		see("app", "app", null)
+		a.do(t, "use "+other)
+		see(other, "app", null)
+		if _, err := b.one(protocol.COM_INIT_DB, []byte(other)...); err != nil {
+			t.Fatal(err)
+		}
+		a.do(t, "/* back */ use `app`")
+		see("app", other, null)
+		if _, err := a.one(protocol.COM_INIT_DB, []byte("nowhere")...); numberOf(err) != 1049 && numberOf(err) != 1044 {
+			t.Errorf("an unknown database: %v", err)
+		}
+		a.sees(t, "select 1; use "+other+"; select database()", "[1] ok 0 ["+other+"]")
+		see(other, other, null)
+		none.do(t, "use app")
+		see(other, other, "app")
+		none.quit()
+		none = dial(t, f.Endpoint, loginOf("app", "secret"), modern)
+		see(other, other, null)
+		none.sees(t, "select * from leak_rows_of_no_database", "error 1046")
+		a.do(t, "use app")
+		none.do(t, "drop database "+other)
+		a.sees(t, where, "[app]")
+		if got := b.outcome(where); got != "error 1049" && got != "error 1044" && got != "[NULL]" {
+			t.Errorf("a session whose database is gone: %s", got)
+		}
+		b.do(t, "use app")
+		see("app", "app", null)
+		none.quit()
+	})
+}
+
+func TestDroppingTheDefaultDatabaseLeavesNone(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		own := fmt.Sprintf("berth_dropped_%s", f.server.Name)
+		for _, q := range []string{"drop database if exists " + own, "grant all on " + own + ".* to app@'%'"} {
+			if err := f.server.Exec(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b := f.client(t), f.client(t)
+		a.do(t, "create database "+own, "use "+own, "drop database "+own)
+		for range 3 {
+			a.sees(t, "select database()", "[NULL]")
+			b.sees(t, "select database()", "[app]")
+		}
+		a.sees(t, "create table somewhere (n int)", "error 1046")
+		a.do(t, "use app")
+		a.sees(t, "select database()", "[app]")
+	})
+}
