@@ -161,7 +161,12 @@ func (r *result) end(p []byte, caps uint32) error {
 	if len(p) != 5 {
 		return fmt.Errorf("an EOF of %d bytes", len(p))
 	}
-	r.warnings, r.status = binary.LittleEndian.Uint16(p[1:]), binary.LittleEndian.Uint16(p[3:])
+	// MySQL says of the OUT parameters of a procedure that more follows only in front of them.
+	before := r.status & (protocol.SERVER_PS_OUT_PARAMS | protocol.SERVER_MORE_RESULTS_EXISTS)
+	if before&protocol.SERVER_PS_OUT_PARAMS == 0 {
+		before = 0
+	}
+	r.warnings, r.status = binary.LittleEndian.Uint16(p[1:]), binary.LittleEndian.Uint16(p[3:])|before
 	if r.status&protocol.SERVER_SESSION_STATE_CHANGED != 0 {
 		return errors.New("an EOF that announces session state")
 	}
