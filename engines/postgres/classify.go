@@ -19,8 +19,10 @@ type verdict struct {
 	sequence bool    // it may ask for the session's sequence values (9.17)
 }
 
+// or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
+// if both are one.
 func (v verdict) or(o verdict) verdict {
-	return verdict{v.kinds | o.kinds, v.reset || o.reset, v.sequence || o.sequence}
+	return verdict{v.kinds | o.kinds, v.reset && o.reset, v.sequence || o.sequence}
 }
 
 // classify reads SQL, one statement or more. It knows what leaves no state in the session; everything else does. Names of
