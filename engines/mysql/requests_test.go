@@ -336,6 +336,19 @@ func TestQueryAttributesAreBlankedForABackendThatDoesNotKnowThem(t *testing.T) {
 	}
 }
 
+func TestABackendLostUnderALongRequestThatWasAnsweredEndsTheSession(t *testing.T) {
+	r := newRig(t, modernClient)
+	long := query("INSERT INTO t VALUES ('" + strings.Repeat("x", 2*engine.MaxHeld) + "')")
+	r.send(long[:len(long)-100])
+	skipRestore(r)
+	r.answer(reply(errSyntax))
+	r.held = nil
+	r.m.BackendLost(engine.ErrBackendClosed, r.wire)
+	if !r.closed {
+		t.Fatal("the session goes on, with the rest of the request")
+	}
+}
+
 func TestALostBackendEndsOnlyTheSessionsThatNeedIt(t *testing.T) {
 	r := newRig(t, modernClient)
 	r.send(query("SELECT 1"))
