@@ -297,6 +297,10 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 		if q.verb != "fail" || c.failed {
 			return errors.New("unexpected")
 		}
+	case "lost":
+		if q.verb != "lastid" || !c.r.config.faults.lossy() {
+			return errors.New("nothing was lost")
+		}
 	case "canceled":
 		if !c.asked {
 			return errors.New("this session was not canceled")

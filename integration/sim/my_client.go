@@ -230,6 +230,8 @@ func (my) complaint(c *client, p []byte, q request) answer {
 		return answer{line: q.tag + " I error refused: " + engine.ErrBorrowTimeout.Error()}
 	case (number == 1094 || number == 1095) && q.verb == "kill":
 		return answer{line: q.tag + " " + state + " none"}
+	case number == 1105 && q.verb == "lastid":
+		return answer{line: q.tag + " " + state + " error lost"}
 	case number == 1317:
 		return answer{line: "! " + engine.ErrKilled.Error()}
 	}
