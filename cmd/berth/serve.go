@@ -42,7 +42,7 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
 
 // gcPercent keeps the heap close to what is alive. Most of it is idle sessions, which the collector has little work with,
 // and a relayed query allocates nothing; so memory is what a larger value would cost.
-const gcPercent = 50
+const gcPercent = 25
 
 // serveConfig runs the proxy and its admin server; the first to end ends the other.
 func serveConfig(ctx context.Context, c *config.Config, log zerolog.Logger) error {
