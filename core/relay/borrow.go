@@ -35,6 +35,7 @@ func (s *Session) borrow() *engine.Backend {
 		default:
 			err := engine.ErrShutdown // the pool is closed
 			if timeout == 0 {
+				s.front.Counters.ConnectionBorrowTimeout.Inc()
 				err = fmt.Errorf("%w: none is free", engine.ErrBorrowTimeout)
 			}
 			s.refuseLater(err)
