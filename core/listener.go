@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,8 +27,10 @@ const (
 	lingerWithin = time.Second
 	// lingerBytes is how much of what a refused client still sends is read, so that the answer is not lost in a reset.
 	lingerBytes = 64 << 10
-	// acceptPause is how long accepting rests when the process is out of descriptors.
-	acceptPause = 50 * time.Millisecond
+	// acceptPauseFirst is how long accepting rests when it failed, say because the process is out of descriptors. The
+	// pause doubles up to acceptPauseMost while it goes on failing.
+	acceptPauseFirst = 5 * time.Millisecond
+	acceptPauseMost  = time.Second
 	// overflow is how many connections beyond the limit are told so at a time; more are closed unheard.
 	overflow = 256
 )
@@ -54,6 +57,7 @@ type listener struct {
 	socket   net.Listener
 	log      zerolog.Logger
 	logins   sync.WaitGroup
+	refusing atomic.Int64 // of the client connections: how many are beyond the limit and being told so
 }
 
 func newListener(p *Proxy, c ListenerConfig) *listener {
@@ -73,30 +77,69 @@ func (l *listener) open() error {
 	return nil
 }
 
-// run accepts until the socket is closed.
-func (l *listener) run(ctx context.Context) error {
+func (l *listener) close() {
+	if l.socket != nil {
+		_ = l.socket.Close()
+	}
+}
+
+// run accepts until the socket is closed, or until ctx ends while it cannot accept. Logins last until theirs does.
+func (l *listener) run(ctx, logins context.Context) {
+	var pause time.Duration
 	for {
 		nc, err := l.socket.Accept()
 		switch {
 		case err == nil:
-			l.counters.ClientConnectionsReceived.Inc()
-			l.counters.ClientConnections.Inc()
-			l.counters.ClientConnectionsInSetup.Inc()
-			l.logins.Go(func() { l.login(ctx, nc) })
+			pause = 0
+			l.receive(logins, nc)
+			continue
 		case errors.Is(err, net.ErrClosed):
-			return nil
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
-			l.log.Error().Err(err).Msg("no client can be accepted just now")
-			time.Sleep(acceptPause)
-		default:
-			l.log.Warn().Err(err).Msg("accept failed")
-			time.Sleep(time.Millisecond)
+			return
+		}
+		pause = min(max(2*pause, acceptPauseFirst), acceptPauseMost)
+		l.log.Error().Err(err).Dur("pause", pause).Msg("no client can be accepted just now")
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
 		}
 	}
 }
 
-// login sees one client through its login.
-func (l *listener) login(ctx context.Context, nc net.Conn) {
+// receive starts the login of a client. Only run's goroutine calls it, so that of the clients that come together
+// exactly as many get in as have room.
+func (l *listener) receive(ctx context.Context, nc net.Conn) {
+	l.counters.ClientConnectionsReceived.Inc()
+	var refuse error
+	// In this order, against that of release: a client that just leaves counts rather twice than not at all.
+	if n := l.counters.ClientConnections.Value(); n-l.refusing.Load() >= int64(l.config.MaxClients) {
+		if l.refusing.Load() >= overflow {
+			_ = nc.Close()
+			l.counters.ClientConnectionsClosed.Inc()
+			return
+		}
+		l.refusing.Add(1)
+		refuse = engine.ErrTooManyClients
+	}
+	l.counters.ClientConnections.Inc()
+	l.counters.ClientConnectionsInSetup.Inc()
+	l.logins.Go(func() { l.login(ctx, nc, refuse) })
+}
+
+// release ends what receive began, for a client that became no session.
+func (l *listener) release(c *socket.Conn, id uint32, refuse error) {
+	_ = c.Transport().Close() // without TLS's goodbye, which might block
+	l.proxy.registry.Release(id)
+	if refuse != nil {
+		l.refusing.Add(-1)
+	}
+	l.counters.ClientConnectionsInSetup.Dec()
+	l.counters.ClientConnections.Dec()
+	l.counters.ClientConnectionsClosed.Inc()
+}
+
+// login sees one client through its login. refuse is why it cannot be let in, if it cannot.
+func (l *listener) login(ctx context.Context, nc net.Conn, refuse error) {
 	c := socket.New(nc)
 	id := l.proxy.registry.Reserve()
 	started := false
@@ -105,14 +148,12 @@ func (l *listener) login(ctx context.Context, nc net.Conn) {
 			l.log.Error().Any("panic", r).Bytes("stack", debug.Stack()).Msg("BUG: login panicked")
 		}
 		if !started {
-			l.proxy.registry.Release(id)
-			l.counters.ClientConnectionsInSetup.Dec()
-			l.counters.ClientConnections.Dec()
-			l.counters.ClientConnectionsClosed.Inc()
-			_ = c.Close()
+			l.release(c, id, refuse)
 		}
 	}()
-	accepted, err := l.accept(ctx, c, id)
+	accepted, err := l.accept(ctx, c, engine.AcceptOptions{
+		TLS: l.config.TLS, ID: id, ClientAddress: c.RemoteAddr().String(), Refuse: refuse,
+	})
 	switch {
 	case err != nil:
 		l.refused(c, err)
@@ -123,44 +164,46 @@ func (l *listener) login(ctx context.Context, nc net.Conn) {
 	}
 }
 
-func (l *listener) accept(ctx context.Context, c *socket.Conn, id uint32) (engine.Accepted, error) {
+func (l *listener) accept(ctx context.Context, c *socket.Conn, o engine.AcceptOptions) (engine.Accepted, error) {
 	ctx, stop := context.WithTimeout(ctx, l.config.LoginTimeout)
 	defer stop()
 	if err := c.SetDeadline(time.Now().Add(l.config.LoginTimeout)); err != nil {
 		return engine.Accepted{}, err
 	}
-	o := engine.AcceptOptions{TLS: l.config.TLS, ID: id, ClientAddress: c.RemoteAddr().String()}
-	if n := l.counters.ClientConnections.Value(); n > int64(l.config.MaxClients) {
-		o.Refuse = engine.ErrTooManyClients
-		if n > int64(l.config.MaxClients)+overflow {
-			return engine.Accepted{}, o.Refuse
-		}
-	}
-	c.Admit(l.proxy.gate)
 	l.proxy.gate.Enter()
-	defer l.proxy.gate.Leave()
-	a, err := l.config.Group.Engine().Accept(ctx, c, o)
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", engine.ErrLoginTimeout, err)
-	}
-	return a, err
+	c.Admit(l.proxy.gate)
+	defer func() {
+		c.Admit(nil)
+		l.proxy.gate.Leave()
+	}()
+	return l.config.Group.Engine().Accept(ctx, c, o)
 }
 
 // refused ends a login that failed. The engine has told the client; what it still sends is read, or the reset that
 // follows unread bytes might overtake the answer.
 func (l *listener) refused(c *socket.Conn, err error) {
-	if errors.Is(err, engine.ErrDenied) || errors.Is(err, engine.ErrNoCredential) || errors.Is(err, engine.ErrTLSRequired) {
-		l.counters.ClientConnectionsSetupFailedAuth.Inc()
-	}
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // a health check, or a client that changed its mind
 		l.log.Debug().Stringer("client", c.RemoteAddr()).Err(err).Msg("client left during its login")
 		return
+	}
+	if isAuthFailure(err) {
+		l.counters.ClientConnectionsSetupFailedAuth.Inc()
 	}
 	l.log.Info().Stringer("client", c.RemoteAddr()).Err(err).Msg("login failed")
 	if c.SetDeadline(time.Now().Add(lingerWithin)) != nil || c.CloseWrite() != nil {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, c.Transport(), lingerBytes)
+}
+
+// isAuthFailure says whether a login failed for its credentials or for TLS.
+func isAuthFailure(err error) bool {
+	for _, kind := range []error{engine.ErrDenied, engine.ErrNoCredential, engine.ErrTLSRequired} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return errors.Is(err, socket.ErrHandshake) && !errors.Is(err, engine.ErrLoginTimeout) && !errors.Is(err, engine.ErrShutdown)
 }
 
 // cancel carries out a cancel request. The client sees its connection close when that is done.
@@ -194,4 +237,7 @@ type begin struct {
 	conn    *socket.Conn
 }
 
-func (b *begin) Run() { b.session.Start(b.conn) }
+func (b *begin) Run() {
+	b.session.Start(b.conn)
+	_ = b.conn.Transport().Close() // nothing, unless the session could not take the descriptor over
+}

@@ -29,7 +29,7 @@ const (
 type Config struct {
 	Groups       []*target.Group
 	Listeners    []ListenerConfig
-	Loops        int           // event loops, 0: one per processor
+	Loops        int           // event loops, 0: one per processor that the process may use
 	MaxLogins    int           // logins at work at once, 0: as many as processors
 	DrainTimeout time.Duration // how long transactions may go on after Run's context has ended
 	Log          zerolog.Logger
@@ -46,17 +46,18 @@ type Proxy struct {
 	gate      gate
 	ready     chan struct{}
 	opened    atomic.Bool // the listeners have their sockets
-	accepting atomic.Bool // and the proxy does not drain
+	accepting atomic.Bool // and they accept
+	draining  atomic.Bool // and they do not any more
 	log       zerolog.Logger
 }
 
 // New makes a proxy; Run runs it.
 func New(c Config) (*Proxy, error) {
 	if c.Loops <= 0 {
-		c.Loops = runtime.NumCPU()
+		c.Loops = runtime.GOMAXPROCS(0)
 	}
 	if c.MaxLogins <= 0 {
-		c.MaxLogins = runtime.NumCPU()
+		c.MaxLogins = runtime.GOMAXPROCS(0)
 	}
 	p := &Proxy{
 		config: c, registry: relay.NewRegistry(), gate: newGate(c.MaxLogins), ready: make(chan struct{}), log: c.Log,
@@ -92,7 +93,7 @@ func (p *Proxy) Ready() <-chan struct{} { return p.ready }
 
 // nextWorker spreads sessions over the loops evenly.
 func (p *Proxy) nextWorker() *relay.Worker {
-	return p.workers[int(p.turn.Add(1))%len(p.workers)]
+	return p.workers[p.turn.Add(1)%uint32(len(p.workers))]
 }
 
 // Run opens the listeners and serves until ctx ends, then drains: what is between requests ends at once, transactions
@@ -127,72 +128,85 @@ func (p *Proxy) Run(ctx context.Context) error {
 
 // serve opens the listeners, accepts until ctx ends, and drains.
 func (p *Proxy) serve(ctx context.Context) error {
-	first, stop := context.WithTimeout(ctx, firstProbeWithin)
-	for _, g := range p.config.Groups {
-		g.AwaitFirst(first)
-	}
-	stop()
-	var accepting sync.WaitGroup
-	logins, stopLogins := context.WithCancel(context.Background())
-	defer stopLogins()
 	var errs []error
 	for _, l := range p.listeners {
 		errs = append(errs, l.open())
+		defer l.close()
 	}
-	err := errors.Join(errs...)
-	if err == nil {
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	p.opened.Store(true)
+	p.awaitTargets(ctx)
+	logins, stopLogins := context.WithCancel(context.Background())
+	defer stopLogins()
+	var accepting sync.WaitGroup
+	if ctx.Err() == nil {
 		for _, l := range p.listeners {
-			accepting.Go(func() { _ = l.run(logins) })
+			accepting.Go(func() { l.run(ctx, logins) })
 		}
-		p.opened.Store(true)
 		p.accepting.Store(true)
 		close(p.ready)
 		<-ctx.Done()
-		p.accepting.Store(false)
 	}
+	p.draining.Store(true)
+	p.accepting.Store(false)
 	for _, l := range p.listeners {
-		if l.socket != nil {
-			_ = l.socket.Close()
-		}
+		l.close()
 	}
 	accepting.Wait()
+	stopLogins() // they are told, and cannot hold up the drain
 	p.drain()
-	stopLogins()
-	for _, l := range p.listeners {
-		l.logins.Wait()
-	}
-	return err
+	return nil
 }
 
-// drain lets sessions end: at a boundary until DrainTimeout, then at once.
+// awaitTargets waits for the first answer of every target, within reason. Clients that come meanwhile wait in the
+// kernel's queue.
+func (p *Proxy) awaitTargets(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, firstProbeWithin)
+	defer stop()
+	for _, g := range p.config.Groups {
+		g.AwaitFirst(ctx)
+	}
+}
+
+// drain lets sessions end: at a boundary until DrainTimeout, then at once. Logins were told to stop.
 func (p *Proxy) drain() {
-	p.log.Info().Dur("timeout", p.config.DrainTimeout).Msg("draining")
+	p.log.Info().Dur("timeout", p.config.DrainTimeout).Int64("clients", p.clients()).Msg("draining")
+	deadline := time.Now().Add(p.config.DrainTimeout)
 	for _, w := range p.workers {
 		p.on(w, w.Drain)
 	}
-	if p.emptyWithin(p.config.DrainTimeout) {
-		return
+	for _, l := range p.listeners {
+		l.logins.Wait() // so that no session begins after all were told to end
 	}
-	for _, w := range p.workers {
-		p.on(w, func() { w.StopAll(engine.ErrShutdown) })
+	if !p.emptyBy(deadline) {
+		p.log.Warn().Int64("clients", p.clients()).Msg("drain timeout: ending the remaining sessions")
+		for _, w := range p.workers {
+			p.on(w, func() { w.StopAll(engine.ErrShutdown) })
+		}
+		p.emptyBy(time.Now().Add(stopWithin))
 	}
-	p.emptyWithin(stopWithin)
+	p.log.Info().Msg("drained")
 }
 
-// emptyWithin waits until no client is left, and says whether that came true.
-func (p *Proxy) emptyWithin(d time.Duration) bool {
-	for deadline := time.Now().Add(d); ; time.Sleep(drainPoll) {
-		var n int64
-		for _, l := range p.listeners {
-			n += l.counters.ClientConnections.Value()
-		}
-		if n == 0 {
-			return true
-		}
-		if time.Now().After(deadline) {
+// clients returns how many clients are connected.
+func (p *Proxy) clients() (n int64) {
+	for _, l := range p.listeners {
+		n += l.counters.ClientConnections.Value()
+	}
+	return n
+}
+
+// emptyBy waits until no client is left, and says whether that came true.
+func (p *Proxy) emptyBy(deadline time.Time) bool {
+	for p.clients() > 0 {
+		if !time.Now().Before(deadline) {
 			return false
 		}
+		time.Sleep(min(drainPoll, time.Until(deadline)))
 	}
+	return true
 }
 
 func (p *Proxy) closePools() {
@@ -218,7 +232,10 @@ func (p *Proxy) closePools() {
 // on runs f on w's loop and waits for it.
 func (p *Proxy) on(w *relay.Worker, f func()) {
 	done := make(chan struct{})
-	if w.Loop().Post(call(func() { f(); close(done) })) {
+	if w.Loop().Post(call(func() {
+		defer close(done) // even if f panics, which the loop survives
+		f()
+	})) {
 		<-done
 	}
 }
@@ -240,10 +257,10 @@ func (t *ticker) start() {
 }
 
 func (t *ticker) Run() {
+	t.worker.Loop().Schedule(&t.timer, relay.TickEvery) // first: a panic must not be the last tick
 	for _, g := range t.groups {
 		for _, m := range g.Members() {
 			m.Pool().Tick(t.worker)
 		}
 	}
-	t.worker.Loop().Schedule(&t.timer, relay.TickEvery)
 }

@@ -11,7 +11,8 @@ import (
 
 // Snapshot is a proxy at one moment, for status, metrics and health checks.
 type Snapshot struct {
-	Accepting bool // every listener is open and the proxy does not drain
+	Accepting bool // every listener accepts
+	Draining  bool // and will not again
 	Listeners []ListenerSnapshot
 	Groups    []GroupSnapshot
 }
@@ -57,7 +58,7 @@ type SessionSnapshot = relay.SessionSnapshot
 
 // Snapshot reads the proxy's state. Any goroutine may call it.
 func (p *Proxy) Snapshot() Snapshot {
-	s := Snapshot{Accepting: p.accepting.Load()}
+	s := Snapshot{Accepting: p.accepting.Load(), Draining: p.draining.Load()}
 	for _, l := range p.listeners {
 		ls := ListenerSnapshot{
 			Name: l.config.Name, Engine: l.config.Group.Engine().Name(),

@@ -31,14 +31,27 @@ type Conn struct {
 // New wraps nc, which must be a TCP or unix connection (something with a descriptor) if it is to be detached.
 func New(nc net.Conn) *Conn { return &Conn{raw: &Transport{conn: nc}} }
 
+// ErrHandshake marks a TLS handshake that failed.
+var ErrHandshake = errors.New("tls handshake")
+
 // Gate limits how many logins are at work at once. A login is at work except while it waits for its peer to send.
 type Gate interface {
 	Enter()
 	Leave()
 }
 
-// Admit makes c leave g while it waits for its peer. The caller has entered g, and leaves it when the login is over.
+// Admit makes c leave g while it waits for its peer. The caller has entered g. When it leaves g, because the login is
+// over, it calls Admit(nil): what is read later must not leave a second time.
 func (c *Conn) Admit(g Gate) { c.raw.gate = g }
+
+// Aside runs f, which waits for something that is neither the processor nor the peer, outside of the gate.
+func (c *Conn) Aside(f func()) {
+	if g := c.raw.gate; g != nil {
+		g.Leave()
+		defer g.Enter()
+	}
+	f()
+}
 
 // Transport returns the net.Conn under TLS, for a library that does its own TLS on it (see Adopt).
 func (c *Conn) Transport() *Transport { return c.raw }
@@ -77,7 +90,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config, side func(net.Conn
 	}
 	t := side(c.raw, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("tls handshake: %w", err)
+		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	c.setTLS(t)
 	return nil

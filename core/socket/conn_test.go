@@ -355,3 +355,30 @@ func TestAHandshakeEndsWithItsContext(t *testing.T) {
 		t.Errorf("dialed: %v", err)
 	}
 }
+
+// countedGate counts who is in it.
+type countedGate struct{ in int }
+
+func (g *countedGate) Enter() { g.in++ }
+func (g *countedGate) Leave() { g.in-- }
+
+func TestALoginIsOutsideOfTheGateWhileItWaits(t *testing.T) {
+	c, peer := pair(t, "tcp")
+	c.Aside(func() {}) // without a gate
+	gate := &countedGate{in: 1}
+	c.Admit(gate)
+	c.Aside(func() {
+		if gate.in != 0 {
+			t.Errorf("%d are in the gate meanwhile", gate.in)
+		}
+	})
+	if gate.in != 1 {
+		t.Errorf("%d are in the gate afterwards", gate.in)
+	}
+	c.Admit(nil)
+	write(t, peer, "x")
+	read(t, c, 1)
+	if gate.in != 1 {
+		t.Errorf("%d are in the gate after the login", gate.in)
+	}
+}

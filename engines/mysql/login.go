@@ -17,8 +17,7 @@ import (
 
 const (
 	// serverWait is how long a login waits for the first of the group's servers to be reached, without whose version
-	// there is no greeting. It leaves time to say so within any sensible login timeout. A login counts as at work
-	// meanwhile (socket.Gate), because it does not wait for its peer.
+	// there is no greeting. It leaves time to say so within any sensible login timeout.
 	serverWait = 5 * time.Second
 	// farewell is how long a client has to take an error after its login timeout.
 	farewell = time.Second
@@ -81,11 +80,11 @@ func (l *login) run(ctx context.Context) (sessionInfo, error) {
 	if l.options.Refuse != nil {
 		return sessionInfo{}, l.options.Refuse // in place of the greeting, as a server with too many connections
 	}
-	server, err := l.e.awaitServer(ctx)
+	var err error
+	l.conn.Aside(func() { l.server, err = l.e.awaitServer(ctx) })
 	if err != nil {
 		return sessionInfo{}, err
 	}
-	l.server = server
 	if err := l.greet(); err != nil {
 		return sessionInfo{}, err
 	}
