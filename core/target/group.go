@@ -96,24 +96,45 @@ func (g *Group) Members() []*Member { return g.members }
 // BorrowTimeout implements relay.Group.
 func (g *Group) BorrowTimeout() time.Duration { return g.config.Limits.BorrowTimeout }
 
-// Pool implements relay.Group: the first target that is up and has the role. While none is, borrows wait at the first
-// target that may get it.
+// Pool implements relay.Group: the first of the targets that suit the role best.
 func (g *Group) Pool(role relay.Role) *relay.Pool {
-	var fallback *Member
+	var best *Member
+	most := unsuited
 	for _, m := range g.members {
-		switch h := m.health.Load(); {
-		case h.State == Available && h.Facts.ReadOnly == (role == relay.ReadOnly):
-			return m.pool
-		case h.State == Available && role == relay.ReadOnly:
-			fallback = m // a writer serves reads when no replica does
-		case fallback == nil:
-			fallback = m
+		if s := m.health.Load().suits(role); best == nil || s > most {
+			best, most = m, s
 		}
 	}
-	if fallback == nil {
+	if best == nil {
 		return nil
 	}
-	return fallback.pool
+	return best.pool
+}
+
+// suitability is how well a target suits a role.
+type suitability uint8
+
+const (
+	unsuited  suitability = iota
+	misplaced             // it would refuse to write: for a group that has nothing else
+	hoped                 // it is down: borrows wait for it
+	fallback              // a writer serves reads while no reader does
+	suited
+)
+
+func (h *Health) suits(role relay.Role) suitability {
+	up, reader := h.State == Available, h.Facts.ReadOnly
+	switch {
+	case role == relay.ReadWrite && reader && up:
+		return misplaced
+	case role == relay.ReadWrite && reader:
+		return unsuited
+	case !up:
+		return hoped
+	case role == relay.ReadOnly && !reader:
+		return fallback
+	}
+	return suited
 }
 
 // Run probes the group's targets until ctx ends. w is where pools are reconfigured.

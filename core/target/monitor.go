@@ -46,11 +46,15 @@ func (m *Member) monitor(ctx context.Context, w *relay.Worker) {
 	retry := retryFirst
 	for ctx.Err() == nil {
 		pause := probeEvery
-		if m.mayProbe() && !m.probe(ctx, w) {
+		switch {
+		case !m.mayProbe():
+			m.trust()
+			retry = retryFirst
+		case m.probe(ctx, w):
+			retry = retryFirst
+		default:
 			pause = retry
 			retry = min(2*retry, retryMost)
-		} else {
-			retry = retryFirst
 		}
 		select {
 		case <-ctx.Done():
@@ -67,6 +71,14 @@ func (m *Member) mayProbe() bool {
 	}
 	doubtful := m.Health().State == Unavailable || m.pool.LastError() != nil
 	return doubtful && m.pool.Stats().Open == 0
+}
+
+// trust takes a target that could not be probed since it was down, and has connections, for up.
+func (m *Member) trust() {
+	s := m.pool.Stats()
+	if m.Health().State == Unavailable && m.pool.LastError() == nil && s.Idle+s.Lent > 0 {
+		m.publish(m.Health().Facts, nil)
+	}
 }
 
 // probe asks the server once and publishes the answer. It says whether the target is up.

@@ -1,0 +1,117 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/loop"
+	"github.com/berthdb/berth/core/relay"
+	"github.com/berthdb/berth/core/socket"
+	"github.com/berthdb/berth/core/telemetry"
+)
+
+const patience = 20 * time.Second
+
+// lender is an engine whose backends are connected to a server that says nothing.
+type lender struct {
+	probed
+	server net.Listener
+}
+
+func (l *lender) Dial(context.Context, engine.Target, engine.Key) (engine.Dialed, error) {
+	nc, err := net.Dial("tcp", l.server.Addr().String())
+	if err != nil {
+		return engine.Dialed{}, err
+	}
+	return engine.Dialed{Conn: socket.New(nc)}, nil
+}
+
+func (*lender) Goodbye() []byte { return nil }
+
+// borrower is a machine that borrows at its start and keeps what it gets.
+type borrower struct {
+	engine.Machine
+	granted chan struct{}
+}
+
+func (b *borrower) Start(w engine.Wire) {
+	if w.Borrow(engine.Want{}) != nil {
+		close(b.granted)
+	}
+}
+func (b *borrower) Granted(*engine.Backend, engine.Wire) { close(b.granted) }
+func (*borrower) Busy() bool                             { return false }
+func (*borrower) InTransaction() bool                    { return false }
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln
+}
+
+func TestATargetWhoseProbeFailedIsUpWhenItsConnectionsWork(t *testing.T) {
+	e := &lender{server: listen(t)}
+	e.probe = func(context.Context, engine.Target) (engine.Facts, error) { return engine.Facts{}, errors.New("full") }
+	g := New(Config{
+		Name: "g", Engine: e, Targets: []engine.Target{{Name: "t"}},
+		Limits: Limits{MaxConnections: 1, MaxDials: 1, BorrowTimeout: patience},
+	}, new(atomic.Uint64), zerolog.Nop())
+	l, err := loop.New(0, loop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := relay.NewWorker(l, relay.NewRegistry(), nil, zerolog.Nop())
+	ended := make(chan struct{})
+	go func() { defer close(ended); l.Run() }()
+	defer func() { l.Stop(); <-ended }()
+
+	m := g.Members()[0]
+	if m.probe(t.Context(), w) || m.Health().State != Unavailable {
+		t.Fatalf("after a probe that failed: %+v", m.Health())
+	}
+	m.trust()
+	if m.Health().State != Unavailable {
+		t.Fatal("it is trusted without a connection")
+	}
+	client := listen(t)
+	if _, err := net.Dial("tcp", client.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := client.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := &borrower{granted: make(chan struct{})}
+	c := socket.New(nc)
+	s := relay.NewSession(relay.Login{ID: 1, Conn: c, Client: engine.Accepted{Machine: machine}, Front: &relay.Front{
+		Group: g, Counters: new(telemetry.Listener),
+	}}, w)
+	l.Post(task(func() { s.Start(c) }))
+	select {
+	case <-machine.granted:
+	case <-time.After(patience):
+		t.Fatal("no backend was lent")
+	}
+	if m.mayProbe() {
+		t.Error("a probe would exceed the limit")
+	}
+	m.trust()
+	if m.Health().State != Available {
+		t.Errorf("it has a connection: %+v", m.Health())
+	}
+}
+
+type task func()
+
+func (t task) Run() { t() }
