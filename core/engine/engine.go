@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 
 	"github.com/berthdb/berth/core/socket"
 )
@@ -14,6 +15,9 @@ const MaxHeld = socket.MaxHeld
 
 // Conn is a connection in its blocking login phase.
 type Conn = socket.Conn
+
+// NewConn begins the login phase of nc, which must have a descriptor.
+func NewConn(nc net.Conn) *Conn { return socket.New(nc) }
 
 // Engine speaks one wire protocol for one target group. It is safe for concurrent use.
 type Engine interface {

@@ -10,7 +10,6 @@ import (
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/core/engine"
-	"github.com/berthdb/berth/core/socket"
 )
 
 // wanted are the capabilities of every backend; needed are those of them that the machine cannot do without: without
@@ -88,7 +87,7 @@ func (e *Engine) openAs(ctx context.Context, t engine.Target, cred engine.Creden
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{conn: socket.New(nc), user: cred.User, charset: charset}
+	u := &upstream{conn: engine.NewConn(nc), user: cred.User, charset: charset}
 	u.packets = packets{conn: u.conn, peer: engine.SideBackend}
 	u.release = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(longAgo) })
 	err = u.login(ctx, t, cred, flags)

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/berthdb/berth/core/engine"
-	"github.com/berthdb/berth/core/socket"
 )
 
 // greeted is a logged-in connection that still speaks through the library.
@@ -183,7 +182,7 @@ func dialTarget(ctx context.Context, t engine.Target) (*engine.Conn, net.Conn, e
 	if err != nil {
 		return nil, nil, err
 	}
-	conn := socket.New(nc)
+	conn := engine.NewConn(nc)
 	if t.TLS.Mode == engine.TargetTLSDisable {
 		return conn, conn.Transport(), nil
 	}
