@@ -16,11 +16,14 @@ func (s *kindSet) add(k engine.Kind)     { *s |= 1 << k }
 type verdict struct {
 	kinds    kindSet // the state that it may leave; 0: none
 	reset    bool    // it is DISCARD ALL and nothing else
-	sequence bool    // it may ask for the session's sequence values (9.17)
+	sequence bool    // it may make or ask for the session's sequence values (9.17)
 }
 
 // or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
 // if both are one.
+// unread is what a statement may do that cannot be looked at.
+var unread = verdict{kinds: unknownKinds, sequence: true}
+
 func (v verdict) or(o verdict) verdict {
 	return verdict{v.kinds | o.kinds, v.reset && o.reset, v.sequence || o.sequence}
 }
@@ -31,7 +34,7 @@ func classify(text []byte, lex lexing) verdict {
 	if lex.opaque {
 		for _, c := range text {
 			if c >= 0x80 {
-				return verdict{kinds: unknownKinds}
+				return unread
 			}
 		}
 	}
@@ -46,6 +49,8 @@ func classify(text []byte, lex lexing) verdict {
 	if statements > 1 {
 		c.reset = false // the server refuses it there
 	}
+	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
+	c.sequence = c.sequence || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
 	return c.verdict
 }
 
@@ -57,6 +62,7 @@ type classifier struct {
 	calls    bool    // whether functions that are named here are executed
 	relation bool    // the name of a relation is being read: a parenthesis behind it lists columns
 	catalog  bool    // the last word was pg_catalog, as a qualifier
+	updates  bool    // the statement has the word UPDATE
 	depth    int     // of parentheses and brackets
 	keyword  keyword // the last token's, and those of the two before
 	before   keyword
@@ -66,7 +72,7 @@ type classifier struct {
 
 // statement classifies one statement and moves behind its semicolon. more is false at the end of the text.
 func (c *classifier) statement() (empty, more bool) {
-	c.calls, c.relation, c.catalog, c.depth = true, false, false, 0
+	c.calls, c.relation, c.catalog, c.updates, c.depth = true, false, false, false, 0
 	c.kind, c.prev, c.keyword, c.before = tokenEnd, tokenEnd, keywordNone, keywordNone
 	empty = !c.advance()
 	if !empty {
@@ -125,6 +131,13 @@ func (c *classifier) name() {
 		c.kinds.add(engine.KindTemporaryTable)
 	}
 	qualified := c.prev == '.'
+	c.updates = c.updates || c.is("update")
+	if c.is("insert") || c.is("merge") || c.updates && c.is("default") { // a column's default may be a sequence's next value
+		c.sequence = true
+	}
+	if c.updates && isSettingsView(c.kind, c.word()) {
+		c.kinds.add(engine.KindSetting)
+	}
 	known := !qualified || c.catalog
 	first := c.prev == tokenEnd
 	if next == '(' && c.calls && !first && !c.relation && !(c.kind == tokenWord && !qualified && c.syntax()) {
@@ -141,6 +154,11 @@ func (c *classifier) name() {
 	default:
 		c.relation = c.relation && (next == '.' || c.keyword == keywordSyntax)
 	}
+}
+
+// isSettingsView says whether a name may be that of pg_settings, whose UPDATE is a SET (52.24).
+func isSettingsView(kind tokenKind, name []byte) bool {
+	return string(name) == "pg_settings" || kind == tokenQuoted && len(name) == 0
 }
 
 func isTemporarySchema(name []byte) bool {
@@ -168,7 +186,7 @@ func (c *classifier) dispatch() {
 			c.kinds.add(engine.KindUnknown)
 		}
 	case "copy":
-		c.relation = true
+		c.relation, c.sequence = true, true
 	case "explain":
 		c.explain()
 	case "declare":

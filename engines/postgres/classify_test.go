@@ -65,7 +65,7 @@ var harmless = []string{
 
 func TestOrdinarySQLLeavesNoState(t *testing.T) {
 	for _, sql := range harmless {
-		if v := classify([]byte(sql), lexing{}); v != (verdict{}) {
+		if v := classify([]byte(sql), lexing{}); v.kinds != 0 || v.reset {
 			t.Errorf("%q: %s", sql, v)
 		}
 	}
@@ -92,6 +92,8 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 	for sql, want := range map[string]engine.Kind{
 		"SET a = 1": engine.KindSetting, "/* x */ SET a TO b": engine.KindSetting, "set session a = 1": engine.KindSetting,
 		"SELECT 1; SET a = 1": engine.KindSetting, "BEGIN; SET a = 1; COMMIT": engine.KindSetting, ";;SET a = 1": engine.KindSetting,
+		"UPDATE pg_settings SET setting = 1 WHERE name = 'a'": engine.KindSetting, "update only pg_catalog.\"pg_settings\" set setting = 1": engine.KindSetting,
+		"WITH x AS (UPDATE pg_settings SET setting = 1) SELECT 1": engine.KindSetting,
 		"-- x\rSET a = 1": engine.KindSetting, "/* /* */ */ SET a = 1": engine.KindSetting,
 		"SELECT 'a\\'; SET a = 1; --'": engine.KindSetting, "SELECT $$a$$; SET a = 1": engine.KindSetting,
 		"SELECT $a$ $b$ $a$; SET a = 1": engine.KindSetting, `SELECT "a;"; SET a = 1`: engine.KindSetting,
@@ -173,6 +175,23 @@ func TestOnlyALoneDiscardAllIsAReset(t *testing.T) {
 	} {
 		if v := classify([]byte(sql), lexing{}); v.reset != want {
 			t.Errorf("%q: reset %v, want %v", sql, v.reset, want)
+		}
+	}
+}
+
+func TestWhatMayMakeASequenceValueIsKnown(t *testing.T) {
+	for _, sql := range []string{
+		"INSERT INTO t DEFAULT VALUES", "WITH x AS (INSERT INTO t VALUES (1) RETURNING a) SELECT a FROM x", "COPY t FROM STDIN", "BEGIN; INSERT INTO t VALUES (1)",
+		"MERGE INTO t USING s ON a = b WHEN NOT MATCHED THEN INSERT VALUES (1)", "UPDATE t SET a = DEFAULT", "SELECT nextval('s')",
+		"SELECT setval('s', 1)", "SELECT mine()", "DO 'x'", "CALL p()", "EXECUTE p", "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
+	} {
+		if v := classify([]byte(sql), lexing{}); !v.sequence {
+			t.Errorf("%q: %q", sql, v)
+		}
+	}
+	for _, sql := range []string{"SELECT 1", "UPDATE t SET a = 1", "DELETE FROM t", "BEGIN", "SELECT a FROM t FOR UPDATE"} {
+		if v := classify([]byte(sql), lexing{}); v.sequence {
+			t.Errorf("%q: %q", sql, v)
 		}
 	}
 }

@@ -163,7 +163,7 @@ func (m *machine) pop() {
 func (m *machine) completed(a expected, tag []byte) {
 	m.lend.copying, m.lend.copySyncs = false, 0
 	if a&answerSequences != 0 {
-		m.lend.ownValues = true
+		m.lend.ownValues, m.state.values = true, m.serial
 		m.lend.sequences = standingYes
 	}
 	if m.reset.sent && string(tag) == discardAllTag {

@@ -212,7 +212,7 @@ func (m *machine) began(w engine.Wire) {
 
 // query passes on a simple Query.
 func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
-	v, owed := verdict{kinds: unknownKinds}, answerQuery
+	v, owed := unread, answerQuery
 	if whole(fr, f) {
 		text := body(fr, f)
 		if n := len(text) - 1; n >= 0 && bytes.IndexByte(text, 0) == n {
@@ -255,7 +255,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if !ok && !whole(fr, f) {
 		return false, errName
 	}
-	v := verdict{kinds: unknownKinds}
+	v := unread
 	if text, _, ok := cutString(rest); ok && whole(fr, f) {
 		v = classify(text, m.lexing)
 	}

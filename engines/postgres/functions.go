@@ -215,6 +215,7 @@ func (c *classifier) call(known bool) {
 		c.kinds.add(engine.KindSetting)
 	case "nextval", "setval":
 		c.kinds.add(engine.KindSequence)
+		c.sequence = true
 	case "currval", "lastval":
 		c.sequence = true
 	case "pg_backend_pid":

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"math"
 	"slices"
 
 	"github.com/berthdb/berth/core/engine"
@@ -10,11 +11,14 @@ import (
 type machineState struct {
 	// unnamed is which unnamed statement the backend has.
 	unnamed statementID
-	// last is the serial of the session that held the backend last, 0 for none.
-	last uint64
+	// values is the serial of the only session that held the backend since it had no sequence values, 0 for none and
+	// severalSessions for more than one. The text of a statement does not tell whether it uses a sequence.
+	values uint64
 	// snapshot is a copy of params that nobody changes, nil if params changed since it was made.
 	snapshot []parameter
 }
+
+const severalSessions = math.MaxUint64
 
 // machine relays one session (engine.Machine). It belongs to the goroutine of the session's loop. Requests are not kept: what
 // must wait is left unconsumed. What it keeps is where it is in either stream, what the backend owes, and the session's
@@ -125,8 +129,10 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 		panic("BUG: postgres: a backend of another engine")
 	}
 	m.state = state
-	m.lend = lend{tx: 'I', ready: true, ownValues: state.last == 0 || state.last == m.serial}
-	m.state.last = m.serial
+	m.lend = lend{tx: 'I', ready: true, ownValues: state.values == 0 || state.values == m.serial}
+	if m.state.values = m.serial; !m.lend.ownValues {
+		m.state.values = severalSessions
+	}
 	m.settleStandings()
 	if !m.reading.starting {
 		m.tellParameters(w)

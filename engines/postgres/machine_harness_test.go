@@ -300,7 +300,7 @@ func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 		switch st.side {
 		case "another":
 			s.free.State.(*backendState).unnamed = statementID{99, 1}
-			s.free.State.(*backendState).last = 99
+			s.free.State.(*backendState).values = 99
 			continue
 		case "busy":
 			spare, s.free = s.free, nil

@@ -1,0 +1,201 @@
+package postgres
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// What a statement does to the session is not only in its text: functions are executed by triggers, views, rules, defaults,
+// domains, casts and operators as well. So the server is asked whether a database has code that could leave state in a
+// session (unseen_query.go). Where it has, sessions that executed anything reset their backend before they give it back.
+
+// suspicion is what the server said of a database's code.
+type suspicion uint32
+
+const (
+	suspicionNone  suspicion = iota // nothing in it touches the session
+	suspicionReset                  // something does; DISCARD ALL undoes it
+	suspicionPin                    // something does what no command undoes
+	// suspicionStale is a verdict that is too old, or none yet. While somebody asks, nobody trusts it.
+	suspicionStale
+	suspicionAsked
+	// suspicionNew follows a statement that creates code: the server is asked once nobody can be still at it.
+	suspicionNew
+)
+
+const (
+	// trustWithin is how long a verdict counts: code may be created past the proxy.
+	trustWithin = 30 * time.Second
+	// answerWithin is how long others wait for who asks. Sessions end, and backends are lost.
+	answerWithin = 10 * time.Second
+	maxDatabases = 1 << 10
+)
+
+// unseen is what is known of the code of one database on one target. Any goroutine may use it. Machines read no clock: a
+// timer makes the verdict stale.
+type unseen struct {
+	state atomic.Uint32
+	mu    sync.Mutex // for changes
+	timer *time.Timer
+}
+
+type databaseOf struct{ target, database string }
+
+// unseenIn returns what is known of a database.
+func (e *Engine) unseenIn(t engine.Target, key engine.Key) *unseen {
+	return e.unseen.update(databaseOf{t.Name, key.Database}, func(u *unseen, ok bool) *unseen {
+		if !ok {
+			u = &unseen{}
+			u.state.Store(uint32(suspicionStale))
+		}
+		return u
+	})
+}
+
+// doubt distrusts every database of the group, replicas too: a statement creates code.
+func (e *Engine) doubt() {
+	e.unseen.each(func(u *unseen) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.set(suspicionNew, trustWithin)
+	})
+}
+
+func (u *unseen) now() suspicion { return suspicion(u.state.Load()) }
+
+// set needs the lock. The timer may have fired just now and make it stale at once, which only means to ask again.
+func (u *unseen) set(s suspicion, lasts time.Duration) {
+	if u.timer == nil {
+		u.timer = time.AfterFunc(lasts, func() { u.state.Store(uint32(suspicionStale)) })
+	} else {
+		u.timer.Reset(lasts)
+	}
+	u.state.Store(uint32(s))
+}
+
+// take says whether the caller shall ask, and nobody else.
+func (u *unseen) take() bool {
+	if u.now() != suspicionStale {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.now() != suspicionStale {
+		return false
+	}
+	u.set(suspicionAsked, answerWithin)
+	return true
+}
+
+// answered notes what the server said to who took it. If code was created meanwhile, that was too early.
+func (u *unseen) answered(s suspicion) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.now() == suspicionAsked {
+		u.set(s, trustWithin)
+	}
+}
+
+// suspicionOf reads the answer to unseenQuery. Whatever is not known is suspicious.
+func suspicionOf(field []byte) suspicion {
+	switch string(field) {
+	case "0":
+		return suspicionNone
+	case "2":
+		return suspicionPin
+	}
+	return suspicionReset
+}
+
+// askUnseen asks during a login, if nobody knows and nobody else asks.
+func (s *greeted) askUnseen(ask func(query string) (field []byte, err error), u *unseen) {
+	if !u.take() {
+		return
+	}
+	field, err := ask(unseenQuery)
+	if err != nil {
+		field = nil
+	}
+	u.answered(suspicionOf(field))
+}
+
+// sweep is how far a session is with cleaning its backend up. Meanwhile its client's messages wait.
+type sweep struct {
+	used    bool // something was sent that may execute code, since the backend was clean
+	defines bool // something was sent that creates code
+	active  bool // answers are awaited
+	verdict []byte
+	failed  bool
+}
+
+var (
+	unseenMessage = queryMessage(unseenQuery)
+	discardAll    = queryMessage("DISCARD ALL")
+)
+
+func queryMessage(sql string) []byte {
+	p := append([]byte{'Q', 0, 0, 0, 0}, sql...)
+	return endMessage(append(p, 0), 0)
+}
+
+// sweep brings the held backend, at a boundary, to the state in which backends wait, and says whether answers are awaited
+// first. A pinned session keeps its backend as it is.
+func (m *machine) sweep(w engine.Wire) (waits bool) {
+	u, l := m.state.unseen, &m.lend
+	l.sweep.active = false
+	if l.sweep.defines {
+		m.e.doubt()
+		l.sweep.defines = false
+	}
+	if u == nil || m.pins != 0 || !l.sweep.used {
+		return false
+	}
+	switch s := u.now(); {
+	case s == suspicionNone:
+		return false
+	case s == suspicionPin:
+		m.tell(engine.Event{Kind: engine.KindUnknown}, w)
+		return false
+	case u.take():
+		w.ToBackend(unseenMessage)
+		m.push(answerUnseen | answerSwallow)
+	default:
+		w.ToBackend(discardAll)
+		m.push(answerReset | answerSwallow)
+		if q := m.backend.Target.InitQuery; q != "" {
+			w.ToBackend(queryMessage(q))
+			m.push(answerReset | answerSwallow)
+		}
+	}
+	l.sweep.active = true
+	return true
+}
+
+// swept notes the end of something that sweep sent. It returns false if the backend must not be used any more.
+func (m *machine) swept(a expected, status byte) bool {
+	s := &m.lend.sweep
+	m.state.unnamed = statementID{} // a simple Query ends it (54.2.3); the session's own is parsed again
+	failed := s.failed
+	s.failed = false
+	if a.kind() == answerUnseen {
+		m.state.unseen.answered(suspicionOf(s.verdict))
+		s.verdict = s.verdict[:0]
+		return status == 'I'
+	}
+	if failed || status != 'I' {
+		return false
+	}
+	s.used = !m.queue.empty()
+	m.state.values, m.lend.ownValues = 0, true
+	return true
+}
+
+// verdictRow keeps the only field of the only row: a count of 1, a length, and a digit (54.7 "DataRow").
+func (m *machine) verdictRow(body []byte) {
+	if len(body) == 2+4+1 {
+		m.lend.sweep.verdict = append(m.lend.sweep.verdict[:0], body[6:]...)
+	}
+}

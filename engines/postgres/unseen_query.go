@@ -1,0 +1,85 @@
+package postgres
+
+import "strings"
+
+// harmlessExtensions bring functions in SQL and PL/pgSQL that leave nothing in the session. Of other extensions these are
+// looked into like everybody's; what they bring in C is trusted, unless they are among sessionExtensions, which exist to keep
+// something in the session.
+const (
+	harmlessExtensions = "plpgsql adminpack amcheck btree_gin btree_gist citext cube dblink earthdistance file_fdw fuzzystrmatch " +
+		"hstore insert_username intarray isn lo ltree moddatetime pageinspect pg_buffercache pg_freespacemap pg_prewarm " +
+		"pg_stat_statements pg_surgery pg_trgm pg_visibility pg_walinspect pgcrypto pgrowlocks pgstattuple postgres_fdw seg " +
+		"sslinfo tablefunc tsm_system_rows tsm_system_time unaccent uuid-ossp vector xml2 postgis postgis_raster " +
+		"postgis_sfcgal postgis_topology postgis_tiger_geocoder address_standardizer address_standardizer_data_us"
+	sessionExtensions = "pg_background pg_variables session_variable pgtt hypopg orafce pllua plv8 plproxy"
+)
+
+// Words in the text of a function that can change the session (the first), and those of them whose effect DISCARD ALL does not
+// undo. nextval is none: nobody finds another session's sequence values (prepareSequences), but currval and lastval in
+// a function do, unseen. Functions that execute SQL from strings are among them.
+const (
+	// setters are names of functions.
+	setters = "set_config|set_limit|currval|lastval|pg_(try_)?advisory_(un)?lock[[:alnum:]_]*|[[:alnum:]_]*_to_xml[[:alnum:]_]*|" +
+		"ts_stat|ts_rewrite|crosstab[[:alnum:]_]*|connectby|xpath_table|pg_create_(logical|physical)_replication_slot|" +
+		"pg_copy_(logical|physical)_replication_slot|" + stickers
+	stickers     = "setseed|dblink[[:alnum:]_]*|pg_replication_origin_session[[:alnum:]_]*"
+	settingWords = "set|reset|execute|prepare|deallocate|listen|unlisten|temp|temporary|pg_temp[[:alnum:]_]*|discard|hold|" +
+		"pg_settings|create|alter|load|" + setters
+	stickingWords = "load|" + stickers
+)
+
+// harmlessPhrases are SET where it is no setting of the session: UPDATE ... SET, SET LOCAL, and set_config with the word true in
+// the end. A comment could make them of words that do not belong together: they must not begin in one.
+const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
+	"update[[:space:]]+(only[[:space:]]+)?" + plainName + "[[:space:]]+((as[[:space:]]+)?" + plainName + "[[:space:]]+)?set|" +
+	"set[[:space:]]+(local|constraints)|set_config[[:space:]]*[(][^()]*,[[:space:]]*true[[:space:]]*[)])"
+
+const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
+
+// unseenQuery asks for the worst suspicion about the code of a database: 0, 1 or 2. It works with either setting of
+// standard_conforming_strings, because there is no backslash in it, and on every version with extensions.
+//
+// Functions are judged by their text, after comments without quotes have been taken out of it, or by their language.
+// Expressions elsewhere (views, rules, defaults, checks, policies, bodies in standard SQL) can only call functions: those of the
+// user's are judged already, and the server's own are found by their numbers in the parsed form. Below 16384 are the
+// objects that initdb created.
+var unseenQuery = strings.NewReplacer(
+	"HARMLESS_EXTENSIONS", sqlList(harmlessExtensions), "SESSION_EXTENSIONS", sqlList(sessionExtensions),
+	"HARMLESS_PHRASES", harmlessPhrases, "SETTING_WORDS", settingWords, "STICKING_WORDS", stickingWords,
+	"SETTERS", setters, "STICKERS", stickers,
+).Replace(`WITH member AS (SELECT d.objid, e.extname IN (HARMLESS_EXTENSIONS) AS harmless FROM pg_catalog.pg_depend d
+ JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+ AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+ AND e.extname NOT IN (SESSION_EXTENSIONS)),
+code AS (SELECT l.lanname, p.prosrc, pg_catalog.regexp_replace(pg_catalog.regexp_replace(p.prosrc, '--[^''"$*
+]*', '--', 'g'), 'HARMLESS_PHRASES', ' ', 'gi') AS rest
+ FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN member m ON m.objid = p.oid
+ WHERE p.oid >= 16384 AND p.prosrc <> 'aggregate_dummy' AND NOT (m.harmless IS TRUE)
+ AND NOT (l.lanname IN ('c', 'internal') AND (m.objid IS NOT NULL OR p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace))),
+setter AS (SELECT p.oid, CASE WHEN p.proname ~ '^(STICKERS)$' THEN 2 ELSE 1 END AS level
+ FROM pg_catalog.pg_proc p WHERE p.proname ~ '^(SETTERS)$'),
+pattern AS (SELECT level, 'funcid (' || pg_catalog.string_agg(oid::pg_catalog.text, '|') || ') ' ||
+ CASE level WHEN 1 THEN '|:relid ' || 'pg_catalog.pg_settings'::pg_catalog.regclass::pg_catalog.oid || ' ' ELSE '' END AS calls
+ FROM setter GROUP BY level),
+tree AS (SELECT ev_action::pg_catalog.text AS node FROM pg_catalog.pg_rewrite WHERE oid >= 16384
+ UNION ALL SELECT ev_qual::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE oid >= 16384
+ UNION ALL SELECT adbin::pg_catalog.text FROM pg_catalog.pg_attrdef WHERE oid >= 16384
+ UNION ALL SELECT conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE oid >= 16384
+ UNION ALL SELECT tgqual::pg_catalog.text FROM pg_catalog.pg_trigger WHERE oid >= 16384
+ UNION ALL SELECT polqual::pg_catalog.text FROM pg_catalog.pg_policy
+ UNION ALL SELECT polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy
+ UNION ALL SELECT typdefaultbin::pg_catalog.text FROM pg_catalog.pg_type WHERE oid >= 16384
+ UNION ALL SELECT proargdefaults::pg_catalog.text FROM pg_catalog.pg_proc WHERE oid >= 16384
+ UNION ALL SELECT pg_catalog.to_jsonb(p) ->> 'prosqlbody' FROM pg_catalog.pg_proc p WHERE oid >= 16384 AND prosrc = '')
+SELECT coalesce(pg_catalog.max(level), 0) FROM (
+ SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' THEN 2
+  WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"|--[^
+]*update' THEN 1 ELSE 0 END AS level FROM code
+ UNION ALL SELECT pattern.level FROM tree, pattern WHERE node ~ calls
+ UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_operator o ON o.oprcode = setter.oid WHERE o.oid >= 16384
+ UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_cast c ON c.castfunc = setter.oid WHERE c.oid >= 16384
+ UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_aggregate a ON setter.oid IN (a.aggtransfn, a.aggfinalfn)
+) AS found`)
+
+// sqlList writes words as strings.
+func sqlList(words string) string { return "'" + strings.Join(strings.Fields(words), "', '") + "'" }
