@@ -23,7 +23,7 @@ type ListenerSnapshot struct {
 	Engine      string
 	Address     string // as bound; "" before that
 	TargetGroup string
-	Role        string
+	Role        relay.Role
 	Counters    *telemetry.Listener // live, not a copy
 }
 
@@ -62,7 +62,7 @@ func (p *Proxy) Snapshot() Snapshot {
 	for _, l := range p.listeners {
 		ls := ListenerSnapshot{
 			Name: l.config.Name, Engine: l.config.Group.Engine().Name(),
-			TargetGroup: l.config.Group.Name(), Role: l.config.Role.String(), Counters: &l.counters,
+			TargetGroup: l.config.Group.Name(), Role: l.config.Role, Counters: &l.counters,
 		}
 		if p.opened.Load() {
 			ls.Address = l.socket.Addr().String()
@@ -82,28 +82,63 @@ func (p *Proxy) Snapshot() Snapshot {
 	return s
 }
 
-// sessionsWithin is how long Sessions waits for a loop.
+// Available says whether any target is up that role may use. A writer serves reads too.
+func (g GroupSnapshot) Available(role relay.Role) bool {
+	for _, t := range g.Targets {
+		if t.Health.State == target.Available && (role == relay.ReadOnly || !t.Health.Facts.ReadOnly) {
+			return true
+		}
+	}
+	return false
+}
+
+// sessionsWithin is how long Sessions and InTransaction wait for a loop.
 const sessionsWithin = 2 * time.Second
 
 // Sessions asks every loop for its sessions. It must not be called from a loop. A loop that does not answer in time is
 // left out.
 func (p *Proxy) Sessions() []SessionSnapshot {
-	var out []SessionSnapshot
+	return visit(p, func(all []SessionSnapshot, s *relay.Session) []SessionSnapshot { return append(all, s.Snapshot()) })
+}
+
+// InTransaction asks every loop how many of its sessions have a transaction open, by listener. The rules of Sessions
+// hold.
+func (p *Proxy) InTransaction() map[*telemetry.Listener]int64 {
+	open := visit(p, func(open []*telemetry.Listener, s *relay.Session) []*telemetry.Listener {
+		if s.InTransaction() {
+			open = append(open, s.Listener())
+		}
+		return open
+	})
+	n := make(map[*telemetry.Listener]int64, len(p.listeners))
+	for _, l := range open {
+		n[l]++
+	}
+	return n
+}
+
+// visit collects what add finds, on every loop.
+func visit[T any](p *Proxy, add func([]T, *relay.Session) []T) (all []T) {
+	var answers []chan []T
 	for _, w := range p.workers {
-		answer := make(chan []SessionSnapshot, 1)
+		answer := make(chan []T, 1)
 		posted := w.Loop().Post(call(func() {
-			var mine []SessionSnapshot
-			w.Visit(func(s *relay.Session) { mine = append(mine, s.Snapshot()) })
+			var mine []T
+			w.Visit(func(s *relay.Session) { mine = add(mine, s) })
 			answer <- mine
 		}))
-		if !posted {
-			continue
-		}
-		select {
-		case mine := <-answer:
-			out = append(out, mine...)
-		case <-time.After(sessionsWithin):
+		if posted {
+			answers = append(answers, answer)
 		}
 	}
-	return out
+	late := time.After(sessionsWithin)
+	for _, answer := range answers {
+		select {
+		case mine := <-answer:
+			all = append(all, mine...)
+		case <-late:
+			return all
+		}
+	}
+	return all
 }

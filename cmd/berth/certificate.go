@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,7 +25,7 @@ import (
 // reloadEvery is how often a certificate's files are looked at, at most, when clients come.
 const reloadEvery = time.Second
 
-// clientTLS makes a listener's TLS side.
+// clientTLS makes a listener's TLS side. Its errors begin with the key below the listener's.
 func clientTLS(l config.Listener, log zerolog.Logger) (engine.ClientTLS, error) {
 	modes := map[config.ListenerTLSMode]engine.TLSMode{
 		config.ListenerTLSAllow: engine.TLSAllow, config.ListenerTLSRequire: engine.TLSRequire,
@@ -34,34 +35,43 @@ func clientTLS(l config.Listener, log zerolog.Logger) (engine.ClientTLS, error) 
 		return engine.ClientTLS{Mode: engine.TLSDisable}, nil
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
+	var err error
 	if l.TLS.CertFile == "" {
-		cert, err := selfSigned(l.Address)
-		if err != nil {
-			return engine.ClientTLS{}, err
-		}
-		cfg.Certificates = []tls.Certificate{cert}
+		err = serveSelfSigned(cfg, l.Address)
 	} else {
-		r := &reloader{certFile: l.TLS.CertFile, keyFile: l.TLS.KeyFile, log: log}
-		if err := r.load(); err != nil {
-			return engine.ClientTLS{}, fmt.Errorf("tls: %w", err)
-		}
+		r := &reloader{certFile: l.TLS.CertFile, keyFile: l.TLS.KeyFile, log: log.With().Str("listener", l.Name).Logger()}
+		err = r.load()
 		cfg.GetCertificate = r.certificate
 	}
 	if l.TLS.ClientCAFile != "" {
-		pem, err := os.ReadFile(l.TLS.ClientCAFile)
-		if err != nil {
-			return engine.ClientTLS{}, fmt.Errorf("tls.client_ca_file: %w", err)
-		}
-		cfg.ClientCAs = x509.NewCertPool()
-		if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-			return engine.ClientTLS{}, fmt.Errorf("tls.client_ca_file: %s holds no PEM certificate", l.TLS.ClientCAFile)
-		}
+		var caErr error
+		cfg.ClientCAs, caErr = readPool("tls.client_ca_file", l.TLS.ClientCAFile)
+		err = errors.Join(err, caErr)
 		cfg.ClientAuth = tls.VerifyClientCertIfGiven
 		if mode == engine.TLSRequire {
 			cfg.ClientAuth = tls.RequireAndVerifyClientCert
 		}
 	}
-	return engine.ClientTLS{Mode: mode, Config: cfg}, nil
+	return engine.ClientTLS{Mode: mode, Config: cfg}, err
+}
+
+// readPool reads the certificates that key names the file of.
+func readPool(key, name string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: %s holds no PEM certificate", key, name)
+	}
+	return pool, nil
+}
+
+func serveSelfSigned(cfg *tls.Config, address string) error {
+	cert, err := selfSigned(address)
+	cfg.Certificates = []tls.Certificate{cert}
+	return err
 }
 
 // selfSigned makes a certificate that protects against listening, not against impostors.
@@ -100,45 +110,57 @@ type reloader struct {
 	certFile, keyFile string
 	log               zerolog.Logger
 
-	mu      sync.Mutex
-	current *tls.Certificate
-	stamp   [2]time.Time // modification times of the files that were tried last
-	looked  time.Time
+	mu        sync.Mutex
+	current   *tls.Certificate
+	cert, key []byte // what current was made of
+	looked    time.Time
+	complaint string // what was logged last, "" since all was well
 }
 
 func (r *reloader) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.looked) >= reloadEvery {
-		if err := r.load(); err != nil {
-			r.log.Error().Err(err).Msg("new certificate refused, the old one stays")
-		}
+	if time.Since(r.looked) < reloadEvery {
+		return r.current, nil
 	}
+	complaint := ""
+	if err := r.load(); err != nil {
+		complaint = err.Error()
+	}
+	if complaint != "" && complaint != r.complaint {
+		r.log.Error().Str("reason", complaint).Msg("new certificate refused, the old one stays")
+	}
+	r.complaint = complaint
 	return r.current, nil
 }
 
-// load reads the files if they changed since it last looked.
+// load reads the files, and takes what they hold if that changed. It compares all of it: modification times tell too
+// little, since two files are written one after the other, perhaps within the clock's tick.
 func (r *reloader) load() error {
 	r.looked = time.Now()
-	var stamp [2]time.Time
-	for i, name := range []string{r.certFile, r.keyFile} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return err
-		}
-		stamp[i] = info.ModTime()
-	}
-	if stamp == r.stamp {
-		return nil
-	}
-	r.stamp = stamp
-	cert, err := tls.LoadX509KeyPair(r.certFile, r.keyFile)
-	if err != nil {
+	cert, certErr := readKey("tls.cert_file", r.certFile)
+	key, keyErr := readKey("tls.key_file", r.keyFile)
+	if err := errors.Join(certErr, keyErr); err != nil {
 		return err
 	}
-	if cert.Leaf == nil {
-		return errors.New("certificate without a leaf")
+	if bytes.Equal(cert, r.cert) && bytes.Equal(key, r.key) {
+		return nil
 	}
-	r.current = &cert
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("tls.cert_file and tls.key_file: %s and %s: %w", r.certFile, r.keyFile, err)
+	}
+	if r.current != nil {
+		r.log.Info().Time("not_after", pair.Leaf.NotAfter).Msg("new certificate")
+	}
+	r.current, r.cert, r.key = &pair, cert, key
 	return nil
+}
+
+func readKey(key, name string) ([]byte, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", key, err)
+	}
+	return b, err
 }

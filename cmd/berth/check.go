@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"github.com/berthdb/berth/config"
+	"github.com/berthdb/berth/core/target"
 )
 
 // connectWithin bounds the login to one target.
@@ -28,24 +29,27 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if !ok {
 		return exitError
 	}
-	if _, err := wire(c, zerolog.Nop()); err != nil {
-		fmt.Fprintln(stderr, err)
+	pc, err := wire(c, zerolog.Nop())
+	if err != nil {
+		explain(stderr, *path, err)
 		return exitError
 	}
-	if *connect && !probeAll(ctx, c, stdout, stderr) {
+	if *connect && !probeAll(ctx, pc.Groups, stdout, stderr) {
 		return exitError
 	}
 	fmt.Fprintf(stdout, "%s is valid\n", *path)
 	return exitOK
 }
 
-// probeAll logs in to every target and prints what it found.
-func probeAll(ctx context.Context, c *config.Config, stdout, stderr io.Writer) bool {
-	groups, err := wireGroups(c, zerolog.Nop())
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return false
+// explain prints what is wrong with what a configuration refers to, one problem a line, in the form of config's own.
+func explain(w io.Writer, path string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "%s: %s\n", path, strings.TrimSuffix(line, "\n"))
 	}
+}
+
+// probeAll logs in to every target and prints what it found.
+func probeAll(ctx context.Context, groups []*target.Group, stdout, stderr io.Writer) bool {
 	ok := true
 	for _, g := range groups {
 		for _, m := range g.Members() {

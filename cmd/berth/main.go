@@ -26,6 +26,7 @@ type command func(ctx context.Context, args []string, stdout, stderr io.Writer) 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once, as it does without us
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -33,11 +35,31 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := newLogger(c.Log, stderr)
+	defer refuseSignals(log)()
 	if err := serveConfig(ctx, c, log); err != nil {
 		log.Error().Err(err).Msg("berth stops")
 		return exitError
 	}
 	return exitOK
+}
+
+// refuseSignals answers the signals that ask for what this version cannot do, which would end the process otherwise, until
+// the returned function is called.
+func refuseSignals(log zerolog.Logger) (stop func()) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP, syscall.SIGUSR2)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case s := <-asked:
+				log.Warn().Stringer("signal", s).Msg("this version cannot reload: restart it (certificates and secrets reload by themselves)")
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(asked); close(done) }
 }
 
 // gcPercent keeps the heap close to what is alive. Most of it is idle sessions, which the collector has little work with,
@@ -46,11 +68,17 @@ const gcPercent = 25
 
 // serveConfig runs the proxy and its admin server; the first to end ends the other.
 func serveConfig(ctx context.Context, c *config.Config, log zerolog.Logger) error {
-	proxy, err := wire(c, log)
+	pc, err := wire(c, log)
 	if err != nil {
 		return err
 	}
-	admin, err := control.Listen(c.Admin.Address, c.Admin.Token.Reveal(), proxy, log)
+	proxy, err := core.New(pc)
+	if err != nil {
+		return err
+	}
+	admin, err := control.Listen(control.Config{
+		Address: c.Admin.Address, Token: c.Admin.Token.Reveal(), Build: build(), Log: log,
+	}, proxy)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/berthdb/berth/core/control"
 )
@@ -73,6 +74,16 @@ func get(ctx context.Context, admin, path string) ([]byte, error) {
 	return body, err
 }
 
+// plain makes what a server said fit for a cell on a terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
 func printStatus(w io.Writer, body []byte) error {
 	var s control.Status
 	if err := json.Unmarshal(body, &s); err != nil {
@@ -92,8 +103,8 @@ func printStatus(w io.Writer, body []byte) error {
 			if x.Cause != "" {
 				reason += ": " + x.Cause
 			}
-			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, x.State, reason,
-				x.Version, x.Pool.Open, x.Pool.Max, x.Pool.Idle, x.Pool.Lent, x.Pool.Dialing, x.Pool.Waiting)
+			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, x.State, plain(reason),
+				plain(x.Version), x.Pool.Open, x.Pool.Max, x.Pool.Idle, x.Pool.Lent, x.Pool.Dialing, x.Pool.Waiting)
 		}
 	}
 	return t.Flush()

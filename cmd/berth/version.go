@@ -4,25 +4,39 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
+
+	"github.com/berthdb/berth/core/control"
 )
 
 // release is the version that a release build sets by -ldflags.
 var release = "devel"
 
 func version(_ context.Context, _ []string, stdout, _ io.Writer) int {
-	commit, modified, goVersion := "unknown", "", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		goVersion = info.GoVersion
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				commit = s.Value
-			case s.Key == "vcs.modified" && s.Value == "true":
-				modified = " (modified)"
-			}
+	b := build()
+	fmt.Fprintf(stdout, "berth %s commit %s %s\n", b.Version, b.Commit, b.Go)
+	return exitOK
+}
+
+// build says what this binary was made of.
+func build() control.Build {
+	b := control.Build{Version: release, Commit: "unknown", Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	modified := false
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.modified":
+			modified = s.Value == "true"
 		}
 	}
-	fmt.Fprintf(stdout, "berth %s commit %s%s %s\n", release, commit, modified, goVersion)
-	return exitOK
+	if modified {
+		b.Commit += " (modified)"
+	}
+	return b
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -25,78 +24,67 @@ import (
 // secretsWithin bounds the first look at a group's secrets.
 const secretsWithin = 10 * time.Second
 
-// wire turns a configuration into a proxy. It is the one place that names the engines. It opens files, but no socket.
-func wire(c *config.Config, log zerolog.Logger) (*core.Proxy, error) {
-	groups, err := wireGroups(c, log)
-	if err != nil {
-		return nil, err
-	}
+// wire turns a configuration into what a proxy is made of. It is the one place that names the engines. It reads files,
+// but opens no socket. Its error names everything that is wrong, one a line, by configuration key.
+func wire(c *config.Config, log zerolog.Logger) (core.Config, error) {
 	pc := core.Config{
 		Loops: c.Runtime.Loops, MaxLogins: c.Runtime.MaxLogins, DrainTimeout: c.Runtime.DrainTimeout, Log: log,
 	}
-	byName := make(map[string]*target.Group, len(groups))
-	for _, g := range groups {
-		byName[g.Name()] = g
-		pc.Groups = append(pc.Groups, g)
-	}
-	var errs []error
-	for _, l := range c.Listeners {
-		lc, err := wireListener(l, byName[l.TargetGroup], log)
+	var problems []error
+	ids := new(atomic.Uint64)
+	byName := make(map[string]*target.Group, len(c.TargetGroups))
+	for i, tg := range c.TargetGroups {
+		g, err := wireGroup(tg, ids, log)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("listener %s: %w", l.Name, err))
+			problems = append(problems, at(fmt.Sprintf("target_groups[%d] (%s)", i, tg.Name), err)...)
 			continue
 		}
-		pc.Listeners = append(pc.Listeners, lc)
+		byName[tg.Name] = g
+		pc.Groups = append(pc.Groups, g)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	for i, l := range c.Listeners {
+		clientTLS, err := clientTLS(l, log)
+		if err != nil {
+			problems = append(problems, at(fmt.Sprintf("listeners[%d] (%s)", i, l.Name), err)...)
+		}
+		if g := byName[l.TargetGroup]; g != nil && err == nil {
+			pc.Listeners = append(pc.Listeners, wireListener(l, g, clientTLS))
+		}
 	}
-	return core.New(pc)
+	return pc, errors.Join(problems...)
 }
 
-func wireListener(l config.Listener, g *target.Group, log zerolog.Logger) (core.ListenerConfig, error) {
-	tls, err := clientTLS(l, log)
-	if err != nil {
-		return core.ListenerConfig{}, err
+// at puts a place before each line of an error, which is a problem of its own.
+func at(place string, err error) []error {
+	var all []error
+	for line := range strings.Lines(err.Error()) {
+		all = append(all, errors.New(place+": "+strings.TrimSuffix(line, "\n")))
 	}
+	return all
+}
+
+func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS) core.ListenerConfig {
 	role := relay.ReadWrite
 	if l.Role == config.RoleReadOnly {
 		role = relay.ReadOnly
 	}
 	return core.ListenerConfig{
-		Name: l.Name, Address: l.Address, Group: g, Role: role, TLS: tls,
+		Name: l.Name, Address: l.Address, Group: g, Role: role, TLS: clientTLS,
 		IdleTimeout: l.IdleClientTimeout, LoginTimeout: l.LoginTimeout, MaxClients: l.MaxClientConnections,
-	}, nil
-}
-
-// wireGroups makes the target groups, with one engine each.
-func wireGroups(c *config.Config, log zerolog.Logger) ([]*target.Group, error) {
-	ids := new(atomic.Uint64)
-	var groups []*target.Group
-	var errs []error
-	for _, tg := range c.TargetGroups {
-		g, err := wireGroup(tg, ids, log)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("target group %s: %w", tg.Name, err))
-			continue
-		}
-		groups = append(groups, g)
 	}
-	return groups, errors.Join(errs...)
 }
 
+// wireGroup makes a target group with an engine of its own. Its errors begin with the key below the group's.
 func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*target.Group, error) {
 	e, err := wireEngine(tg, log)
-	if err != nil {
-		return nil, err
-	}
-	targets, err := wireTargets(tg)
-	if err != nil {
-		return nil, err
-	}
+	targets, targetsErr := wireTargets(tg)
 	cp := tg.ConnectionPool
+	var filtersErr error
 	if len(cp.SessionPinningFilters) > 0 {
-		return nil, errors.New("session_pinning_filters: not supported by this version: leave the list empty")
+		filtersErr = errors.New("connection_pool.session_pinning_filters: not supported by this version: leave the list empty")
+	}
+	if err := errors.Join(targetsErr, filtersErr, err); err != nil {
+		return nil, err
 	}
 	return target.New(target.Config{
 		Name: tg.Name, Engine: e, Targets: targets,
@@ -111,12 +99,14 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 
 func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error) {
 	var entries []secret.Entry
+	var problems []error
 	for i, a := range tg.Auth {
 		if a.IAMAuth != config.IAMDisabled {
-			return nil, fmt.Errorf("auth[%d].iam_auth: %s is not supported by this version: write disabled", i, a.IAMAuth)
+			problems = append(problems, fmt.Errorf("auth[%d].iam_auth: %s is not supported by this version: write disabled", i, a.IAMAuth))
 		}
 		entries = append(entries, secret.Entry{Reference: a.Secret, AuthType: string(a.ClientPasswordAuthType)})
 	}
+	log = log.With().Str("target_group", tg.Name).Logger()
 	providers := map[string]secret.Provider{
 		"env": secret.NewEnv(os.LookupEnv),
 		"file": secret.NewFile(func(path string, err error) {
@@ -127,28 +117,26 @@ func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error
 	defer stop()
 	credentials, err := secret.NewResolver(ctx, providers, entries)
 	if err != nil {
-		return nil, err
+		problems = append(problems, at("auth", err)...)
 	}
-	log = log.With().Str("target_group", tg.Name).Logger()
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
 	switch tg.Engine {
 	case config.EnginePostgres:
 		return postgres.New(postgres.Config{Credentials: credentials, Log: log}), nil
 	case config.EngineMySQL:
 		return mysql.New(mysql.Config{Credentials: credentials, Log: &log}), nil
 	}
-	return nil, fmt.Errorf("engine %s is unknown", tg.Engine)
+	return nil, fmt.Errorf("engine: %s is unknown", tg.Engine)
 }
 
 func wireTargets(tg config.TargetGroup) ([]engine.Target, error) {
 	tls := engine.TargetTLS{Mode: targetModes[tg.TLS.Mode], ServerName: tg.TLS.ServerName}
 	if tg.TLS.CAFile != "" {
-		pem, err := os.ReadFile(tg.TLS.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		tls.RootCAs = x509.NewCertPool()
-		if !tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: %s holds no PEM certificate", tg.TLS.CAFile)
+		var err error
+		if tls.RootCAs, err = readPool("tls.ca_file", tg.TLS.CAFile); err != nil {
+			return nil, err
 		}
 	}
 	var targets []engine.Target

@@ -16,17 +16,18 @@ import (
 
 	"github.com/berthdb/berth/core"
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/telemetry"
 )
 
 // newMetrics makes the handler of /metrics. The counters are read when they are asked for, by an OpenTelemetry producer:
 // the relay path pays for an atomic, not for an instrument.
-func newMetrics(source Source) (http.Handler, error) {
+func newMetrics(build Build, source Source) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	exporter, err := otelprom.New(
 		otelprom.WithRegisterer(registry), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo(),
-		otelprom.WithProducer(producer{source, time.Now()}),
+		otelprom.WithProducer(producer{source, build, time.Now()}),
 	)
 	if err != nil {
 		return nil, err
@@ -39,16 +40,22 @@ func newMetrics(source Source) (http.Handler, error) {
 // producer renders snapshots as metrics.
 type producer struct {
 	source Source
+	build  Build
 	start  time.Time
 }
 
 func (p producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	b := &batch{start: p.start, now: time.Now(), index: map[string]int{}}
 	s := p.source.Snapshot()
+	b.gauge("berth_build_info", "What is running; always 1.", 1, attribute.NewSet(
+		attribute.String("version", p.build.Version), attribute.String("commit", p.build.Commit), attribute.String("go_version", p.build.Go),
+	))
+	open := p.source.InTransaction()
 	for _, l := range s.Listeners {
-		b.listener(l)
+		b.listener(l, open[l.Counters])
 	}
 	for _, g := range s.Groups {
+		b.availability(g, s.Listeners)
 		for _, t := range g.Targets {
 			b.target(g, t)
 		}
@@ -65,10 +72,10 @@ type batch struct {
 	index      map[string]int
 }
 
-func (b *batch) listener(l core.ListenerSnapshot) {
+func (b *batch) listener(l core.ListenerSnapshot, open int64) {
 	c := l.Counters
 	labels := []attribute.KeyValue{
-		attribute.String("listener", l.Name), attribute.String("target_group", l.TargetGroup), attribute.String("role", l.Role),
+		attribute.String("listener", l.Name), attribute.String("target_group", l.TargetGroup), attribute.String("role", l.Role.String()),
 	}
 	set := attribute.NewSet(labels...)
 	b.gauge("berth_client_connections", "Client connections, those in setup included.", c.ClientConnections.Value(), set)
@@ -85,16 +92,37 @@ func (b *batch) listener(l core.ListenerSnapshot) {
 	b.gauge("berth_waiting_clients", "Sessions that wait for a database connection.", c.WaitingClients.Value(), set)
 	b.gauge("berth_database_connections_currently_session_pinned", "Sessions that keep their database connection.", c.SessionsPinned.Value(), set)
 	b.gauge("berth_database_connections_currently_borrowed", "Database connections that sessions hold.", c.DatabaseConnectionsInSession.Value(), set)
+	b.gauge("berth_database_connections_currently_in_transaction", "Database connections in a transaction.", open, set)
 	b.counter("berth_connection_borrow_timeout", "Borrows that timed out.", c.ConnectionBorrowTimeout.Value(), set)
 	b.counter("berth_database_connections_borrow_requests", "Borrows asked for.", c.BorrowRequests.Value(), set)
 	b.counter("berth_database_connections_borrow_requests_aborted", "Borrows whose client left first.", c.BorrowRequestsAborted.Value(), set)
 	b.histogram("berth_query_duration_seconds", "From a request's arrival to its last answer.", &c.QueryDuration, set)
+	b.histogram("berth_query_response_latency_seconds", "berth_query_duration_seconds by RDS Proxy's name.", &c.QueryDuration, set)
 	b.histogram("berth_transactions_duration_seconds", "From getting a database connection to the end of the transaction.", &c.TransactionsDuration, set)
 	b.histogram("berth_database_connections_borrow_latency_seconds", "Time to get a database connection.", &c.DatabaseConnectionsBorrow, set)
 	for k := range engine.Kinds {
 		reason := attribute.NewSet(append(labels, attribute.String("reason", engine.Kind(k).String()))...)
 		b.counter("berth_pins", "Times a cause to pin came to a session.", c.Pins[k].Value(), reason)
 		b.counter("berth_unpins", "Times a cause to pin went from a session.", c.Unpins[k].Value(), reason)
+	}
+}
+
+// availability is of the roles that listeners have: 100 while a target is up for it, else 0. Its average over a time is
+// RDS Proxy's AvailabilityPercentage.
+func (b *batch) availability(g core.GroupSnapshot, listeners []core.ListenerSnapshot) {
+	seen := map[relay.Role]bool{}
+	for _, l := range listeners {
+		if l.TargetGroup != g.Name || seen[l.Role] {
+			continue
+		}
+		seen[l.Role] = true
+		percent := int64(0)
+		if g.Available(l.Role) {
+			percent = 100
+		}
+		b.gauge("berth_availability_percentage", "100 while a target of the role is up, else 0.", percent, attribute.NewSet(
+			attribute.String("target_group", g.Name), attribute.String("role", l.Role.String()),
+		))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/berthdb/berth/core"
+	"github.com/berthdb/berth/core/telemetry"
 )
 
 const (
@@ -27,6 +29,7 @@ const (
 type Source interface {
 	Snapshot() core.Snapshot
 	Sessions() []core.SessionSnapshot
+	InTransaction() map[*telemetry.Listener]int64
 }
 
 // Server serves the admin address.
@@ -35,13 +38,28 @@ type Server struct {
 	http     *http.Server
 }
 
-// Listen opens the admin address. token, if not empty, must be shown as bearer token by everyone but health checks.
-func Listen(address, token string, source Source, log zerolog.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", address)
+// Config is what an admin server is made of. It is immutable.
+type Config struct {
+	Address string
+	Token   string // if not empty, everyone but health checks must show it as bearer token
+	Build   Build
+	Log     zerolog.Logger
+}
+
+// Build says what is running.
+type Build struct {
+	Version string
+	Commit  string
+	Go      string
+}
+
+// Listen opens the admin address.
+func Listen(c Config, source Source) (*Server, error) {
+	listener, err := net.Listen("tcp", c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	handler, err := newHandler(source, token, log)
+	handler, err := newHandler(c, source)
 	if err != nil {
 		_ = listener.Close()
 		return nil, fmt.Errorf("admin: %w", err)
@@ -50,6 +68,7 @@ func Listen(address, token string, source Source, log zerolog.Logger) (*Server, 
 		listener: listener,
 		http: &http.Server{
 			Handler: handler, ReadHeaderTimeout: headersWithin, ReadTimeout: requestWithin, WriteTimeout: requestWithin,
+			ErrorLog: stdlog.New(complaints{c.Log}, "", 0),
 		},
 	}, nil
 }
@@ -77,25 +96,36 @@ func (s *Server) Run(ctx context.Context) error {
 	return fmt.Errorf("admin: %w", err)
 }
 
-func newHandler(source Source, token string, log zerolog.Logger) (http.Handler, error) {
-	metrics, err := newMetrics(source)
+// complaints logs what net/http has to say, which is about clients.
+type complaints struct{ log zerolog.Logger }
+
+func (c complaints) Write(p []byte) (int, error) {
+	c.log.Debug().Str("complaint", strings.TrimSpace(string(p))).Msg("admin")
+	return len(p), nil
+}
+
+func newHandler(c Config, source Source) (http.Handler, error) {
+	metrics, err := newMetrics(c.Build, source)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, source.Snapshot()) })
-	mux.Handle("GET /metrics", guarded(token, metrics))
-	mux.Handle("GET /api/v1/status", guarded(token, answer(log, func() any { return newStatus(source.Snapshot()) })))
-	mux.Handle("GET /api/v1/sessions", guarded(token, answer(log, func() any { return newSessions(source.Sessions()) })))
+	mux.Handle("GET /metrics", guarded(c.Token, metrics))
+	mux.Handle("GET /api/v1/status", guarded(c.Token, answer(c.Log, func() any { return newStatus(source.Snapshot()) })))
+	mux.Handle("GET /api/v1/sessions", guarded(c.Token, answer(c.Log, func() any { return newSessions(source.Sessions()) })))
 	return mux, nil
 }
 
 // ready says whether the proxy can serve: every listener accepts and every group has a target that is up.
 func ready(w http.ResponseWriter, s core.Snapshot) {
 	var reasons []string
-	if !s.Accepting {
-		reasons = append(reasons, "not every listener accepts")
+	switch {
+	case s.Draining:
+		reasons = append(reasons, "the proxy is draining")
+	case !s.Accepting:
+		reasons = append(reasons, "the proxy is starting: its listeners do not accept yet")
 	}
 	for _, g := range s.Groups {
 		if !g.Usable() {
@@ -109,15 +139,17 @@ func ready(w http.ResponseWriter, s core.Snapshot) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-// guarded asks for the bearer token. Both sides are hashed, so that the time to compare tells nothing.
+// guarded asks for the bearer token (RFC 6750 section 2.1; the scheme's name has no case, RFC 9110 section 11.1). Both
+// sides are hashed, so that the time to compare tells nothing.
 func guarded(token string, h http.Handler) http.Handler {
 	if token == "" {
 		return h
 	}
-	want := sha256.Sum256([]byte("Bearer " + token))
+	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got := sha256.Sum256([]byte(strings.TrimLeft(shown, " ")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "bearer") {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "a bearer token is required", http.StatusUnauthorized)
 			return

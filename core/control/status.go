@@ -10,6 +10,7 @@ import (
 // Status is the body of /api/v1/status.
 type Status struct {
 	Accepting    bool          `json:"accepting"`
+	Draining     bool          `json:"draining"`
 	Listeners    []Listener    `json:"listeners"`
 	TargetGroups []TargetGroup `json:"target_groups"`
 }
@@ -64,6 +65,7 @@ type Pool struct {
 // Session is an element of the body of /api/v1/sessions.
 type Session struct {
 	ID            uint32  `json:"id"`
+	Listener      string  `json:"listener"`
 	User          string  `json:"user"`
 	Database      string  `json:"database"`
 	Application   string  `json:"application"`
@@ -77,11 +79,11 @@ type Session struct {
 }
 
 func newStatus(s core.Snapshot) Status {
-	out := Status{Accepting: s.Accepting, Listeners: []Listener{}, TargetGroups: []TargetGroup{}}
+	out := Status{Accepting: s.Accepting, Draining: s.Draining, Listeners: []Listener{}, TargetGroups: []TargetGroup{}}
 	for _, l := range s.Listeners {
 		c := l.Counters
 		out.Listeners = append(out.Listeners, Listener{
-			Name: l.Name, Engine: l.Engine, Address: l.Address, TargetGroup: l.TargetGroup, Role: l.Role,
+			Name: l.Name, Engine: l.Engine, Address: l.Address, TargetGroup: l.TargetGroup, Role: l.Role.String(),
 			ClientConnections: c.ClientConnections.Value(), ClientConnectionsInSetup: c.ClientConnectionsInSetup.Value(),
 			WaitingClients: c.WaitingClients.Value(), SessionsPinned: c.SessionsPinned.Value(),
 			QueryRequests: c.QueryRequests.Value(), BorrowTimeouts: c.ConnectionBorrowTimeout.Value(),
@@ -115,7 +117,7 @@ func newSessions(all []core.SessionSnapshot) []Session {
 	out := make([]Session, 0, len(all))
 	for _, s := range all {
 		out = append(out, Session{
-			ID: s.ID, User: s.User, Database: s.Database, Application: s.Application, Client: s.Client, TLS: s.TLS,
+			ID: s.ID, Listener: s.Listener, User: s.User, Database: s.Database, Application: s.Application, Client: s.Client, TLS: s.TLS,
 			Waiting: s.Waiting, Backend: s.Backend, InTransaction: s.InTransaction, Pinned: s.Pinned,
 			IdleSeconds: s.Idle.Seconds(),
 		})

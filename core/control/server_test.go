@@ -1,0 +1,229 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/core"
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pool"
+	"github.com/berthdb/berth/core/relay"
+	"github.com/berthdb/berth/core/target"
+	"github.com/berthdb/berth/core/telemetry"
+)
+
+const patience = 20 * time.Second
+
+// fixed is a proxy that does not change.
+type fixed struct {
+	snapshot core.Snapshot
+	sessions []core.SessionSnapshot
+	open     map[*telemetry.Listener]int64
+}
+
+func (f *fixed) Snapshot() core.Snapshot                      { return f.snapshot }
+func (f *fixed) Sessions() []core.SessionSnapshot             { return f.sessions }
+func (f *fixed) InTransaction() map[*telemetry.Listener]int64 { return f.open }
+
+// serving is a proxy with two listeners and two groups that works.
+func serving() *fixed {
+	listener := func(name, group string, role relay.Role) core.ListenerSnapshot {
+		return core.ListenerSnapshot{
+			Name: name, Engine: "postgres", Address: "127.0.0.1:6432", TargetGroup: group, Role: role, Counters: &telemetry.Listener{},
+		}
+	}
+	group := func(name string, readOnly bool) core.GroupSnapshot {
+		return core.GroupSnapshot{Name: name, Engine: "postgres", Targets: []core.TargetSnapshot{{
+			Name: "t", Address: "10.0.0.1:5432",
+			Health: target.Health{State: target.Available, Facts: engine.Facts{Version: "18.1", MaxConnections: 100, ReadOnly: readOnly}},
+			Pool:   pool.Stats{Open: 4, Idle: 1, Lent: 2, Dialing: 1, Max: 45, Waiting: 3}, Counters: &telemetry.Target{},
+		}}}
+	}
+	return &fixed{snapshot: core.Snapshot{
+		Accepting: true,
+		Listeners: []core.ListenerSnapshot{listener("rw", "a", relay.ReadWrite), listener("ro", "b", relay.ReadOnly)},
+		Groups:    []core.GroupSnapshot{group("a", false), group("b", true)},
+	}}
+}
+
+func ask(t *testing.T, c Config, s Source, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	c.Log = zerolog.Nop()
+	h, err := newHandler(c, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestReadinessSaysWhatIsMissing(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(*core.Snapshot)
+		reasons []string
+	}{
+		{"all is well", func(*core.Snapshot) {}, nil},
+		{"starting", func(s *core.Snapshot) { s.Accepting = false }, []string{"starting"}},
+		{"draining", func(s *core.Snapshot) { s.Accepting, s.Draining = false, true }, []string{"draining"}},
+		{"no target", func(s *core.Snapshot) {
+			s.Groups[0].Targets[0].Health.State = target.Unavailable
+			s.Groups[1].Targets[0].Health.State = target.Registering
+		}, []string{"target group a ", "target group b "}},
+	} {
+		s := serving()
+		c.change(&s.snapshot)
+		w := ask(t, Config{}, s, "/readyz")
+		if (w.Code == http.StatusOK) != (c.reasons == nil) {
+			t.Errorf("%s: %d", c.name, w.Code)
+		}
+		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+		for i, reason := range c.reasons {
+			if len(lines) != len(c.reasons) || !strings.Contains(lines[i], reason) {
+				t.Errorf("%s: %q", c.name, w.Body)
+			}
+		}
+		if w := ask(t, Config{}, s, "/healthz"); w.Code != http.StatusOK {
+			t.Errorf("%s: /healthz says %d", c.name, w.Code)
+		}
+	}
+}
+
+func TestOnlyHealthChecksComeInWithoutTheToken(t *testing.T) {
+	c := Config{Token: "s3cret"}
+	for path, guarded := range map[string]bool{
+		"/healthz": false, "/readyz": false, "/metrics": true, "/api/v1/status": true, "/api/v1/sessions": true,
+	} {
+		for _, header := range []string{"", "Bearer", "Bearer ", "Bearer S3cret", "Bearer s3cret2", "Basic s3cret", "s3cret"} {
+			w := ask(t, c, serving(), path, "Authorization", header)
+			if refused := w.Code == http.StatusUnauthorized; refused != guarded {
+				t.Errorf("%s with %q: %d", path, header, w.Code)
+			} else if refused && w.Header().Get("WWW-Authenticate") == "" {
+				t.Errorf("%s does not say how to authenticate", path)
+			}
+		}
+		for _, header := range []string{"Bearer s3cret", "bearer s3cret", "BEARER  s3cret"} {
+			if w := ask(t, c, serving(), path, "Authorization", header); w.Code != http.StatusOK {
+				t.Errorf("%s with %q: %d", path, header, w.Code)
+			}
+		}
+		if w := ask(t, Config{}, serving(), path); w.Code != http.StatusOK {
+			t.Errorf("%s without a token configured: %d", path, w.Code)
+		}
+	}
+}
+
+func TestStatusIsTheWholePicture(t *testing.T) {
+	s := serving()
+	s.snapshot.Listeners[0].Counters.ClientConnections.Inc()
+	w := ask(t, Config{}, s, "/api/v1/status")
+	if got := w.Header().Get("Content-Type"); got != "application/json" {
+		t.Errorf("it is %s", got)
+	}
+	var got Status
+	d := json.NewDecoder(w.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	l, g := got.Listeners[0], got.TargetGroups[1]
+	if !got.Accepting || l.Name != "rw" || l.Role != "read_write" || l.ClientConnections != 1 || len(got.Listeners) != 2 {
+		t.Errorf("listeners: %+v", got)
+	}
+	x := g.Targets[0]
+	if g.Name != "b" || x.State != "AVAILABLE" || !x.ReadOnly || x.MaxConnections != 100 || x.Version != "18.1" {
+		t.Errorf("target groups: %+v", g)
+	}
+	if (x.Pool != Pool{Open: 4, Idle: 1, Lent: 2, Dialing: 1, Max: 45, Waiting: 3}) {
+		t.Errorf("pool: %+v", x.Pool)
+	}
+}
+
+func TestListsAreNeverNull(t *testing.T) {
+	for path, expected := range map[string]string{
+		"/api/v1/status":   `{"accepting":false,"draining":false,"listeners":[],"target_groups":[]}`,
+		"/api/v1/sessions": `[]`,
+	} {
+		var b bytes.Buffer
+		if err := json.Compact(&b, ask(t, Config{}, &fixed{}, path).Body.Bytes()); err != nil || b.String() != expected {
+			t.Errorf("%s: %s, %v", path, &b, err)
+		}
+	}
+}
+
+func TestSessionsAreListed(t *testing.T) {
+	s := &fixed{sessions: []core.SessionSnapshot{{ID: 7, Listener: "l", User: "u", Pinned: "temporary_table", Idle: 1500 * time.Millisecond}}}
+	var got []Session
+	if err := json.Unmarshal(ask(t, Config{}, s, "/api/v1/sessions").Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || (got[0] != Session{ID: 7, Listener: "l", User: "u", Pinned: "temporary_table", IdleSeconds: 1.5}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTheServerServesOnIPv6AndEndsWithItsContext(t *testing.T) {
+	probe, err := net.Listen("tcp", "[::1]:0")
+	address := "[::1]:0"
+	if err != nil {
+		address = "127.0.0.1:0" // a machine without IPv6
+	} else {
+		_ = probe.Close()
+	}
+	s, err := Listen(Config{Address: address, Log: zerolog.Nop()}, serving())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	resp, err := http.Get("http://" + s.Address() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	silent, err := net.Dial("tcp", s.Address()) // a client that says nothing does not hold it up
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it does not end")
+	}
+}
+
+func TestAServerWhoseSocketFailsSaysSo(t *testing.T) {
+	s, err := Listen(Config{Address: "127.0.0.1:0", Log: zerolog.Nop()}, serving())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(Config{Address: s.Address(), Log: zerolog.Nop()}, serving()); err == nil || !strings.HasPrefix(err.Error(), "admin: ") {
+		t.Errorf("an address that is taken: %v", err)
+	}
+	_ = s.listener.Close()
+	if err := s.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "admin: ") {
+		t.Errorf("a socket that is closed: %v", err)
+	}
+}
