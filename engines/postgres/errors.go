@@ -81,31 +81,6 @@ type refusal struct{ code, message string }
 
 func (e *refusal) Error() string { return "refused: " + e.message + " (" + e.code + ")" }
 
-// errorField is an optional field of an ErrorResponse: 'D' detail, 'H' hint, ...
-type errorField struct {
-	kind  byte
-	value string
-}
-
-// appendError appends an ErrorResponse (54.7) to dst. None of the strings may contain a NUL; one that does is cut there.
-func appendError(dst []byte, severity, code, message string, fields ...errorField) []byte {
-	start := len(dst)
-	dst = append(dst, 'E', 0, 0, 0, 0)
-	dst = appendErrorField(dst, 'S', severity)
-	dst = appendErrorField(dst, 'V', severity)
-	dst = appendErrorField(dst, 'C', code)
-	dst = appendErrorField(dst, 'M', message)
-	for _, f := range fields {
-		dst = appendErrorField(dst, f.kind, f.value)
-	}
-	return endMessage(append(dst, 0), start)
-}
-
-func appendErrorField(dst []byte, kind byte, value string) []byte {
-	dst = append(dst, kind)
-	return appendString(dst, value)
-}
-
 // appendString appends s and its terminating NUL.
 func appendString(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {

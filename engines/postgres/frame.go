@@ -75,17 +75,6 @@ func cutString(p []byte) (s, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// appendReady appends a ReadyForQuery outside of a transaction.
-func appendReady(dst []byte) []byte { return append(dst, 'Z', 0, 0, 0, 5, 'I') }
-
-func appendParameter(dst []byte, p parameter) []byte {
-	start := len(dst)
-	dst = append(dst, 'S', 0, 0, 0, 0)
-	dst = appendString(dst, p.name)
-	dst = appendString(dst, p.value)
-	return endMessage(dst, start)
-}
-
 // appendKey appends a BackendKeyData.
 func appendKey(dst []byte, id uint32, secret []byte) []byte {
 	start := len(dst)

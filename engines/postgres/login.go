@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/jackc/pgproto3/v2"
 )
 
 // login is one client's login. It belongs to the goroutine of Accept.
@@ -125,7 +126,7 @@ func (l *login) run(ctx context.Context) (engine.Accepted, error) {
 	if err := l.authenticate(ctx, startup.user); err != nil {
 		return engine.Accepted{}, err
 	}
-	l.out = binary.BigEndian.AppendUint32(append(l.out, 'R', 0, 0, 0, 8), authOk)
+	l.out = appendMessage(l.out, &pgproto3.AuthenticationOk{})
 	if err := l.flush(); err != nil {
 		return engine.Accepted{}, silent{err}
 	}

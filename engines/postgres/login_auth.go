@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/xdg-go/scram"
 	"github.com/xdg-go/stringprep"
 
@@ -83,8 +84,7 @@ func (e *Engine) account(ctx context.Context, user string) (account, error) {
 func (l *login) authenticateMD5(a account) (passed bool, err error) {
 	var salt [4]byte
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand.Read)
-	l.out = binary.BigEndian.AppendUint32(append(l.out, 'R', 0, 0, 0, 12), authMD5Password)
-	l.out = append(l.out, salt[:]...)
+	l.out = appendMessage(l.out, &pgproto3.AuthenticationMD5Password{Salt: salt})
 	body, err := l.readAuthMessage()
 	if err != nil {
 		return false, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/xdg-go/scram"
 )
 
@@ -46,7 +47,7 @@ func (l *login) authenticateSCRAM(a account) (passed bool, err error) {
 	if err != nil {
 		return false, scramError(reply, err)
 	}
-	l.out = appendSASL(l.out, authSASLContinue, reply)
+	l.out = appendMessage(l.out, &pgproto3.AuthenticationSASLContinue{Data: []byte(reply)})
 	if body, err = l.readAuthMessage(); err != nil {
 		return false, err
 	}
@@ -60,7 +61,7 @@ func (l *login) authenticateSCRAM(a account) (passed bool, err error) {
 	if err != nil {
 		return false, scramError(reply, err)
 	}
-	l.out = appendSASL(l.out, authSASLFinal, reply)
+	l.out = appendMessage(l.out, &pgproto3.AuthenticationSASLFinal{Data: []byte(reply)})
 	return a.exists && conversation.Valid(), nil
 }
 
@@ -80,26 +81,6 @@ func (l *login) channelBinding() scram.ChannelBinding {
 		return scram.ChannelBinding{}
 	}
 	return binding
-}
-
-// appendMechanisms appends an AuthenticationSASL, the better mechanism first.
-func appendMechanisms(dst []byte, plus bool) []byte {
-	start := len(dst)
-	dst = append(dst, 'R', 0, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, authSASL)
-	if plus {
-		dst = appendString(dst, mechanismSCRAMPlus)
-	}
-	dst = appendString(dst, mechanismSCRAM)
-	return endMessage(append(dst, 0), start)
-}
-
-// appendSASL appends an AuthenticationSASLContinue or AuthenticationSASLFinal.
-func appendSASL(dst []byte, kind uint32, data string) []byte {
-	start := len(dst)
-	dst = append(dst, 'R', 0, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, kind)
-	return endMessage(append(dst, data...), start)
 }
 
 // parseSASLInitial reads the body of a SASLInitialResponse (54.7) and returns the client-first-message. The mechanism must be
