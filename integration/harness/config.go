@@ -39,6 +39,8 @@ type Config struct {
 	AdminPort int  // 0: a free one
 	Top       Keys // further sections, such as runtime
 	Env       []string
+	// Unready makes the start return as soon as the listeners accept: a target may be down.
+	Unready bool
 }
 
 // render writes the configuration, its secrets and the proxy's certificate into dir and returns the file's path.

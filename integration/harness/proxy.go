@@ -74,7 +74,7 @@ func (p *Proxy) awaitReady(ctx context.Context) error {
 	defer stop()
 	for {
 		if p.announced() {
-			if _, err := p.get(ctx, "/readyz"); err == nil {
+			if err := p.Ready(ctx); err == nil || p.config.Unready {
 				return nil
 			}
 		}
@@ -86,6 +86,12 @@ func (p *Proxy) awaitReady(ctx context.Context) error {
 		case <-time.After(pollEvery):
 		}
 	}
+}
+
+// Ready is what /readyz says: nil, or why not.
+func (p *Proxy) Ready(ctx context.Context) error {
+	_, err := p.get(ctx, "/readyz")
+	return err
 }
 
 // announced says whether the log has the line with the event ready.
