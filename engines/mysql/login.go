@@ -19,7 +19,7 @@ const (
 	// serverWait is how long a login waits for the first of the group's servers to be reached, without whose version
 	// there is no greeting. It leaves time to say so within any sensible login timeout.
 	serverWait = 5 * time.Second
-	// farewell is how long a client has to take an error after its login timeout.
+	// farewell is how long a client has to take the error that ends its login.
 	farewell = time.Second
 )
 
@@ -235,10 +235,8 @@ func (l *login) tell(err error) {
 	if l.mute || gone(err) {
 		return
 	}
-	if errors.Is(err, engine.ErrLoginTimeout) { // its deadline holds for writing too
-		if l.conn.SetWriteDeadline(time.Now().Add(farewell)) != nil {
-			return
-		}
+	if l.conn.SetWriteDeadline(time.Now().Add(farewell)) != nil { // the login's deadline, which may be over, held for this too
+		return
 	}
 	if _, err := l.conn.Write(l.e.render(nil, l.packets.sequence, l.caps, err)); err != nil {
 		l.e.log.Debug().Err(err).Str("client", l.options.ClientAddress).Msg("client did not take its error")
