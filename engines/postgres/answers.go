@@ -7,6 +7,8 @@ type expected uint8
 const (
 	answerQuery    expected = iota // anything until ReadyForQuery
 	answerCall                     // FunctionCallResponse or an error, then ReadyForQuery
+	answerReset                    // as answerQuery, to what cleans the backend up; not refused
+	answerUnseen                   // as answerQuery, one row
 	answerSync                     // ReadyForQuery
 	answerParse                    // ParseComplete
 	answerBind                     // BindComplete

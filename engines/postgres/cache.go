@@ -25,6 +25,15 @@ func (c *cache[K, V]) put(key K, value V) {
 	c.update(key, func(V, bool) V { return value })
 }
 
+// each calls do with every value.
+func (c *cache[K, V]) each(do func(V)) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, v := range c.entries {
+		do(v)
+	}
+}
+
 // update replaces the entry of key by what change makes of it (and of whether there is one), and returns that. change is
 // called with the lock held.
 func (c *cache[K, V]) update(key K, change func(V, bool) V) V {

@@ -17,15 +17,19 @@ type verdict struct {
 	kinds    kindSet // the state that it may leave; 0: none
 	reset    bool    // it is DISCARD ALL and nothing else
 	sequence bool    // it may make or ask for the session's sequence values (9.17)
+	inert    bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
+	creates  bool    // it may create code that later statements execute without naming it
 }
+
+// unread is what a statement may do that cannot be looked at.
+var unread = verdict{kinds: unknownKinds, sequence: true, creates: true}
 
 // or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
 // if both are one.
-// unread is what a statement may do that cannot be looked at.
-var unread = verdict{kinds: unknownKinds, sequence: true}
-
 func (v verdict) or(o verdict) verdict {
-	return verdict{v.kinds | o.kinds, v.reset && o.reset, v.sequence || o.sequence}
+	return verdict{
+		v.kinds | o.kinds, v.reset && o.reset, v.sequence || o.sequence, v.inert && o.inert, v.creates || o.creates,
+	}
 }
 
 // classify reads SQL, one statement or more. It knows what leaves no state in the session; everything else does. Names of
@@ -38,7 +42,7 @@ func classify(text []byte, lex lexing) verdict {
 			}
 		}
 	}
-	c := classifier{scanner: scanner{text: text, lex: lex}}
+	c := classifier{scanner: scanner{text: text, lex: lex}, verdict: verdict{inert: true}}
 	statements := 0
 	for more := true; more; {
 		var empty bool
@@ -81,6 +85,7 @@ func (c *classifier) statement() (empty, more bool) {
 	}
 	if c.kind == tokenBroken {
 		c.kinds.add(engine.KindUnknown)
+		c.inert, c.creates = false, true
 	}
 	return empty, c.kind == ';'
 }
@@ -168,6 +173,7 @@ func isTemporarySchema(name []byte) bool {
 
 // dispatch decides about a statement by its first word.
 func (c *classifier) dispatch() {
+	c.inert = c.inert && c.controls()
 	if c.kind == '(' {
 		return
 	}
@@ -208,10 +214,13 @@ func (c *classifier) dispatch() {
 	case "load":
 		c.kinds.add(engine.KindLibrary)
 	case "create":
+		c.creates = c.creates || c.code()
 		c.create()
 	case "alter":
+		c.creates = c.creates || c.code()
 		c.alter()
 	default: // DO and CALL among them
+		c.creates = c.creates || c.is("do") && mentionsCreation(c.text)
 		c.kinds.add(engine.KindUnknown)
 	}
 }

@@ -34,6 +34,7 @@ func (e *Engine) Dial(ctx context.Context, t engine.Target, key engine.Key) (eng
 	}
 	if state, ok := d.State.(*backendState); ok {
 		e.learn(key, state.params)
+		state.unseen = e.unseenIn(t, key)
 	}
 	return d, nil
 }

@@ -29,6 +29,7 @@ type Engine struct {
 	secret     [32]byte
 	reported   *cache[engine.Key, []parameter]
 	verifiers  *cache[string, *verifier]
+	unseen     *cache[databaseOf, *unseen]
 	connection connectionTemplate
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 }
@@ -48,6 +49,7 @@ func New(c Config) *Engine {
 		log:         c.Log,
 		reported:    newCache[engine.Key, []parameter](maxParameterKeys),
 		verifiers:   newCache[string, *verifier](maxVerifiers),
+		unseen:      newCache[databaseOf, *unseen](maxDatabases),
 	}
 	_, _ = rand.Read(e.secret[:]) // never fails (crypto/rand.Read)
 	return e

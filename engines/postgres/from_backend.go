@@ -12,7 +12,7 @@ func (m *machine) FromBackend(in []byte, w engine.Wire) (int, error) {
 		return len(in), nil
 	}
 	f := feed{in: in}
-	for f.at < len(in) {
+	for f.at < len(in) && m.backend != nil {
 		if m.reading.backend.rest > 0 {
 			m.passBackend(&f, w)
 			continue
@@ -24,7 +24,7 @@ func (m *machine) FromBackend(in []byte, w engine.Wire) (int, error) {
 		if !backendMessage(in[f.at]) {
 			return m.broken(&f, fmt.Sprintf("message type %q", in[f.at]), w)
 		}
-		if !ok || heldWhole(fr) && !whole(fr, &f) {
+		if !ok || m.heldWhole(fr) && !whole(fr, &f) {
 			break
 		}
 		forward, reason := m.answered(fr, &f, w)
@@ -67,8 +67,10 @@ func (m *machine) broken(f *feed, reason string, w engine.Wire) (int, error) {
 const discardAllTag = "DISCARD ALL\x00"
 
 // heldWhole says that a message is looked into, and so waits until it is there: it is short, or an error.
-func heldWhole(fr frame) bool {
+func (m *machine) heldWhole(fr frame) bool {
 	switch fr.kind {
+	case 'D':
+		return m.lend.sweep.active && fr.holdable()
 	case 'Z', 'S', 'E':
 		return fr.holdable()
 	case 'C':
@@ -81,7 +83,7 @@ func heldWhole(fr frame) bool {
 func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
 	switch fr.kind {
 	case 'A', 'N':
-		return true, ""
+		return fr.kind == 'A' || !m.lend.sweep.active, ""
 	case 'S':
 		return true, m.parameter(fr, f)
 	case 'E':
@@ -94,6 +96,9 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	}
 	a := m.queue.first()
 	forward = a&answerSwallow == 0
+	if fr.kind == 'D' && a.kind() == answerUnseen {
+		m.verdictRow(body(fr, f))
+	}
 	if fr.kind == 'C' && (a.kind() == answerQuery || a.kind() == answerExecute) {
 		m.completed(a, body(fr, f))
 	}
@@ -113,7 +118,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 // answeredBy says whether kind may come while a is owed, and whether it is the end of it.
 func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	switch a.kind() {
-	case answerQuery:
+	case answerQuery, answerReset, answerUnseen:
 		return false, true
 	case answerCall:
 		return false, kind == 'V'
@@ -215,6 +220,7 @@ func (m *machine) failed(body []byte) (forward bool) {
 		m.lend.copySyncs = 0
 	}
 	if a.readies() {
+		m.lend.sweep.failed = true
 		return a&answerSwallow == 0
 	}
 	if a&answerUnnamed != 0 && a.kind() == answerParse {
@@ -279,6 +285,9 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		m.lend.copying, m.lend.copySyncs = false, 0
 	}
 	m.lend.tx, m.lend.ready = status[0], m.queue.empty()
+	if k := a.kind(); (k == answerReset || k == answerUnseen) && !m.swept(a, status[0]) {
+		return false, "a backend that cannot be cleaned up"
+	}
 	if a&answerSwallow != 0 {
 		return false, ""
 	}
@@ -293,7 +302,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 // afterReset reports a DISCARD ALL that is over and done, if it was the last thing that was sent.
 func (m *machine) afterReset(w engine.Wire) {
 	if m.reset.done && m.queue.empty() && m.lend.tx == 'I' {
-		w.Report(engine.Event{Kind: engine.KindReset})
+		m.tell(engine.Event{Kind: engine.KindReset}, w)
 		m.unnamed.reported = false
 	}
 	if m.queue.empty() {

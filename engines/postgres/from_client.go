@@ -102,6 +102,9 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 		m.begin(fr, f, true, w)
 		return true, nil
 	}
+	if m.lend.sweep.active && m.backend != nil {
+		return false, nil
+	}
 	switch fr.kind {
 	case 'X':
 		return m.terminate(f, w), nil
@@ -269,6 +272,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	owed := answerParse
 	if len(name) > 0 {
 		v.kinds.add(engine.KindPreparedStatement)
+		m.creates = m.creates || v.creates
 	} else {
 		owed |= answerUnnamed
 		var keep []byte
@@ -305,6 +309,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if len(statement) == 0 && !m.useUnnamed(true, f, w) {
 			return false, nil
 		}
+		m.lend.sweep.creates = m.lend.sweep.creates || len(statement) > 0 && m.creates
 	case 'D':
 		owed = answerDescribe
 		if ofUnnamed(p) && !m.useUnnamed(false, f, w) {

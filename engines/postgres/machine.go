@@ -34,7 +34,9 @@ type machine struct {
 	lend    lend
 	unnamed unnamed
 	reset   reset
+	pins    kindSet     // what keeps the backend, as far as the core said so
 	seen    []parameter // what the client was told last; nobody changes it
+	creates bool        // it has prepared, by name, a statement that creates code
 	lexing  lexing      // what seen says about how to read SQL
 }
 
@@ -67,6 +69,7 @@ type lend struct {
 	unnamed   standing // of the backend's unnamed statement being the session's
 	sequences standing // of the backend having no other session's sequence values
 	ownValues bool     // that it surely has none
+	sweep     sweep
 }
 
 // reset follows a DISCARD ALL: it counts if nothing that changes state was sent after it.
@@ -213,7 +216,7 @@ func (m *machine) Refused(err error, w engine.Wire) {
 // BackendLost ends the session: what it was doing is lost, and it held the backend because something of its own was there.
 func (m *machine) BackendLost(err error, w engine.Wire) {
 	m.backend, m.state = nil, nil
-	if m.reading.closed {
+	if m.reading.closed || m.lostInSweep() {
 		return
 	}
 	if m.reading.fatal {
@@ -248,7 +251,7 @@ func (m *machine) close(reason error, w engine.Wire) {
 // Busy says whether the client waits for something, or has begun what it must finish.
 func (m *machine) Busy() bool {
 	r := &m.reading
-	return r.starting || r.waiting || r.skipping || r.refused || r.client.rest > 0 || m.backend != nil && !m.lend.ready
+	return r.starting || r.waiting || r.skipping || r.refused || r.client.rest > 0 || m.backend != nil && !m.lend.ready && !m.lend.sweep.active
 }
 
 // InTransaction is what the server said last; a transaction keeps the backend.
@@ -270,6 +273,9 @@ func (m *machine) boundary(w engine.Wire) {
 		return
 	}
 	m.reportUnnamed(w)
+	if m.sweep(w) {
+		return
+	}
 	if w.Idle() {
 		m.backend, m.state = nil, nil
 		return
@@ -281,6 +287,9 @@ func (m *machine) boundary(w engine.Wire) {
 func (m *machine) push(a expected) {
 	m.queue.push(a)
 	m.lend.ready, m.lend.asked = false, false
+	if m.lend.sweep.creates {
+		m.e.doubt()
+	}
 }
 
 // probe asks the backend for something that only the machine can have asked, and that changes nothing: to close a portal that

@@ -135,7 +135,7 @@ func (m *machine) unnamedGone() {
 func (m *machine) reportUnnamed(w engine.Wire) {
 	u := &m.unnamed
 	if u.lost != u.reported {
-		w.Report(engine.Event{Kind: engine.KindPreparedStatement, Undo: u.reported})
+		m.tell(engine.Event{Kind: engine.KindPreparedStatement, Undo: u.reported}, w)
 		u.reported = u.lost
 	}
 }
@@ -197,10 +197,24 @@ func (m *machine) report(v verdict, w engine.Wire) {
 	for k := engine.Kind(0); v.kinds>>k != 0; k++ {
 		if v.kinds.has(k) {
 			m.reset = reset{}
-			w.Report(engine.Event{Kind: k})
+			m.tell(engine.Event{Kind: k}, w)
 		}
 	}
 	if v.reset {
 		m.reset.sent = true
+	}
+	s := &m.lend.sweep
+	s.used, s.creates = s.used || !v.inert, s.creates || v.creates
+}
+
+// tell reports an event, and notes what the core makes of it.
+func (m *machine) tell(e engine.Event, w engine.Wire) {
+	switch action := w.Report(e); {
+	case e.Kind == engine.KindReset:
+		m.pins = 0
+	case e.Undo:
+		m.pins &^= 1 << e.Kind
+	case action == engine.Pin:
+		m.pins.add(e.Kind)
 	}
 }

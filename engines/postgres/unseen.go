@@ -110,22 +110,10 @@ func suspicionOf(field []byte) suspicion {
 	return suspicionReset
 }
 
-// askUnseen asks during a login, if nobody knows and nobody else asks.
-func (s *greeted) askUnseen(ask func(query string) (field []byte, err error), u *unseen) {
-	if !u.take() {
-		return
-	}
-	field, err := ask(unseenQuery)
-	if err != nil {
-		field = nil
-	}
-	u.answered(suspicionOf(field))
-}
-
 // sweep is how far a session is with cleaning its backend up. Meanwhile its client's messages wait.
 type sweep struct {
 	used    bool // something was sent that may execute code, since the backend was clean
-	defines bool // something was sent that creates code
+	creates bool // something was sent that creates code
 	active  bool // answers are awaited
 	verdict []byte
 	failed  bool
@@ -145,10 +133,10 @@ func queryMessage(sql string) []byte {
 // first. A pinned session keeps its backend as it is.
 func (m *machine) sweep(w engine.Wire) (waits bool) {
 	u, l := m.state.unseen, &m.lend
-	l.sweep.active = false
-	if l.sweep.defines {
+	l.sweep.active, l.sweep.failed = false, false
+	if l.sweep.creates {
 		m.e.doubt()
-		l.sweep.defines = false
+		l.sweep.creates = false
 	}
 	if u == nil || m.pins != 0 || !l.sweep.used {
 		return false
@@ -171,6 +159,17 @@ func (m *machine) sweep(w engine.Wire) (waits bool) {
 		}
 	}
 	l.sweep.active = true
+	return true
+}
+
+// lostInSweep deals with a backend that is lost, or refused to be cleaned up, while the session had no request under way: that
+// concerns nobody.
+func (m *machine) lostInSweep() bool {
+	if !m.lend.sweep.active {
+		return false
+	}
+	m.lend, m.queue = lend{}, answers{}
+	m.reading.backend, m.reading.fatal = stream{}, false
 	return true
 }
 

@@ -1,6 +1,9 @@
 package postgres
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // harmlessExtensions bring functions in SQL and PL/pgSQL that leave nothing in the session. Of other extensions these are
 // looked into like everybody's; what they bring in C is trusted, unless they are among sessionExtensions, which exist to keep
@@ -83,3 +86,36 @@ SELECT coalesce(pg_catalog.max(level), 0) FROM (
 
 // sqlList writes words as strings.
 func sqlList(words string) string { return "'" + strings.Join(strings.Fields(words), "', '") + "'" }
+
+// controls says that the statement begins or ends a transaction, or a part of one, and nothing else. A COMMIT may execute
+// deferred triggers, but only behind a statement that is none of these.
+func (c *classifier) controls() bool {
+	switch string(c.word()) {
+	case "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release":
+		return c.kind == tokenWord
+	}
+	return false
+}
+
+// code says that what CREATE or ALTER is about may hold code that is executed unseen.
+func (c *classifier) code() bool {
+	ahead := c.scanner
+	ahead.next()
+	switch string(ahead.word()) {
+	case "temp", "temporary", "index", "unique", "sequence", "database", "role", "user", "group", "tablespace",
+		"publication", "subscription", "system":
+		return false
+	}
+	return true
+}
+
+// mentionsCreation looks for CREATE and ALTER in the text of a DO, which is another language's.
+func mentionsCreation(text []byte) bool {
+	for i := range text {
+		if rest := text[i:]; len(rest) >= len("alter") &&
+			(bytes.EqualFold(rest[:len("alter")], []byte("alter")) || bytes.EqualFold(rest[:len("creat")], []byte("creat"))) {
+			return true
+		}
+	}
+	return false
+}
