@@ -1,0 +1,286 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+const terminateAll = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'app'"
+
+func TestNobodyNoticesThatAnIdleConnectionWasTerminated(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		c, superuser := conn(t, r.Endpoint, harness.App()), conn(t, r.server.Endpoint, harness.Superuser())
+		for range 5 {
+			ask(t, c, "select 1")
+			ask(t, superuser, terminateAll)
+			harness.Eventually(t, settleWithin, "the pool knows", func() bool { return r.pool(t).Open == 0 })
+			if got := ask(t, c, "select 'served'"); got != "served" {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
+}
+
+func TestATransactionWhoseConnectionIsTerminatedEndsWithTheServersError(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		name := table(t, r.server, "(n int)")
+		c, bystander := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		superuser := conn(t, r.server.Endpoint, harness.Superuser())
+		ask(t, c, "begin; insert into "+name+" values (1)")
+		ask(t, superuser, terminateAll)
+		_, err := asked(t.Context(), c, "insert into "+name+" values (2); commit")
+		if got := code(err); got != "57P01" && got != "08006" {
+			t.Errorf("the transaction ended with %v", err)
+		}
+		if got := ask(t, bystander, "select count(*) from "+name); got != "0" {
+			t.Errorf("%s rows are there", got)
+		}
+		r.whole(t)
+	})
+}
+
+func TestQueriesWaitWhileTheServerRestarts(t *testing.T) {
+	for _, name := range harness.PostgresNames() {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Own(t, name)
+			r := start(t, name, harness.Route{Server: s, MaxConnections: 3, Pool: harness.Keys{"connection_borrow_timeout": "60s"}})
+			c := conn(t, r.Endpoint, harness.App())
+			ask(t, c, "select 1")
+			if err := s.Crash(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			harness.Eventually(t, settleWithin, "the pool knows", func() bool { return r.pool(t).Open-r.pool(t).Dialing == 0 })
+			answer := make(chan error, 1)
+			go func() {
+				got, err := asked(t.Context(), c, "select 'served'")
+				if err == nil && got != "served" {
+					err = fmt.Errorf("got %q", got)
+				}
+				answer <- err
+			}()
+			harness.Eventually(t, settleWithin, "the query waits", func() bool { return r.pool(t).Waiting == 1 })
+			if err := s.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAProxyWhoseServerIsDownIsNotReadyUntilItIsUp(t *testing.T) {
+	const name = "pg18"
+	s := harness.Own(t, name)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	admin, err := harness.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := harness.TempDir(t)
+	started := make(chan *harness.Proxy, 1)
+	failed := make(chan error, 1)
+	go func() {
+		p, err := harness.StartProxy(t.Context(), dir, harness.Config{AdminPort: admin, Routes: []harness.Route{{Server: s, MaxConnections: 2}}})
+		if err != nil {
+			failed <- err
+			return
+		}
+		started <- p
+	}()
+	harness.Eventually(t, settleWithin, "/readyz says 503", func() bool {
+		resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", admin))
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusServiceUnavailable
+	})
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-failed: // StartProxy waits for /readyz
+		t.Fatal(err)
+	case p := <-started:
+		defer func() {
+			if err := p.Stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if got := ask(t, conn(t, p.Endpoint(name), harness.App()), "select 'served'"); got != "served" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestASessionGoesOnAfterABorrowTimeout(t *testing.T) {
+	for _, timeout := range []string{"200ms", "0s"} {
+		t.Run(timeout, func(t *testing.T) {
+			each(t, harness.Route{MaxConnections: 1, Pool: harness.Keys{"connection_borrow_timeout": timeout}}, func(t *testing.T, r *rig) {
+				name := table(t, r.server, "(n int)")
+				warm(t, r)
+				holder, c := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+				ask(t, holder, "begin")
+				for i, run := range []func(context.Context, *pgconn.PgConn, string) error{
+					func(ctx context.Context, c *pgconn.PgConn, q string) error { _, err := asked(ctx, c, q); return err },
+					func(ctx context.Context, c *pgconn.PgConn, q string) error {
+						_, err := askedExtended(ctx, c, q)
+						return err
+					},
+				} {
+					err := run(t.Context(), c, fmt.Sprintf("insert into %s values (%d)", name, i))
+					var e *pgconn.PgError
+					if !errors.As(err, &e) || e.Code != "08000" || e.Message != "Timed-out waiting to acquire database connection." || e.Severity != "ERROR" {
+						t.Errorf("the borrow ended with %v", err)
+					}
+					if tx := c.TxStatus(); tx != 'I' {
+						t.Errorf("the session is in state %c", tx)
+					}
+				}
+				ask(t, holder, "commit")
+				harness.Eventually(t, settleWithin, "the connection is back", func() bool { return r.pool(t).Idle == 1 })
+				if got := ask(t, c, "select count(*) from "+name); got != "0" {
+					t.Errorf("%s of the queries ran later", got)
+				}
+			})
+		})
+	}
+}
+
+// warm makes the proxy open a connection: with a borrow timeout of 0 nobody else does. Until then logins may be refused.
+func warm(t *testing.T, r *rig) {
+	t.Helper()
+	harness.Eventually(t, settleWithin, "a connection is open", func() bool {
+		c, err := dial(t.Context(), r.Endpoint, harness.App())
+		if err != nil {
+			return false
+		}
+		_, err = asked(t.Context(), c, "select 1")
+		_ = c.Close(t.Context())
+		return err == nil
+	})
+	harness.Eventually(t, settleWithin, "it is back", func() bool { return r.pool(t).Idle == 1 })
+}
+
+func TestSIGTERMLetsTransactionsFinishAndTellsIdleSessions(t *testing.T) {
+	for _, name := range harness.PostgresNames() {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Shared(t, name)
+			p := harness.Start(t, harness.Config{
+				Routes: []harness.Route{{Name: name, Server: s, MaxConnections: 3}}, Top: harness.Keys{"runtime": harness.Keys{"drain_timeout": "60s"}},
+			})
+			tbl := table(t, s, "(n int)")
+			idle := frontend(t, conn(t, p.Endpoint(name), harness.App()))
+			busy := conn(t, p.Endpoint(name), harness.App())
+			ask(t, busy, "begin; insert into "+tbl+" values (1)")
+			if err := p.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if got := idle.gone(); got != "E(57P01)" {
+				t.Errorf("the idle session was told %q", got)
+			}
+			ask(t, busy, "insert into "+tbl+" values (2)")
+			if c, err := dial(t.Context(), p.Endpoint(name), harness.App()); err == nil {
+				hangUp(c)
+				t.Error("a draining proxy accepts")
+			}
+			ask(t, busy, "commit")
+			select {
+			case <-p.Exited():
+			case <-time.After(settleWithin):
+				t.Error("the proxy is still there after the last transaction")
+			}
+			if got := ask(t, conn(t, s.Endpoint, harness.App()), "select count(*) from "+tbl); got != "2" {
+				t.Errorf("%s rows were committed", got)
+			}
+		})
+	}
+}
+
+func TestAChangedServerSettingReachesSessionsThroughIdleConnections(t *testing.T) {
+	for _, name := range harness.PostgresNames() {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Own(t, name)
+			r := start(t, name, harness.Route{Server: s, MaxConnections: 1})
+			c := conn(t, r.Endpoint, harness.App())
+			ask(t, c, "select 1")
+			before := c.ParameterStatus("IntervalStyle")
+			harness.Exec(t, s, "alter system set intervalstyle = 'iso_8601'", "select pg_reload_conf()")
+			harness.Eventually(t, settleWithin, "the change reaches the session", func() bool {
+				return ask(t, c, "show intervalstyle") == "iso_8601"
+			})
+			if got := c.ParameterStatus("IntervalStyle"); got != "iso_8601" || before != "postgres" {
+				t.Errorf("IntervalStyle was %s and is %s", before, got)
+			}
+			later := conn(t, r.Endpoint, harness.App())
+			ask(t, later, "select 1")
+			if got := later.ParameterStatus("IntervalStyle"); got != "iso_8601" {
+				t.Errorf("a later session was told %s", got)
+			}
+			if s := r.session(t, c.PID()); s.Pinned != "" {
+				t.Errorf("the session is pinned: %+v", s)
+			}
+		})
+	}
+}
+
+func TestReservedConnectionsAreNotPartOfTheBudget(t *testing.T) {
+	for name, options := range map[string][]string{
+		"pg15": {"max_connections=20", "superuser_reserved_connections=4"},
+		"pg18": {"max_connections=20", "superuser_reserved_connections=4", "reserved_connections=5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Own(t, name, options...)
+			r := start(t, name, harness.Route{Server: s})
+			want := map[string]int{"pg15": 20 - 4 - 1, "pg18": 20 - 4 - 5 - 1}[name] // one is the monitor's
+			if p := r.pool(t); p.Max != want {
+				t.Errorf("the budget is %d, not %d", p.Max, want)
+			}
+			// All of it can be used at once, and the monitor still finds its place.
+			for range want {
+				ask(t, conn(t, r.Endpoint, harness.App().InClear()), "begin")
+			}
+			if p := r.pool(t); p.Lent != want {
+				t.Errorf("%d connections are lent, not %d", p.Lent, want)
+			}
+			if status, body := r.get(t, "/readyz"); status != http.StatusOK {
+				t.Errorf("/readyz: %d %s", status, body)
+			}
+		})
+	}
+}
+
+func TestABudgetThatIsLargerThanTheServerStillServesEverybody(t *testing.T) {
+	s := harness.Own(t, "pg18", "max_connections=8", "superuser_reserved_connections=2")
+	r := start(t, "pg18", harness.Route{Server: s, MaxConnections: 30})
+	errs := make(chan error, 40)
+	for i := range cap(errs) {
+		go func() {
+			c, err := dial(t.Context(), r.Endpoint, harness.App().InClear())
+			for n := 0; err == nil && n < 5; n++ {
+				_, err = asked(t.Context(), c, fmt.Sprintf("begin; select pg_sleep(0.01), %d; commit", i))
+			}
+			if c != nil {
+				hangUp(c)
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
