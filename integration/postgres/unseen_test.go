@@ -1,11 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -41,7 +43,6 @@ var hiding = []string{
 	"create table h (a int)", "create trigger t6 after insert on h for each row execute function held()",
 	"create function atomic() returns text language sql begin atomic select set_config('work_mem', '7777kB', false); end",
 	"create view sqlbody as select atomic() as x",
-	"create table pol (a int)",
 	"create sequence s", "create table seq (a int default nextval('s'), b int)", "create view last as select lastval() as x",
 }
 
@@ -60,7 +61,7 @@ const left = `select (select string_agg(name || '=' || setting, ',') from pg_set
 	coalesce(current_setting('h.x', true), '') || coalesce(current_setting('h.y', true), ''), current_user,
 	(select count(*) from pg_prepared_statements where name <> ''), (select count(*) from pg_cursors where name <> ''),
 	(select count(*) from pg_listening_channels()),
-	(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_stat_get_backend_pid(0)),
+	(select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())),
 	(select count(*) from pg_class where relnamespace = pg_my_temp_schema())`
 
 // ownDatabase makes a database for a test, and returns how to log in to it as a superuser, who may SET ROLE.
@@ -68,7 +69,11 @@ func ownDatabase(t *testing.T, s *harness.Server, name string, statements ...str
 	t.Helper()
 	name = fmt.Sprintf("%s_%d", name, os.Getpid())
 	harness.Exec(t, s, "drop database if exists "+name+" with (force)", "create database "+name)
-	t.Cleanup(func() { harness.Exec(cleanupT{t}, s, "drop database if exists "+name+" with (force)") })
+	t.Cleanup(func() {
+		if err := s.Exec(context.Background(), "drop database if exists "+name+" with (force)"); err != nil {
+			t.Error(err)
+		}
+	})
 	l := harness.Superuser().InClear()
 	l.Database = name
 	c := conn(t, s.Endpoint, l)
@@ -78,3 +83,73 @@ func ownDatabase(t *testing.T, s *harness.Server, name string, statements ...str
 	_ = c.Close(t.Context())
 	return l
 }
+
+// alone is a route whose sessions meet on one connection.
+func alone() harness.Route {
+	return harness.Route{MaxConnections: 1, Users: []harness.Account{{User: harness.Superuser().User, Password: harness.Superuser().Password}}}
+}
+
+func TestWhatHiddenCodeLeavesReachesNoOtherSession(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "hidden", hiding...)
+		clean := ask(t, conn(t, r.server.Endpoint, l), left)
+		for _, sql := range unseenStatements {
+			for _, extended := range []bool{false, true} {
+				if extended && strings.Contains(sql, ";") {
+					continue
+				}
+				a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+				run := asked
+				if extended {
+					run = func(ctx context.Context, c *pgconn.PgConn, sql string) (string, error) { return askedExtended(ctx, c, sql) }
+				}
+				if _, err := run(t.Context(), a, sql); err != nil && code(err) != "22012" {
+					t.Fatalf("%s: %v", sql, err)
+				}
+				if got := ask(t, b, left); got != clean {
+					t.Errorf("after %s (extended %v) another session finds %s, not %s", sql, extended, got, clean)
+				}
+				if got, err := asked(t.Context(), b, "select * from last"); code(err) != "55000" {
+					t.Errorf("after %s another session's view finds a last value: %s %v", sql, got, err)
+				}
+				_ = a.Close(t.Context())
+				_ = b.Close(t.Context())
+			}
+		}
+	})
+}
+
+func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "created")
+		a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+		ask(t, b, "select 1")
+		clean := ask(t, b, left)
+		for _, sql := range []string{
+			"create table t (a text default set_config('work_mem', '7777kB', false), b int)",
+			"begin; " + hiding[0] + "; create view v as select h_set() as x; commit",
+		} {
+			ask(t, a, sql)
+			ask(t, a, "insert into t (b) values (1)")
+			if got := ask(t, b, left); got != clean {
+				t.Errorf("right after %s another session finds %s, not %s", sql, got, clean)
+			}
+		}
+		ask(t, a, "select * from v")
+		if got := ask(t, b, left); got != clean {
+			t.Errorf("after a view another session finds %s, not %s", got, clean)
+		}
+	})
+}
+
+func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "seeded",
+			"create function seed() returns int language plpgsql as $$begin perform setseed(0.5); return 1; end$$",
+			"create view seeded as select seed() as x")
+		a := conn(t, r.Endpoint, l)
+		ask(t, a, "select * from seeded")
+		harness.Eventually(t, settleWithin, "the session is pinned", func() bool { return r.session(t, a.PID()).Pinned == "unknown" })
+	})
+}
+
