@@ -120,7 +120,8 @@ func New[K comparable, V any](c Config) *Pool[K, V] {
 }
 
 // Borrow lends w's session a connection of w.Key, or queues w. With nowOrNever it takes an idle connection of the key or
-// nothing: it neither waits nor dials, even where the budget would allow it.
+// nothing. What w would have waited for is begun all the same, as if w had been abandoned at once: a pool in which
+// nobody waits would otherwise never open a connection.
 func (p *Pool[K, V]) Borrow(w *Waiter[K, V], now time.Duration, nowOrNever bool) (c *Conn[K, V], o Outcome, todo Todo[K, V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,11 +136,12 @@ func (p *Pool[K, V]) Borrow(w *Waiter[K, V], now time.Duration, nowOrNever bool)
 		p.lend(c, idle, w)
 		return c, Granted, todo
 	}
-	if nowOrNever {
-		return nil, Refused, todo
-	}
 	p.enqueue(b, w)
 	p.settle(now, &todo)
+	if nowOrNever {
+		p.dequeue(w)
+		return nil, Refused, todo
+	}
 	return nil, Queued, todo
 }
 

@@ -242,7 +242,7 @@ func TestWithoutAnIdleConnectionOnItsLoopABorrowerGetsTheMostRecentlyUsedOfAll(t
 	}
 }
 
-func TestNowOrNeverTakesAnIdleConnectionOrNothing(t *testing.T) {
+func TestNowOrNeverTakesAnIdleConnectionOrNothingAndBeginsOneForTheNext(t *testing.T) {
 	w := newWorld(t, Config{Max: 2, MaxIdle: 2})
 	r := &waiter{Key: "a"}
 	c, o, d := w.Borrow(r, 0, true)
@@ -250,8 +250,14 @@ func TestNowOrNeverTakesAnIdleConnectionOrNothing(t *testing.T) {
 	if c != nil || o != Refused {
 		t.Fatalf("outcome %d of an empty pool", o)
 	}
-	w.stats(Stats{})
-	w.give(w.fill("a", 0, 1)[0])
+	w.stats(Stats{Open: 1, Dialing: 1})
+	for range 3 {
+		_, _, d = w.Borrow(r, 0, true)
+		w.do(d)
+	}
+	w.stats(Stats{Open: 1, Dialing: 1})
+	w.open()
+	w.stats(Stats{Open: 1, Idle: 1})
 	if c, o, _ = w.Borrow(r, 0, true); c == nil || o != Granted {
 		t.Fatalf("outcome %d with an idle connection", o)
 	}
