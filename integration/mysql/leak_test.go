@@ -188,5 +188,5 @@ func (w *wire) changeUser(user, password, database string) error {
 	if err := w.command(protocol.COM_CHANGE_USER, body...); err != nil {
 		return err
 	}
-	return w.authenticate(loginOf(user, password), w.plugin)
+	return w.authenticate(loginOf(user, password))
 }

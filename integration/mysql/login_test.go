@@ -308,7 +308,7 @@ func TestConnectionAttributesOfAnySizeAreTaken(t *testing.T) {
 			if err := w.write(appendString(w.response(plain()), string(attributes))); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.authenticate(plain(), w.plugin); err != nil {
+			if err := w.authenticate(plain()); err != nil {
 				t.Errorf("attributes of %d bytes: %v", n, err)
 				continue
 			}

@@ -139,7 +139,7 @@ func (w *wire) login(e harness.Endpoint, l harness.Login, caps uint32) error {
 	if err := w.write(w.response(l)); err != nil {
 		return err
 	}
-	return w.authenticate(l, w.plugin)
+	return w.authenticate(l)
 }
 
 func (w *wire) startTLS(e harness.Endpoint) error {
@@ -188,7 +188,7 @@ func prove(plugin string, salt []byte, password string) []byte {
 }
 
 // authenticate goes on until the server says yes or no.
-func (w *wire) authenticate(l harness.Login, plugin string) error {
+func (w *wire) authenticate(l harness.Login) error {
 	for {
 		p, err := w.read()
 		switch {
@@ -202,7 +202,7 @@ func (w *wire) authenticate(l harness.Login, plugin string) error {
 			return w.quiet()
 		case p[0] == 0xfe:
 			f := reading{p: p[1:]}
-			plugin = string(f.until(0))
+			plugin := string(f.until(0))
 			w.salt = f.n(20)
 			if f.err != nil {
 				return f.err
