@@ -54,11 +54,12 @@ var unseenQuery = strings.NewReplacer(
  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
  AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
  AND e.extname NOT IN (SESSION_EXTENSIONS)),
-code AS (SELECT l.lanname, p.prosrc, pg_catalog.regexp_replace(pg_catalog.regexp_replace(p.prosrc, '--[^''"$*
-]*', '--', 'g'), 'HARMLESS_PHRASES', ' ', 'gi') AS rest
+bare AS (SELECT l.lanname, pg_catalog.regexp_replace(p.prosrc, '--[^''"$*
+]*', '--', 'g') AS body
  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN member m ON m.objid = p.oid
  WHERE p.oid >= 16384 AND p.prosrc <> 'aggregate_dummy' AND NOT (m.harmless IS TRUE)
  AND NOT (l.lanname IN ('c', 'internal') AND (m.objid IS NOT NULL OR p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace))),
+code AS (SELECT lanname, body, pg_catalog.regexp_replace(body, 'HARMLESS_PHRASES', ' ', 'gi') AS rest FROM bare),
 setter AS (SELECT p.oid, CASE WHEN p.proname ~ '^(STICKERS)$' THEN 2 ELSE 1 END AS level
  FROM pg_catalog.pg_proc p WHERE p.proname ~ '^(SETTERS)$'),
 pattern AS (SELECT level, 'funcid (' || pg_catalog.string_agg(oid::pg_catalog.text, '|') || ') ' ||
@@ -76,7 +77,7 @@ tree AS (SELECT ev_action::pg_catalog.text AS node FROM pg_catalog.pg_rewrite WH
  UNION ALL SELECT pg_catalog.to_jsonb(p) ->> 'prosqlbody' FROM pg_catalog.pg_proc p WHERE oid >= 16384 AND prosrc = '')
 SELECT coalesce(pg_catalog.max(level), 0) FROM (
  SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' THEN 2
-  WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"|--[^
+  WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"' OR body ~* '--[^
 ]*update' THEN 1 ELSE 0 END AS level FROM code
  UNION ALL SELECT pattern.level FROM tree, pattern WHERE node ~ calls
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_operator o ON o.oprcode = setter.oid WHERE o.oid >= 16384
