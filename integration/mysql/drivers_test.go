@@ -103,7 +103,7 @@ func TestCommandLineClientsSendQueryAttributesAndFieldLists(t *testing.T) {
 		for clientName, args := range map[string][]string{"mysql97": f.MySQLArgs(l), "mariadb1011": f.MariaDBArgs(l)} {
 			script := "select 1; select 2;\n"
 			if clientName == "mysql97" {
-				args = append(args, "--named-commands")
+				args = append(args, "--commands", "--named-commands")
 				script = "query_attributes n1 v1 n2 v2;\nselect 1;\nselect 2;\n"
 			}
 			cmd := exec.CommandContext(t.Context(), harness.Program(t, clientName, "MYSQL"), append(args, "--auto-rehash", "--comments")...)

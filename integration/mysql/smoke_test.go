@@ -70,7 +70,8 @@ func TestGoSQLDriverQueriesPassThrough(t *testing.T) {
 
 func TestTransactionsOfManyClientsShareFewConnections(t *testing.T) {
 	const clients, connections, transactions = 40, 4, 10
-	eachServer(t, connections, func(t *testing.T, s *harness.Server, p harness.Endpoint) {
+	crowded(t, harness.Route{MaxConnections: connections}, func(t *testing.T, f front) {
+		s, p := f.server, f.Endpoint
 		table := fmt.Sprintf("app.smoke_%d", os.Getpid())
 		harness.Exec(t, s, "drop table if exists "+table, "create table "+table+" (n int)", "insert into "+table+" values (0)")
 		t.Cleanup(func() {
