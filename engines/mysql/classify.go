@@ -37,6 +37,10 @@ const (
 	classConnectionID
 	// classRelease: the server closes the connection afterwards.
 	classRelease
+	// classCode: it does more than begin and end transactions, and so may execute stored code.
+	classCode
+	// classDefines: it may create code that later statements execute without naming it.
+	classDefines
 )
 
 func (c class) has(f classFlags) bool { return c.flags&f != 0 }
@@ -94,7 +98,7 @@ func (c *classifier) flag(f classFlags) { c.found.flags |= f }
 // unknown is whatever might do anything: change session state, read values of the previous statement.
 func (c *classifier) unknown() {
 	c.pin(engine.KindUnknown)
-	c.flag(classInsertID)
+	c.flag(classInsertID | classCode)
 }
 
 // doubt says that a server may read the text in another way.

@@ -6,7 +6,12 @@ import "github.com/berthdb/berth/core/engine"
 func (c *classifier) begin(w word) {
 	c.first = w.keyword
 	switch w.keyword {
-	case kwHarmless, kwUse, kwEndOfTransaction, kwRelease, kwBegin, kwStart, kwDrop, kwFlush, kwCreate, kwKill:
+	case kwEndOfTransaction, kwRelease, kwBegin, kwStart:
+	default:
+		c.flag(classCode)
+	}
+	switch w.keyword {
+	case kwHarmless, kwAlter, kwUse, kwEndOfTransaction, kwRelease, kwBegin, kwStart, kwDrop, kwFlush, kwCreate, kwKill:
 		if w.keyword == kwUse {
 			c.flag(classUse)
 		}
@@ -59,7 +64,10 @@ func (c *classifier) follow(w word) {
 		if second && w.keyword == kwPrepare {
 			c.pin(engine.KindPreparedStatement)
 		}
+	case kwAlter:
+		c.defines(w)
 	case kwCreate:
+		c.defines(w)
 		// CREATE [OR REPLACE] TEMPORARY
 		if c.position <= 4 && w.keyword == kwTemporary {
 			c.pin(engine.KindTemporaryTable)

@@ -48,7 +48,9 @@ func (e *Engine) Dial(ctx context.Context, t engine.Target, key engine.Key) (eng
 		}
 		return engine.Dialed{}, dialError(t, err)
 	}
-	return engine.Dialed{Conn: b.conn, State: b.state()}, nil
+	state := b.state()
+	state.unseen = e.unseenBy(t, key.User)
+	return engine.Dialed{Conn: b.conn, State: state}, nil
 }
 
 // upstream is a connection to a server in its blocking phase.

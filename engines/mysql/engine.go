@@ -38,6 +38,7 @@ type Engine struct {
 
 	decoy     atomic.Pointer[method] // how unknown users are asked; nil until the first
 	databases databaseCache
+	unseen    unseens
 }
 
 var (

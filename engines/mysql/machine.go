@@ -29,6 +29,7 @@ type Machine struct {
 	session  session
 	insertID insertID
 	pins     pins
+	used     bool // something was sent that may execute code, since the held backend was clean
 	login    loginPhase
 	change   *change // a COM_CHANGE_USER under way
 	refusal  error   // why the client's next request is answered with an error
@@ -180,7 +181,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	m.session.status |= state.status & statusLiteralBackslash
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
-	m.pins.disturbed = false
+	m.pins.disturbed, m.used = false, false
 }
 
 // Refused answers the request that needed a backend, when it is given again.
@@ -286,6 +287,9 @@ func (m *Machine) settle(w engine.Wire) {
 			m.ask(readInsertID, purposeRead, w)
 		}
 		m.ask(zeroInsertID, purposeZero, w)
+		return
+	}
+	if m.sweep(w) {
 		return
 	}
 	if w.Idle() {

@@ -136,7 +136,7 @@ func (m *Machine) decides(p []byte, n int) bool {
 	case stageRows:
 		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
 		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
-			m.queue.head().purpose == purposeRead
+			(m.queue.head().purpose == purposeRead || m.queue.head().purpose == purposeUnseen)
 	case stageParams, stageColumns:
 		return n > 0 && p[0] == errHeader
 	}

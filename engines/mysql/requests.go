@@ -166,6 +166,7 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 		return 0, nil
 	}
 	m.began(w)
+	m.executes(c)
 	w.ToBackend(p.bytes)
 	m.expect(s, purposeForward, 1)
 	m.streamOn(p)
@@ -298,7 +299,7 @@ func blank(p []byte) {
 // classify scans a statement. One that is not whole is scanned while it passes; until then it may be anything.
 func (m *Machine) classify(p packet, text []byte) class {
 	if !p.whole() {
-		return class{flags: classInsertID}
+		return class{flags: classInsertID | classCode}
 	}
 	return scan(text, m.literalBackslash(), m.session.wide)
 }
@@ -324,6 +325,9 @@ func (m *Machine) finish(w engine.Wire) {
 	if r.command == protocol.COM_RESET_CONNECTION && !r.failed {
 		m.rearm(w)
 		return
+	}
+	if r.class.has(classDefines) {
+		m.e.doubt() // it may have taken its time
 	}
 	kinds := r.class.kinds | r.kinds
 	for k := engine.Kind(0); kinds != 0; k, kinds = k+1, kinds>>1 {

@@ -86,6 +86,11 @@ func (m *Machine) alignInsertID(w engine.Wire) {
 
 // swallowed deals with the answer to something that the machine asked itself.
 func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wire) error {
+	if p == purposeUnseen || p == purposeReset && failure == nil {
+		m.swept(p, failure)
+		m.settle(w)
+		return nil
+	}
 	if failure != nil {
 		if p != purposeSchema {
 			return failure // the backend's state is not known any more

@@ -84,6 +84,7 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 			return nil
 		}
 		m.request.class = c
+		m.executes(c)
 	}
 	w.ToBackend(piece)
 	switch {

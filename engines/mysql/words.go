@@ -19,6 +19,7 @@ const (
 	kwRelease
 	kwUse
 	kwCreate
+	kwAlter
 	kwDrop
 	kwFlush
 	kwLock
@@ -105,7 +106,8 @@ var specialCalls = map[string]call{
 }
 
 var keywords = map[keyword]string{
-	kwHarmless: "ALTER RENAME TRUNCATE OPTIMIZE CHECK CHECKSUM REPAIR GRANT REVOKE HELP UNLOCK SAVEPOINT SIGNAL " +
+	kwAlter: "ALTER",
+	kwHarmless: "RENAME TRUNCATE OPTIMIZE CHECK CHECKSUM REPAIR GRANT REVOKE HELP UNLOCK SAVEPOINT SIGNAL " +
 		"RESIGNAL PURGE",
 	kwQuery:            "VALUES UPDATE DELETE DO EXPLAIN DESC DESCRIBE ANALYZE",
 	kwSelect:           "SELECT",

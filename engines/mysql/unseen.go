@@ -1,0 +1,192 @@
+package mysql
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// What triggers, views and the functions that they call do to the session is not in a statement's text. The server reports
+// most of it (trackers), but neither GET_LOCK, nor user variables that are set by INTO and :=, nor MariaDB's sequences. So
+// the server is asked whether there is such code. Where there is, sessions that executed anything reset their backend before
+// they give it back.
+
+// unseenQuery asks for 1 if the user's schemas have code that could leave state unseen, 0 if not. What the user may not see
+// counts: a body that is hidden, and schemas without the privileges (TRIGGER, EXECUTE) to see what is there. In schemas of
+// which the user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
+var unseenQuery = strings.NewReplacer(
+	"USERS", "NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')",
+	"LEAVES", "REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value'",
+).Replace("SELECT CASE WHEN EXISTS (SELECT 1 FROM information_schema.routines WHERE routine_schema USERS AND " +
+	"(routine_definition IS NULL OR routine_body <> 'SQL' OR LOWER(REPLACE(routine_definition, '@@', '')) LEAVES)) " +
+	"OR EXISTS (SELECT 1 FROM information_schema.triggers WHERE trigger_schema USERS AND " +
+	"(action_statement IS NULL OR LOWER(REPLACE(action_statement, '@@', '')) LEAVES)) " +
+	"OR EXISTS (SELECT 1 FROM information_schema.views WHERE table_schema USERS AND " +
+	"(view_definition IS NULL OR view_definition = '' OR LOWER(REPLACE(view_definition, '@@', '')) LEAVES)) " +
+	"OR EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema USERS AND table_type = 'SEQUENCE') " +
+	"OR EXISTS (SELECT 1 FROM information_schema.schemata s WHERE schema_name USERS AND " +
+	"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT '%' AS pattern, privilege_type FROM information_schema.user_privileges " +
+	"UNION ALL SELECT table_schema, privilege_type FROM information_schema.schema_privileges) p " +
+	"WHERE s.schema_name LIKE p.pattern AND p.privilege_type IN ('TRIGGER', 'EXECUTE')) < 2) THEN 1 ELSE 0 END")
+
+// suspicion is what the server said of the code that a user can reach.
+type suspicion uint32
+
+const (
+	suspicionNone  suspicion = iota // it leaves nothing
+	suspicionReset                  // it may leave what COM_RESET_CONNECTION undoes
+	// suspicionStale is a verdict that is too old, or none yet. While somebody asks, nobody trusts it.
+	suspicionStale
+	suspicionAsked
+	// suspicionNew follows a statement that creates code: the server is asked once nobody can be still at it.
+	suspicionNew
+)
+
+const (
+	// trustWithin is how long a verdict counts: code may be created past the proxy.
+	trustWithin = 30 * time.Second
+	// answerWithin is how long others wait for who asks. Sessions end, and backends are lost.
+	answerWithin = 10 * time.Second
+	maxUnseen    = 1 << 10
+)
+
+// unseen is what is known of the code that one user of one target can reach. Any goroutine may use it. Machines read no
+// clock: a timer makes the verdict stale.
+type unseen struct {
+	state atomic.Uint32
+	mu    sync.Mutex // for changes
+	timer *time.Timer
+}
+
+func (u *unseen) now() suspicion { return suspicion(u.state.Load()) }
+
+// set needs the lock. The timer may have fired just now and make it stale at once, which only means to ask again.
+func (u *unseen) set(s suspicion, lasts time.Duration) {
+	if u.timer == nil {
+		u.timer = time.AfterFunc(lasts, func() { u.state.Store(uint32(suspicionStale)) })
+	} else {
+		u.timer.Reset(lasts)
+	}
+	u.state.Store(uint32(s))
+}
+
+// take says whether the caller shall ask, and nobody else.
+func (u *unseen) take() bool {
+	if u.now() != suspicionStale {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.now() != suspicionStale {
+		return false
+	}
+	u.set(suspicionAsked, answerWithin)
+	return true
+}
+
+// answered notes what the server said to who took it. If code was created meanwhile, that was too early.
+func (u *unseen) answered(s suspicion) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.now() == suspicionAsked {
+		u.set(s, trustWithin)
+	}
+}
+
+// unseens has what is known, by target and user.
+type unseens struct {
+	mu      sync.Mutex
+	entries map[targetUser]*unseen
+}
+
+type targetUser struct{ target, user string }
+
+// unseenBy returns what is known of the code that a user can reach.
+func (e *Engine) unseenBy(t engine.Target, user string) *unseen {
+	c := &e.unseen
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := targetUser{t.Name, user}
+	u := c.entries[key]
+	if u != nil {
+		return u
+	}
+	u = &unseen{}
+	u.state.Store(uint32(suspicionStale))
+	if c.entries == nil {
+		c.entries = make(map[targetUser]*unseen)
+	}
+	if len(c.entries) >= maxUnseen {
+		// Backends of the group keep what they have, so nothing may be forgotten that must hear of new code.
+		u.state.Store(uint32(suspicionReset))
+		return u
+	}
+	c.entries[key] = u
+	return u
+}
+
+// doubt distrusts all code of the group, on replicas too: a statement creates some.
+func (e *Engine) doubt() {
+	c := &e.unseen
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range c.entries {
+		u.mu.Lock()
+		u.set(suspicionNew, trustWithin)
+		u.mu.Unlock()
+	}
+}
+
+// executes notes that a statement of class c is sent.
+func (m *Machine) executes(c class) {
+	if c.has(classDefines) {
+		m.e.doubt()
+	}
+	m.used = m.used || c.has(classCode)
+}
+
+// sweep brings the held backend, at a boundary, to the state in which backends wait, and says whether answers are awaited
+// first. A pinned session keeps its backend as it is.
+func (m *Machine) sweep(w engine.Wire) (waits bool) {
+	u := m.state.unseen
+	if u == nil || !m.used || m.pins.pinned || u.now() == suspicionNone {
+		return false
+	}
+	if u.take() {
+		m.ask(unseenQuery, purposeUnseen, w)
+		return true
+	}
+	m.send(protocol.COM_RESET_CONNECTION, "", w)
+	m.expect(shapeOne, purposeReset, 1)
+	m.ask(trackers, purposeReset, w)
+	if q := m.b.Target.InitQuery; q != "" {
+		m.ask(q, purposeReset, w)
+	}
+	return true
+}
+
+// swept notes an answer to what sweep sent. Of the diagnostics nobody knows whose they are now.
+func (m *Machine) swept(p purpose, failure *engine.ServerError) {
+	m.state.last, m.state.stale = nil, m.state.mariaDB
+	switch {
+	case p == purposeReset:
+		m.used = m.queue.count > 0
+	case failure == nil && string(m.insertID.scratch) == "\x010":
+		m.state.unseen.answered(suspicionNone)
+	default:
+		m.state.unseen.answered(suspicionReset)
+	}
+}
+
+// defines judges what CREATE and ALTER are about. Neither defaults nor checks of tables may call what leaves something
+// unseen, but for MariaDB's sequences, which have to be created themselves.
+func (c *classifier) defines(w word) {
+	if c.position == 2 && w.keyword != kwTemporary && w.keyword != kwTable {
+		c.flag(classDefines)
+	}
+}
