@@ -41,7 +41,9 @@ func appendMechanisms(dst []byte, plus bool) []byte {
 }
 
 // appendReady appends a ReadyForQuery outside of a transaction.
-func appendReady(dst []byte) []byte { return appendMessage(dst, &pgproto3.ReadyForQuery{TxStatus: 'I'}) }
+func appendReady(dst []byte) []byte {
+	return appendMessage(dst, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+}
 
 // appendParameter appends a ParameterStatus.
 func appendParameter(dst []byte, p parameter) []byte {
