@@ -1,0 +1,97 @@
+package mysql
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// hiding makes objects whose use leaves something that neither the statement's text nor a tracker shows.
+var hiding = []string{
+	"create function f_lock() returns int deterministic return get_lock(concat(database(), '.1'), 0)",
+	"create function f_into() returns int deterministic begin select 5 into @hidden; return 1; end",
+	"create function f_assign() returns int deterministic return (@hidden := 6)",
+	"create function f_fails() returns int deterministic begin declare x int; set x = get_lock(concat(database(), '.2'), 0); " +
+		"signal sqlstate '45000' set message_text = 'no'; return 1; end",
+	"create view v_lock as select f_lock()", "create view v_into as select f_into()", "create view v_assign as select f_assign()",
+	"create view v_direct as select get_lock(concat(database(), '.3'), 0)", "create view v_fails as select f_fails()",
+	"create table tl (a int)",
+	"create trigger tl1 before insert on tl for each row begin declare x int; set x = get_lock(concat(database(), '.4'), 0); end",
+	"create table tv (a int)", "create trigger tv1 before insert on tv for each row begin select new.a into @hidden; end",
+}
+
+// unseenStatements use them.
+var unseenStatements = []string{
+	"select * from v_lock", "select * from v_into", "select * from v_assign", "select * from v_direct", "select * from v_fails",
+	"insert into tl values (1)", "insert into tv values (1)", "begin; insert into tv values (1); commit", "table v_lock",
+}
+
+// left is what they may have left.
+const left = "select @hidden, is_used_lock(concat(database(), '.1')), is_used_lock(concat(database(), '.2')), " +
+	"is_used_lock(concat(database(), '.3')), is_used_lock(concat(database(), '.4')), database(), @@sql_mode = @@global.sql_mode"
+
+// ownSchema makes a schema for a test and returns how to log in to it.
+func ownSchema(t *testing.T, s *harness.Server, name string, statements ...string) harness.Login {
+	t.Helper()
+	l := superuser()
+	w := dial(t, s.Endpoint, l, with([]uint32{multi}))
+	name = fmt.Sprintf("%s_%d", name, os.Getpid())
+	w.do(t, "drop database if exists "+name, "create database "+name, "use "+name)
+	w.do(t, statements...)
+	w.quit()
+	t.Cleanup(func() {
+		w := dial(t, s.Endpoint, l, with(nil))
+		w.do(t, "drop database if exists "+name)
+		w.quit()
+	})
+	l.Database = name
+	return l
+}
+
+func TestWhatHiddenCodeLeavesReachesNoOtherSession(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
+		l := ownSchema(t, f.server, "hidden", hiding...)
+		statements := unseenStatements
+		if f.mariaDB() {
+			w := dial(t, f.server.Endpoint, l, with(nil))
+			w.do(t, "create sequence sq", "create table tsq (a int default (nextval(sq)), b int)")
+			w.quit()
+			statements = append(statements[:len(statements):len(statements)], "insert into tsq (b) values (1)")
+		}
+		for _, sql := range statements {
+			a, b := dial(t, f.Endpoint, l, with([]uint32{multi})), dial(t, f.Endpoint, l, with([]uint32{multi}))
+			got := a.outcome(sql)
+			if f.pinned(t) > 0 {
+				a.quit() // the server reported something: the session keeps it for itself
+				unpins(t, f)
+			}
+			want := fmt.Sprintf("[NULL,NULL,NULL,NULL,NULL,%s,1]", l.Database)
+			if left := b.outcome(left); left != want {
+				t.Errorf("after %s (%s) another session finds %s, not %s", sql, got, left, want)
+			}
+			if f.mariaDB() {
+				b.sees(t, "select lastval(sq)", "[NULL]")
+			}
+			_ = a.Close()
+			b.quit()
+		}
+	})
+}
+
+func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
+		l := ownSchema(t, f.server, "created", "create table tv (a int)")
+		b := dial(t, f.Endpoint, l, with(nil))
+		b.do(t, "select 1")
+		a := dial(t, f.Endpoint, l, with(nil))
+		a.do(t, "create trigger tv1 before insert on tv for each row begin select new.a into @hidden; end")
+		a.quit() // its text alone pins
+		a = dial(t, f.Endpoint, l, with(nil))
+		a.do(t, "insert into tv values (7)")
+		b.sees(t, "select @hidden", "[NULL]")
+		a.quit()
+		b.quit()
+	})
+}
