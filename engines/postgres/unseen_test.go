@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"testing"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// suspected is a stage whose backend's database has verdict s.
+func suspected(t *testing.T, s suspicion) (*stage, *unseen) {
+	st := newStage(t)
+	u := st.m.e.unseenIn(engine.Target{Name: "primary"}, st.m.session.key)
+	u.mu.Lock()
+	u.set(s, trustWithin)
+	u.mu.Unlock()
+	st.free.State.(*backendState).unseen = u
+	st.free.Target.InitQuery = "SET x = 1"
+	return st, u
+}
+
+func TestASuspectedBackendIsResetBeforeItGoesBack(t *testing.T) {
+	s, _ := suspected(t, suspicionReset)
+	s.client(messages("Q SELECT 1"))
+	s.server(messages("C SELECT 1, Z I"))
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1, Q DISCARD ALL, Q SET x = 1" {
+		t.Errorf("to the backend: %s", got)
+	}
+	if got := describeMessages(t, s.toClient, false); got != "C SELECT 1, Z I" {
+		t.Errorf("the client waits for its answer: %s", got)
+	}
+	s.client(messages("Q SELECT 2")) // waits
+	s.server(messages("C DISCARD ALL, Z I, C SET"))
+	if len(s.events) != 0 || s.backend == nil || s.m.Busy() {
+		t.Errorf("before the reset is over: %v", s.events)
+	}
+	s.server(messages("Z I, C SELECT 2, Z I"))
+	s.server(messages("C DISCARD ALL, Z I, C SET, Z I"))
+	if len(s.events) != 2 || s.backend != nil {
+		t.Errorf("afterwards: %v", s.events)
+	}
+	if got := describeMessages(t, s.toClient, false); got != "C SELECT 1, Z I, C SELECT 2, Z I" && got != "C SELECT 1, Z I" {
+		t.Errorf("the client saw the reset: %s", got)
+	}
+}
+
+func TestTransactionsWithoutStatementsNeedNoReset(t *testing.T) {
+	s, _ := suspected(t, suspicionReset)
+	s.client(messages("Q BEGIN; COMMIT"))
+	s.server(messages("C BEGIN, C COMMIT, Z I"))
+	if s.backend != nil || describeMessages(t, s.toBackend, true) != "Q BEGIN; COMMIT" {
+		t.Errorf("%v", describeMessages(t, s.toBackend, true))
+	}
+}
+
+func TestABackendThatCannotBeResetIsLostAndItsSessionGoesOn(t *testing.T) {
+	for _, answer := range []string{"! 57014, Z I", "! FATAL|57P01"} {
+		s, _ := suspected(t, suspicionReset)
+		s.client(messages("Q SELECT 1"))
+		s.server(messages("C SELECT 1, Z I"))
+		s.server(messages(answer))
+		if s.backend != nil {
+			s.backend = nil
+			s.m.BackendLost(engine.ErrBackendClosed, s)
+		}
+		if s.ended || s.free != nil || describeMessages(t, s.toClient, false) != "C SELECT 1, Z I" {
+			t.Errorf("after %s: ended %v, in the pool %v, the client got %s", answer, s.ended, s.free != nil, describeMessages(t, s.toClient, false))
+		}
+	}
+}
+
+func TestAStaleVerdictIsAskedForOnceAndTrustedByNobodyMeanwhile(t *testing.T) {
+	for verdict, want := range map[string]suspicion{"0": suspicionNone, "1": suspicionReset, "2": suspicionPin} {
+		s, u := suspected(t, suspicionStale)
+		s.client(messages("Q SELECT 1"))
+		s.server(messages("C SELECT 1, Z I"))
+		if u.now() != suspicionAsked || u.take() {
+			t.Fatalf("state %d", u.now())
+		}
+		s.server([]byte("D\x00\x00\x00\x0b\x00\x01\x00\x00\x00\x01" + verdict))
+		s.server(messages("C SELECT 1, Z I"))
+		if u.now() != want {
+			t.Errorf("after %s: state %d", verdict, u.now())
+		}
+	}
+	s, u := suspected(t, suspicionStale)
+	s.client(messages("Q SELECT 1"))
+	s.server(messages("C SELECT 1, Z I"))
+	s.server(messages("! 42501, Z I"))
+	if u.now() != suspicionReset {
+		t.Errorf("an error is no verdict: state %d", u.now())
+	}
+}
+
+func TestCreatingCodeMakesEverythingSuspected(t *testing.T) {
+	for sql, want := range map[string]suspicion{
+		"CREATE VIEW v AS SELECT 1": suspicionNew, "ALTER TABLE t ADD a int": suspicionNew, "CREATE INDEX ON t (a)": suspicionNone,
+		"CREATE TEMP TABLE t (a int)": suspicionNone, "DO 'CREATE VIEW v AS SELECT 1'": suspicionNew, "SELECT 1": suspicionNone,
+	} {
+		s, u := suspected(t, suspicionNone)
+		s.client(messages("Q " + sql))
+		if u.now() != want {
+			t.Errorf("%s: state %d, not %d", sql, u.now(), want)
+		}
+	}
+}
