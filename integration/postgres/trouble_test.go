@@ -67,7 +67,14 @@ func TestQueriesWaitWhileTheServerRestarts(t *testing.T) {
 				}
 				answer <- err
 			}()
-			harness.Eventually(t, settleWithin, "the query waits", func() bool { return r.pool(t).Waiting == 1 })
+			harness.Eventually(t, settleWithin, "the query waits", func() bool {
+				select {
+				case err := <-answer:
+					t.Fatalf("the query did not wait: %v", err)
+				default:
+				}
+				return r.pool(t).Waiting == 1
+			})
 			if err := s.Restart(t.Context()); err != nil {
 				t.Fatal(err)
 			}
