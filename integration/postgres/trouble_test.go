@@ -21,6 +21,7 @@ func TestNobodyNoticesThatAnIdleConnectionWasTerminated(t *testing.T) {
 		c, superuser := conn(t, r.Endpoint, harness.App()), conn(t, r.server.Endpoint, harness.Superuser())
 		for range 5 {
 			ask(t, c, "select 1")
+			r.whole(t)
 			ask(t, superuser, terminateAll)
 			harness.Eventually(t, settleWithin, "the pool knows", func() bool { return r.pool(t).Open == 0 })
 			if got := ask(t, c, "select 'served'"); got != "served" {
@@ -55,6 +56,7 @@ func TestQueriesWaitWhileTheServerRestarts(t *testing.T) {
 			r := start(t, name, harness.Route{Server: s, MaxConnections: 3, Pool: harness.Keys{"connection_borrow_timeout": "60s"}})
 			c := conn(t, r.Endpoint, harness.App())
 			ask(t, c, "select 1")
+			r.whole(t) // the session has given its connection back
 			if err := s.Crash(t.Context()); err != nil {
 				t.Fatal(err)
 			}
