@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"time"
 
 	"github.com/berthdb/berth/core/socket"
 )
@@ -161,6 +162,12 @@ type Backend struct {
 	Previous uint32
 	// Canceled says that a cancel was sent for it since it was last granted. The core sets it.
 	Canceled bool
+}
+
+// LateCloser is an Engine whose servers close a connection before they stop counting it. The core keeps its place in the
+// budget for that much longer.
+type LateCloser interface {
+	CountedFor() time.Duration
 }
 
 // StickyCanceler is an Engine whose cancel may still hit what a backend executes next, if the backend had already

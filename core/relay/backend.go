@@ -302,11 +302,25 @@ func (b *Backend) vanish(reason error) {
 	b.gone()
 }
 
-// gone frees b's place.
+// gone ends b, whose connection is closed on both sides. Its place is free once the server does not count it any more.
 func (b *Backend) gone() {
 	b.worker.loop.Cancel(&b.parting)
 	b.worker.loop.Cancel(&b.settling)
 	b.stream.Close()
+	if late, ok := b.pool.engine.(engine.LateCloser); ok {
+		b.settling.Task = (*freed)(b)
+		b.worker.loop.Schedule(&b.settling, late.CountedFor())
+		return
+	}
+	b.free()
+}
+
+type freed Backend
+
+func (t *freed) Run() { (*Backend)(t).free() }
+
+// free gives b's place back.
+func (b *Backend) free() {
 	p := b.pool
 	if b.secure {
 		p.counters.DatabaseConnectionsWithTLS.Dec()

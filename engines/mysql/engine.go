@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -124,3 +125,10 @@ func (e *Engine) awaitServer(ctx context.Context) (*serverInfo, error) {
 		return nil, engine.ErrNoTarget
 	}
 }
+
+// countedFor is how long a server may count a connection whose socket it has closed: it closes the socket first, then lets
+// go of the thread (MySQL: close_connection, then Global_THD_manager::remove_thd).
+const countedFor = 50 * time.Millisecond
+
+// CountedFor implements engine.LateCloser.
+func (*Engine) CountedFor() time.Duration { return countedFor }

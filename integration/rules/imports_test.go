@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"core/telemetry":   {"core/engine"},
 	"core/relay":       {"core/engine", "core/loop", "core/pin", "core/pool", "core/telemetry"},
 	"core/target":      {"core/engine", "core/pool", "core/relay", "core/telemetry"},
-	"core/control":     {"core", "core/engine", "core/pool", "core/target", "core/telemetry"},
+	"core/control":     {"core", "core/engine", "core/pool", "core/relay", "core/target", "core/telemetry"},
 	"engines/postgres": {"core/engine"},
 	"engines/mysql":    {"core/engine"},
 	"plugins":          {"core/engine"},

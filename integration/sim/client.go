@@ -261,7 +261,9 @@ func (c *client) answer(q request, txn *transaction, begun time.Duration, first 
 	line := a.line
 	w.log("client %d: %s", c.number, line)
 	f := strings.Fields(line)
-	if len(f) < 3 || f[0] != q.tag {
+	// What the proxy asks of its own beside a request fails like the request would in a transaction that has failed, and
+	// stands for it.
+	if len(f) < 3 || f[0] != q.tag && (f[0] != own || !strings.HasSuffix(line, "error aborted")) {
 		return fmt.Errorf("%q answers %q", line, q.line())
 	}
 	c.quiet = w.now

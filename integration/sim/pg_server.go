@@ -19,6 +19,7 @@ type pgSession struct {
 	r       *reader
 	out     []byte
 	unnamed *request // the statement without a name
+	own     *request // the statement that the proxy prepares for itself
 	portal  *request
 	skip    bool // until Sync
 }
@@ -61,11 +62,16 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		s.ready()
 	case 'P':
 		name, sql, _ := strings.Cut(string(body), "\x00")
+		q := pgRequest([]byte(sql))
 		if name != "" {
-			s.server.w.fail("connection %d: the script prepares nothing by name", s.id)
+			if q.verb != "forget" {
+				s.server.w.fail("connection %d: the script prepares nothing by name", s.id)
+			}
+			s.own = &q
+			s.out = message(s.out, '1')
+			return true
 		}
 		s.unnamed = nil
-		q := pgRequest([]byte(sql))
 		if s.failed && q.verb != "commit" && q.verb != "rollback" {
 			s.complain("25P02", q.tag+" error aborted")
 			return true
@@ -73,7 +79,12 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		s.unnamed = &q
 		s.out = message(s.out, '1')
 	case 'B':
-		if s.portal = s.unnamed; s.portal == nil {
+		portal, rest, _ := strings.Cut(string(body), "\x00")
+		s.portal = s.unnamed
+		if statement, _, _ := strings.Cut(rest, "\x00"); portal+statement != "" {
+			s.portal = s.own
+		}
+		if s.portal == nil {
 			s.complain("26000", "? error no statement")
 			return true
 		}
@@ -84,7 +95,9 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		s.implicit = true
 		s.run(*s.portal, false)
 	case 'C':
-		s.unnamed = nil
+		if string(body) == "S\x00" {
+			s.unnamed = nil
+		}
 		s.out = message(s.out, '3')
 	case 'S':
 		if !s.open {
@@ -138,8 +151,26 @@ var pgTags = map[string]string{
 	"show": "SHOW", "load": "COPY 1",
 }
 
+// ask answers what only the proxy asks. Clients see nothing of it.
+func (s *pgSession) ask(q request) {
+	switch {
+	case s.failed:
+		s.complain("25P02", "? error aborted")
+		return
+	case q.verb == "unseen":
+		s.out = message(s.out, 'D', []byte{0, 1, 0, 0, 0, 1, '0' + byte(s.server.w.between(0, 2))})
+	case q.verb == "clean":
+		s.reset()
+	}
+	s.out = message(s.out, 'C', text(q.verb))
+}
+
 // run executes a statement.
 func (s *pgSession) run(q request, described bool) {
+	if q.tag == own {
+		s.ask(q)
+		return
+	}
 	why, rows := s.perform(q)
 	if s.gone {
 		return
@@ -172,8 +203,19 @@ func (s *pgSession) run(q request, described bool) {
 	s.out = message(s.out, 'C', text(tag))
 }
 
+// own is the tag of statements that are the proxy's own.
+const own = "?"
+
 // pgRequest reads what a statement means.
 func pgRequest(sql []byte) request {
+	switch text, _, _ := strings.Cut(string(sql), "\x00"); {
+	case text == "DISCARD SEQUENCES":
+		return request{tag: own, verb: "forget"}
+	case text == "DISCARD ALL":
+		return request{tag: own, verb: "clean"}
+	case strings.Contains(text, "pg_proc"):
+		return request{tag: own, verb: "unseen"}
+	}
 	_, comment, _ := strings.Cut(string(sql), "/* ")
 	comment, _, _ = strings.Cut(comment, " */")
 	f := strings.Fields(comment)
