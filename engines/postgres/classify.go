@@ -132,7 +132,7 @@ func (c *classifier) following() byte {
 // name looks at a word or quoted name.
 func (c *classifier) name() {
 	next := c.following()
-	if next == '.' && isTemporarySchema(c.word()) {
+	if next == '.' && isTemporarySchema(c.kind, c.word()) {
 		c.kinds.add(engine.KindTemporaryTable)
 	}
 	qualified := c.prev == '.'
@@ -166,9 +166,11 @@ func isSettingsView(kind tokenKind, name []byte) bool {
 	return string(name) == "pg_settings" || kind == tokenQuoted && len(name) == 0
 }
 
-func isTemporarySchema(name []byte) bool {
+// isTemporarySchema says whether a name may be that of a session's schema for temporary objects. One that is written with
+// Unicode escapes (its text is not known then) may be anybody's.
+func isTemporarySchema(kind tokenKind, name []byte) bool {
 	const prefix = "pg_temp"
-	return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
+	return kind == tokenQuoted && len(name) == 0 || len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
 }
 
 // dispatch decides about a statement by its first word.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -80,6 +81,7 @@ type reset struct {
 var _ engine.Machine = (*machine)(nil)
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
+	s.temporary = strings.Contains(strings.ToLower(s.key.Options), "pg_temp")
 	return &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}}
 }
 

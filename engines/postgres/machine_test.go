@@ -337,3 +337,19 @@ func FuzzMachine(f *testing.F) {
 		s.m.Stop(engine.ErrShutdown, s)
 	})
 }
+
+func TestASessionWhoseSearchPathNamesTheTemporarySchemaPinsAtItsFirstStatement(t *testing.T) {
+	for options, pinned := range map[string]bool{
+		"search_path\x00Pg_Temp, public\x00": true, "options\x00-c search_path=pg_temp\x00": true, "search_path\x00public\x00": false,
+	} {
+		key := engine.Key{User: "u", Database: "d", Options: options}
+		s := newStage(t)
+		s.m.e.learn(key, nil)
+		s.m = newMachine(s.m.e, sessionInfo{id: 7, key: key, cancelSecret: []byte{1, 2, 3, 4}}).(*machine)
+		s.m.Start(s)
+		s.client(messages("Q CREATE TABLE t (a int)"))
+		if got := s.pins.has(engine.KindTemporaryTable); got != pinned {
+			t.Errorf("%q: pinned %v", options, got)
+		}
+	}
+}

@@ -194,6 +194,9 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 // report tells the core what a statement that is being sent may leave behind. It counts from here on, not from the server's
 // confirmation: a failed one pins without need, which is safe.
 func (m *machine) report(v verdict, w engine.Wire) {
+	if m.session.temporary && !v.inert {
+		v.kinds.add(engine.KindTemporaryTable)
+	}
 	for k := engine.Kind(0); v.kinds>>k != 0; k++ {
 		if v.kinds.has(k) {
 			m.reset = reset{}
