@@ -121,7 +121,7 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 		"CREATE TABLE \"pg_temp\" . t (a int)": engine.KindTemporaryTable, "SELECT 1 INTO TEMP t": engine.KindTemporaryTable,
 		"SELECT a INTO TEMPORARY TABLE t FROM u": engine.KindTemporaryTable, "CREATE FUNCTION pg_temp.f() RETURNS int AS '' LANGUAGE sql": engine.KindTemporaryTable,
 		"CREATE SCHEMA s CREATE TEMP VIEW v AS SELECT 1": engine.KindTemporaryTable, "SELECT pg_temp_3.f()": engine.KindTemporaryTable,
-		`CREATE TABLE U&"pg\005ftemp".t (a int)`: engine.KindTemporaryTable,
+		`CREATE TABLE U&"pg\005ftemp".t (a int)`:  engine.KindTemporaryTable,
 		"DECLARE c CURSOR WITH HOLD FOR SELECT 1": engine.KindCursor, "LISTEN a": engine.KindListen, "UNLISTEN *": engine.KindListen,
 		"LOAD 'x'": engine.KindLibrary, "PREPARE a AS SELECT 1": engine.KindPreparedStatement, "EXECUTE a": engine.KindPreparedStatement,
 		"EXPLAIN ANALYZE EXECUTE a(1)": engine.KindPreparedStatement, "DEALLOCATE ALL": engine.KindPreparedStatement,
