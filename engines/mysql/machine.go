@@ -147,7 +147,7 @@ func (m *Machine) Start(w engine.Wire) {
 // welcome ends the login.
 func (m *Machine) welcome(w engine.Wire) {
 	m.login = loginDone
-	w.ToClient(appendOK(nil, m.info.sequence, m.session.status))
+	w.ToClient(appendLoginOK(nil, &m.info, m.session.status))
 	m.settle(w)
 }
 

@@ -501,3 +501,13 @@ func TestOutOfOrderPacketsEndTheSession(t *testing.T) {
 		t.Fatalf("client got %q", r.client)
 	}
 }
+
+func TestTheLoginEndsWithWhatVerifiesTheCertificate(t *testing.T) {
+	w := newWire(t)
+	e := testEngine(Config{Credentials: users(native)}, mysqlServer)
+	info := sessionInfo{id: 7, user: "app", key: keyOf("app", "", 0, 45), charset: 45, sequence: 2, info: "proof"}
+	newMachine(e, info).Start(w)
+	if want := "\x0d\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00\x05proof"; string(w.client) != want {
+		t.Errorf("sent %q, expected %q", w.client, want)
+	}
+}
