@@ -157,11 +157,6 @@ type Backend struct {
 	Key    Key
 	Target Target
 	State  any
-	// Previous is the ID of the session that held the backend last, 0 for none: a machine whose own ID it is
-	// finds the backend exactly as it left it. The core sets it before a grant.
-	Previous uint32
-	// Canceled says that a cancel was sent for it since it was last granted. The core sets it.
-	Canceled bool
 }
 
 // LateCloser is an Engine whose servers close a connection before they stop counting it. The core keeps its place in the

@@ -214,7 +214,6 @@ func (b *Backend) unwanted(w *Worker) {
 // cancel stops what b is executing, and calls done, on b's loop, when that can have no further effect.
 func (b *Backend) cancel(done func()) {
 	b.cancels++
-	b.Canceled = true
 	w := b.worker
 	w.spawn(func() {
 		ctx, stop := context.WithTimeout(context.Background(), cancelWithin)

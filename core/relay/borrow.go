@@ -52,7 +52,7 @@ func (s *Session) take(c *conn) *Backend {
 		return nil
 	}
 	b.session = s
-	b.Canceled, b.haunted = false, false
+	b.haunted = false
 	s.backend = b
 	s.lent = s.worker.loop.Now()
 	s.front.Counters.DatabaseConnectionsBorrow.Observe(s.lent - s.borrowing)
@@ -69,7 +69,6 @@ func (s *Session) letGo() {
 
 func (s *Session) parted(b *Backend) {
 	b.session = nil
-	b.Previous = s.id
 	if s.backPaused {
 		s.backPaused = false
 		b.stream.Resume()

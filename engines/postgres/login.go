@@ -161,7 +161,6 @@ func (l *login) accepted(s startup) engine.Accepted {
 			clientAddress: l.o.ClientAddress,
 			protocol:      l.protocol,
 			cancelSecret:  secret,
-			startup:       s.settings,
 		}),
 		Key:         key,
 		User:        s.user,

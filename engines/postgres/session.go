@@ -37,7 +37,6 @@ type sessionInfo struct {
 	clientAddress string
 	protocol      uint32 // protocol30 or protocol32: what was agreed with the client
 	cancelSecret  []byte // 4 bytes, 32 with protocol 3.2: goes into BackendKeyData
-	startup       []parameter
 	// temporary: the start-up parameters name pg_temp, so that whatever is created may be a temporary object.
 	temporary bool
 }
