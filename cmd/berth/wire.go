@@ -14,6 +14,7 @@ import (
 	"github.com/berthdb/berth/config"
 	"github.com/berthdb/berth/core"
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pin"
 	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/target"
 	"github.com/berthdb/berth/engines/mysql"
@@ -70,7 +71,8 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 	}
 	return core.ListenerConfig{
 		Name: l.Name, Address: l.Address, Group: g, Role: role, TLS: clientTLS,
-		IdleTimeout: l.IdleClientTimeout, LoginTimeout: l.LoginTimeout, MaxClients: l.MaxClientConnections,
+		Policy: pin.Multiplex(), IdleTimeout: l.IdleClientTimeout, LoginTimeout: l.LoginTimeout,
+		MaxClients: l.MaxClientConnections,
 	}
 }
 

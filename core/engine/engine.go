@@ -170,3 +170,19 @@ type LateCloser interface {
 type StickyCanceler interface {
 	CancelSticks() bool
 }
+
+// Digester is an Engine that can tell what a statement is without telling what is in it.
+type Digester interface {
+	// Digest appends sql to dst with literals replaced by "?", lists of them by one, white space by single spaces and
+	// comments left out, at most limit bytes of it. It works on whatever bytes it is given, from any goroutine.
+	Digest(dst, sql []byte, limit int) []byte
+}
+
+// Unseen says what becomes of session state that code changed which no scan of a statement sees (unseen_changes).
+type Unseen uint8
+
+const (
+	UnseenVerify Unseen = iota // the server is asked before the backend goes to another session
+	UnseenPin                  // whatever may have changed something unseen keeps the backend
+	UnseenTrust                // there is nothing of the kind, says the configuration
+)

@@ -8,6 +8,14 @@ type Event struct {
 	Undo  bool   // the state is gone again (a lock released, a table dropped)
 	Name  string // of the setting, lock, table, ...; "" if unknown
 	Value string
+	// Restorable says that the machine can rebuild the state on any other backend, and will if the answer is Restore.
+	Restorable bool
+
+	// What the log of a pin says besides. None of it need be there.
+
+	Rule      string // what in the statement means it, in a few constant words: "CREATE TEMPORARY TABLE"
+	Statement []byte // the SQL that changed it, as the client sent it; it is only valid during the call
+	Number    uint64 // the statement's number in its session, from 1
 }
 
 // Scope says how long a state lasts.
@@ -66,5 +74,7 @@ type Action uint8
 const (
 	Pin     Action = iota // the session keeps its backend while the cause lasts
 	Restore               // the machine rebuilds the state on whatever backend comes next
-	Ignore                // nothing: the state may be lost, by configuration
+	// Ignore means that the state does not keep the backend, by configuration: the session may lose it. Nobody else may
+	// see it even so: the machine cleans the backend before it gives it back.
+	Ignore
 )

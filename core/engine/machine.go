@@ -96,4 +96,5 @@ const (
 	RequestBegan     Moment = iota // a request of the client needs an answer
 	RequestEnded                   // its last answer went out
 	TransactionEnded               // a transaction (also a single statement outside of one) ended
+	StateRestored                  // a borrowed backend was brought in line with the session
 )

@@ -176,8 +176,9 @@ func (r *run) build() {
 	ids := new(atomic.Uint64)
 	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
 	r.group = &group{r.pool, c.timeout}
+	policy := pin.Multiplex()
 	r.front = relay.Front{
-		Group: r.group, Policy: new(pin.Policy), IdleTimeout: c.idleTimeout, Counters: &r.listener,
+		Group: r.group, Policy: &policy, IdleTimeout: c.idleTimeout, Counters: &r.listener,
 	}
 	for i := range c.loops {
 		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))
