@@ -35,6 +35,9 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := newLogger(c.Log, stderr)
+	if paranoid() {
+		log.Warn().Msg("BERTH_PARANOID=1: no session keeps its database connection by preference. This is for tests only")
+	}
 	defer refuseSignals(log)()
 	if err := serveConfig(ctx, c, log); err != nil {
 		log.Error().Err(err).Msg("berth stops")

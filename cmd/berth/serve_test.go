@@ -77,6 +77,14 @@ func TestServeIsReadyServesItsStatusAndEndsWellAtSIGTERM(t *testing.T) {
 	}
 }
 
+func TestParanoidModeIsSaidInTheLog(t *testing.T) {
+	t.Setenv("BERTH_PARANOID", "1")
+	p, _, _ := ready(t, configure(t, minimal))
+	if line := p.logged("BERTH_PARANOID=1"); line["level"] != "warn" {
+		t.Errorf("the line is %v", line)
+	}
+}
+
 func TestASecondSIGTERMEndsADrainAtOnce(t *testing.T) {
 	p, listener, admin := ready(t, configure(t, minimal))
 	waiting(t, p, listener, admin)

@@ -94,10 +94,13 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 			MaxPercent: cp.MaxConnectionsPercent, MaxConnections: cp.MaxConnections,
 			MaxIdlePercent: cp.MaxIdleConnectionsPercent, BorrowTimeout: cp.ConnectionBorrowTimeout,
 			MaxLifetime: cp.MaxConnectionLifetime, IdleTimeout: cp.IdleConnectionTimeout,
-			MaxDials: cp.MaxConcurrentDials,
+			MaxDials: cp.MaxConcurrentDials, Rotate: paranoid(),
 		},
 	}, ids, log), nil
 }
+
+// paranoid says whether backends rotate among sessions: for tests of what sessions leave on them.
+func paranoid() bool { return os.Getenv("BERTH_PARANOID") == "1" }
 
 func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error) {
 	var entries []secret.Entry

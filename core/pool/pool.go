@@ -13,6 +13,9 @@ type Config struct {
 	MaxLifetime time.Duration // age at which a connection is closed instead of lent again, less up to a tenth; 0: none
 	IdleTimeout time.Duration // when an unused connection begins to count against MaxIdle; 0: never
 	RetryDelay  time.Duration // first pause of a key after a failed dial, doubled up to 16 times it; default 100 ms
+	// Rotate is for tests of what sessions leave on connections: nobody is given the connection that it had, if there
+	// is another. The least recently used of the key is lent, and until there are Max each borrow begins a dial more.
+	Rotate bool
 }
 
 func (c Config) withDefaults() Config {
@@ -134,10 +137,12 @@ func (p *Pool[K, V]) Borrow(w *Waiter[K, V], now time.Duration, nowOrNever bool)
 	b := p.bucketOf(w)
 	if c = b.choose(w); c != nil {
 		p.lend(c, idle, w)
+		p.widen(w, b, &todo)
 		return c, Granted, todo
 	}
 	p.enqueue(b, w)
 	p.settle(now, &todo)
+	p.widen(w, b, &todo)
 	if nowOrNever {
 		p.dequeue(w)
 		return nil, Refused, todo
@@ -322,7 +327,7 @@ func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 		if w == nil {
 			break
 		}
-		p.dial(w, todo)
+		p.dial(w.bucket, w.Loop, todo)
 	}
 	if p.ages.len == 0 {
 		return
@@ -336,10 +341,17 @@ func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 	}
 }
 
-// dial begins a connection on w's account.
-func (p *Pool[K, V]) dial(w *Waiter[K, V], todo *Todo[K, V]) {
+// widen begins a dial that nobody needs, where connections rotate.
+func (p *Pool[K, V]) widen(w *Waiter[K, V], b *bucket[K, V], todo *Todo[K, V]) {
+	if p.config.Rotate && p.open() < p.config.Max && p.count[dialing] < p.config.MaxDials && b.failures == 0 {
+		p.dial(b, w.Loop, todo)
+	}
+}
+
+// dial begins a connection of b, on the account of a waiter on loop.
+func (p *Pool[K, V]) dial(b *bucket[K, V], loop int, todo *Todo[K, V]) {
 	p.dials++
-	c := &Conn[K, V]{bucket: w.bucket, loop: w.Loop, spread: spread(p.dials)}
+	c := &Conn[K, V]{bucket: b, loop: loop, spread: spread(p.dials)}
 	p.move(c, closed, dialing)
 	todo.Dial = append(todo.Dial, c)
 }

@@ -209,6 +209,41 @@ func TestAConnectionThatAnotherSessionHadSinceIsNotPreferred(t *testing.T) {
 	}
 }
 
+func TestRotatingTheConnectionUsedLongestAgoIsLentOnWhicheverLoopAndToWhomever(t *testing.T) {
+	w := newWorld(t, Config{Max: 3, MaxIdle: 3, Rotate: true})
+	rs := []*waiter{w.ask("a", 0), w.ask("a", 1), w.ask("a", 2)}
+	w.open()
+	w.has(rs...)
+	var turns []*conn
+	for _, r := range rs {
+		w.now++
+		turns = append(turns, w.granted[r])
+		w.give(r)
+	}
+	for i := range 9 {
+		w.now++
+		w.again(rs[0]) // always the same session
+		if w.granted[rs[0]] != turns[i%3] {
+			t.Fatalf("borrow %d: not the connection whose turn it is", i)
+		}
+		w.give(rs[0])
+	}
+	w.stats(Stats{Idle: 3})
+}
+
+func TestRotatingOneSessionAloneGetsEveryConnectionOpened(t *testing.T) {
+	w := newWorld(t, Config{Max: 4, MaxIdle: 4, Rotate: true})
+	r := w.ask("a", 0)
+	w.stats(Stats{Dialing: 2, Waiting: 1})
+	for range 3 {
+		w.open()
+		w.has(r)
+		w.give(r)
+		w.again(r)
+	}
+	w.stats(Stats{Idle: 3, Lent: 1})
+}
+
 func TestIdleConnectionsOfTheAskingLoopGoFirstAndTheMostRecentlyUsedOfThem(t *testing.T) {
 	w := newWorld(t, Config{Max: 5, MaxIdle: 5})
 	here, there := w.fill("a", 0, 2), w.fill("a", 1, 2)

@@ -25,6 +25,16 @@ type random struct {
 	holders     []*waiter
 }
 
+// stalest returns the idle connection of a key that was returned first, nil if there is none.
+func (r *random) stalest(key string) (c *conn) {
+	for _, x := range walk(&r.ages) {
+		if x.Key() == key && (c == nil || x.since < c.since) {
+			c = x
+		}
+	}
+	return c
+}
+
 // record notes who was granted something in the last step, and that it was in time.
 func (r *random) record() {
 	for i := 0; i < len(r.order); i++ {
@@ -54,7 +64,11 @@ func (r *random) borrow() {
 	if b := r.buckets[w.Key]; b != nil {
 		ahead = b.waiters.len
 	}
+	stalest := r.stalest(w.Key)
 	if r.again(w) == Granted {
+		if r.config.Rotate && r.granted[w] != stalest {
+			r.Fatal("another connection was lent than the one used longest ago")
+		}
 		r.holders = append(r.holders, w)
 		return
 	}
@@ -133,7 +147,7 @@ func (r *random) takeIdle() {
 }
 
 func (r *random) limits() Config {
-	c := Config{Max: r.IntN(8), MaxIdle: r.IntN(8), MaxDials: 1 + r.IntN(4)}
+	c := Config{Max: r.IntN(8), MaxIdle: r.IntN(8), MaxDials: 1 + r.IntN(4), Rotate: r.IntN(3) == 0}
 	if r.IntN(2) == 0 {
 		c.MaxLifetime, c.IdleTimeout = time.Minute, 10*time.Second
 	}

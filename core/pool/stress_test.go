@@ -199,7 +199,7 @@ func (s *stress) janitor(stop <-chan struct{}) {
 		if rand.N(5) == 0 {
 			s.do(s.pool.Configure(Config{
 				Max: 1 + rand.N(stressMax), MaxIdle: rand.N(stressMax), MaxDials: 3,
-				MaxLifetime: 20 * time.Millisecond, IdleTimeout: 5 * time.Millisecond, RetryDelay: time.Millisecond,
+				MaxLifetime: 20 * time.Millisecond, IdleTimeout: 5 * time.Millisecond, RetryDelay: time.Millisecond, Rotate: rand.N(2) == 0,
 			}, s.now()))
 		}
 	}

@@ -76,6 +76,9 @@ func (b *bucket[K, V]) choose(w *Waiter[K, V]) *Conn[K, V] {
 	if b.count[idle] == 0 {
 		return nil
 	}
+	if b.pool.config.Rotate {
+		return b.stalest()
+	}
 	// The bucket is compared first, for the same reason as in bucketOf.
 	if c := w.last; c != nil && c.bucket == b && c.state == idle && c.session == w.Session {
 		return c
@@ -90,6 +93,15 @@ func (b *bucket[K, V]) choose(w *Waiter[K, V]) *Conn[K, V] {
 		}
 	}
 	return best
+}
+
+// stalest returns the idle connection that was used longest ago. There is one.
+func (b *bucket[K, V]) stalest() *Conn[K, V] {
+	l := b.pool.ages.first
+	for l.of.bucket != b {
+		l = l.next
+	}
+	return l.of
 }
 
 func (p *Pool[K, V]) enqueue(b *bucket[K, V], w *Waiter[K, V]) {

@@ -23,6 +23,7 @@ type Limits struct {
 	MaxLifetime    time.Duration
 	IdleTimeout    time.Duration
 	MaxDials       int
+	Rotate         bool // see pool.Config
 }
 
 // Config is what a group is made of. It is immutable.
@@ -69,7 +70,7 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 // pool turns limits into a pool's, for a server with these facts. Without facts a percentage allows nothing yet: how
 // many connections the server takes is not known.
 func (l Limits) pool(f engine.Facts) pool.Config {
-	c := pool.Config{MaxDials: l.MaxDials, MaxLifetime: l.MaxLifetime, IdleTimeout: l.IdleTimeout}
+	c := pool.Config{MaxDials: l.MaxDials, MaxLifetime: l.MaxLifetime, IdleTimeout: l.IdleTimeout, Rotate: l.Rotate}
 	if l.MaxConnections > 0 {
 		c.Max = l.MaxConnections
 		c.MaxIdle = l.MaxConnections * l.MaxIdlePercent / 100
