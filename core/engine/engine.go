@@ -177,12 +177,3 @@ type Digester interface {
 	// comments left out, at most limit bytes of it. It works on whatever bytes it is given, from any goroutine.
 	Digest(dst, sql []byte, limit int) []byte
 }
-
-// Unseen says what becomes of session state that code changed which no scan of a statement sees (unseen_changes).
-type Unseen uint8
-
-const (
-	UnseenVerify Unseen = iota // the server is asked before the backend goes to another session
-	UnseenPin                  // whatever may have changed something unseen keeps the backend
-	UnseenTrust                // there is nothing of the kind, says the configuration
-)

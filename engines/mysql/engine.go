@@ -24,10 +24,14 @@ type Config struct {
 	FullAuthentication bool
 	// Log may be nil.
 	Log *zerolog.Logger
+	// Unseen is what becomes of state that no scan sees. It is what the Engine begins with: SetUnseen changes it for later
+	// sessions, so a machine goes by its own unseenChanges.
+	Unseen engine.Unseen
 }
 
 // Engine implements engine.Engine for a group of MySQL or MariaDB servers. It is safe for concurrent use.
 type Engine struct {
+	engine.UnseenRule
 	credentials engine.Credentials
 	full        bool
 	log         zerolog.Logger
@@ -45,6 +49,7 @@ type Engine struct {
 var (
 	_ engine.Engine         = (*Engine)(nil)
 	_ engine.StickyCanceler = (*Engine)(nil)
+	_ engine.UnseenSetter   = (*Engine)(nil)
 )
 
 // serverInfo is what greetings say about the group's servers.
@@ -64,6 +69,7 @@ func New(c Config) *Engine {
 		serverKey:   sync.OnceValues(newRSAKey),
 		reached:     make(chan struct{}),
 	}
+	e.SetUnseen(c.Unseen)
 	if c.Log != nil {
 		e.log = *c.Log
 	}

@@ -34,7 +34,9 @@ type Machine struct {
 	change   *change // a COM_CHANGE_USER under way
 	refusal  error   // why the client's next request is answered with an error
 	closed   bool
-	small    [eofSize + headerSize]byte // for what is sent from nowhere else
+	// unseenChanges is the engine's Unseen when the session began.
+	unseenChanges engine.Unseen
+	small         [eofSize + headerSize]byte // for what is sent from nowhere else
 }
 
 var _ engine.Machine = (*Machine)(nil)
@@ -108,7 +110,7 @@ const (
 
 // newMachine returns the machine of a session that has authenticated.
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
-	m := &Machine{e: e}
+	m := &Machine{e: e, unseenChanges: e.Unseen()}
 	m.become(s)
 	return m
 }

@@ -19,10 +19,14 @@ type Config struct {
 	Credentials engine.Credentials
 	// Log is where logins that fail say why. The zero Logger discards.
 	Log zerolog.Logger
+	// Unseen is what becomes of state that no scan sees. It is what the Engine begins with: SetUnseen changes it for later
+	// sessions, so a machine goes by its own unseenChanges.
+	Unseen engine.Unseen
 }
 
 // Engine speaks PostgreSQL for one target group.
 type Engine struct {
+	engine.UnseenRule
 	credentials engine.Credentials
 	log         zerolog.Logger
 	// secret makes salts that are stable for the Engine's life and that nobody else can foretell.
@@ -34,7 +38,10 @@ type Engine struct {
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 }
 
-var _ engine.Engine = (*Engine)(nil)
+var (
+	_ engine.Engine       = (*Engine)(nil)
+	_ engine.UnseenSetter = (*Engine)(nil)
+)
 
 // The caches are for speed alone: an entry that is pushed out is made again.
 const (
@@ -51,6 +58,7 @@ func New(c Config) *Engine {
 		verifiers:   newCache[string, *verifier](maxVerifiers),
 		unseen:      newCache[databaseOf, *unseen](maxDatabases),
 	}
+	e.SetUnseen(c.Unseen)
 	_, _ = rand.Read(e.secret[:]) // never fails (crypto/rand.Read)
 	return e
 }

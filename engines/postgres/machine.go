@@ -37,8 +37,10 @@ type machine struct {
 	reset   reset
 	pins    kindSet     // what keeps the backend, as far as the core said so
 	seen    []parameter // what the client was told last; nobody changes it
-	creates bool        // it has prepared, by name, a statement that creates code
-	lexing  lexing      // what seen says about how to read SQL
+	// unseenChanges is the engine's Unseen when the session began.
+	unseenChanges engine.Unseen
+	creates       bool   // it has prepared, by name, a statement that creates code
+	lexing        lexing // what seen says about how to read SQL
 }
 
 // reading is where the machine is in the two streams.
@@ -82,7 +84,7 @@ var _ engine.Machine = (*machine)(nil)
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
 	s.temporary = strings.Contains(strings.ToLower(s.key.Options), "pg_temp")
-	return &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}}
+	return &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}, unseenChanges: e.Unseen()}
 }
 
 // Start ends the login at once if it is known what servers report to sessions like this one.
