@@ -20,8 +20,9 @@ type Admin struct {
 
 // Log says what is logged and how.
 type Log struct {
-	Level  LogLevel  `koanf:"level"`
-	Format LogFormat `koanf:"format"`
+	Level     LogLevel  `koanf:"level"`
+	Format    LogFormat `koanf:"format"`
+	PinFormat PinFormat `koanf:"pin_format"`
 }
 
 // Runtime is about the process itself.
@@ -83,7 +84,9 @@ type ConnectionPool struct {
 	// given it is half of MaxConnectionsPercent.
 	MaxIdleConnectionsPercent int             `koanf:"max_idle_connections_percent"`
 	ConnectionBorrowTimeout   time.Duration   `koanf:"connection_borrow_timeout"` // 0: a free pooled connection or an error at once
+	SessionPinningPreset      PinningPreset   `koanf:"session_pinning_preset"`
 	SessionPinningFilters     []PinningFilter `koanf:"session_pinning_filters"`
+	UnseenChanges             UnseenChanges   `koanf:"unseen_changes"`
 	InitQuery                 string          `koanf:"init_query"`
 	MaxConnectionLifetime     time.Duration   `koanf:"max_connection_lifetime"` // 0: no limit
 	IdleConnectionTimeout     time.Duration   `koanf:"idle_connection_timeout"` // 0: idle connections stay
@@ -101,7 +104,7 @@ type Auth struct {
 func defaultConfig() Config {
 	return Config{
 		Admin:   Admin{Address: "127.0.0.1:7070"},
-		Log:     Log{Level: LevelInfo, Format: FormatAuto},
+		Log:     Log{Level: LevelInfo, Format: FormatAuto, PinFormat: PinFormatBerth},
 		Runtime: Runtime{DrainTimeout: 30 * time.Second},
 	}
 }
@@ -122,6 +125,8 @@ func defaultTargetGroup() TargetGroup {
 		ConnectionPool: ConnectionPool{
 			MaxConnectionsPercent:   100,
 			ConnectionBorrowTimeout: 120 * time.Second,
+			SessionPinningPreset:    PresetMultiplex,
+			UnseenChanges:           UnseenVerify,
 			MaxConnectionLifetime:   24 * time.Hour,
 			IdleConnectionTimeout:   5 * time.Minute,
 			MaxConcurrentDials:      8,

@@ -55,6 +55,17 @@ const (
 
 func (LogFormat) allowed() []string { return names(FormatAuto, FormatJSON, FormatConsole) }
 
+// PinFormat is whose words the log's lines on pins use.
+type PinFormat string
+
+// The pin formats.
+const (
+	PinFormatBerth PinFormat = "berth"
+	PinFormatRDS   PinFormat = "rds" // RDS Proxy's, for parsers of its logs
+)
+
+func (PinFormat) allowed() []string { return names(PinFormatBerth, PinFormatRDS) }
+
 // ListenerTLSMode says whether clients may, or must, use TLS.
 type ListenerTLSMode string
 
@@ -101,6 +112,29 @@ func (PinningFilter) allowed() []string {
 	return names(ExcludeVariableSets, ExcludeTemporaryTables, ExcludePreparedStatements,
 		ExcludeNamedLocks, ExcludeSequences)
 }
+
+// PinningPreset is what pins, before the filters.
+type PinningPreset string
+
+// The presets.
+const (
+	PresetMultiplex PinningPreset = "multiplex"
+	PresetStrictAWS PinningPreset = "strict-aws"
+)
+
+func (PinningPreset) allowed() []string { return names(PresetMultiplex, PresetStrictAWS) }
+
+// UnseenChanges is what becomes of session state that code changed which no scan of a statement sees.
+type UnseenChanges string
+
+// The values of UnseenChanges.
+const (
+	UnseenVerify UnseenChanges = "verify"
+	UnseenPin    UnseenChanges = "pin"
+	UnseenTrust  UnseenChanges = "trust"
+)
+
+func (UnseenChanges) allowed() []string { return names(UnseenVerify, UnseenPin, UnseenTrust) }
 
 // IAMAuth says whether a user may, or must, log in with an IAM token.
 type IAMAuth string

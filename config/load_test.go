@@ -16,6 +16,7 @@ const documented = `admin:
 log:
   level: info                      # debug | info | warn | error
   format: auto                     # auto | json | console
+  pin_format: berth                # berth | rds
 listeners:
   - name: orders-pg
     engine: postgres               # postgres | mysql
@@ -43,7 +44,9 @@ target_groups:
       max_connections: 0
       max_idle_connections_percent: 50
       connection_borrow_timeout: 120s
+      session_pinning_preset: multiplex    # multiplex | strict-aws
       session_pinning_filters: []
+      unseen_changes: verify               # verify | pin | trust
       init_query: ""
     auth:
       - secret: file:secrets/orders.json
@@ -72,7 +75,7 @@ const testDir = "/etc/berth"
 func expected() *Config {
 	return &Config{
 		Admin:   Admin{Address: "127.0.0.1:7070"},
-		Log:     Log{Level: "info", Format: "auto"},
+		Log:     Log{Level: "info", Format: "auto", PinFormat: "berth"},
 		Runtime: Runtime{Loops: 0, MaxLogins: 0, DrainTimeout: 30 * time.Second},
 		Listeners: []Listener{{
 			Name:                 "orders-pg",
@@ -97,6 +100,8 @@ func expected() *Config {
 				MaxConnectionLifetime:     24 * time.Hour,
 				IdleConnectionTimeout:     5 * time.Minute,
 				MaxConcurrentDials:        8,
+				SessionPinningPreset:      "multiplex",
+				UnseenChanges:             "verify",
 			},
 			Auth: []Auth{{
 				Secret:                 "file:/etc/berth/secrets/orders.json",
@@ -133,7 +138,7 @@ func TestWhatIsLeftOutGetsTheDefaults(t *testing.T) {
 func TestEveryKeyCanBeSet(t *testing.T) {
 	got := mustParse(t, `
 admin: {address: "[::]:7070", token: "${TOKEN}"}
-log: {level: debug, format: json}
+log: {level: debug, format: json, pin_format: rds}
 runtime: {loops: 3, max_logins: 12, drain_timeout: 1m30s}
 listeners:
   - name: l
@@ -157,7 +162,9 @@ target_groups:
       max_connections: 45
       max_idle_connections_percent: 0
       connection_borrow_timeout: 0s
+      session_pinning_preset: strict-aws
       session_pinning_filters: [EXCLUDE_VARIABLE_SETS, EXCLUDE_SEQUENCES]
+      unseen_changes: trust
       init_query: "SET a=1; SET b='$${x}'"
       max_connection_lifetime: 1h
       idle_connection_timeout: 200ms
@@ -168,7 +175,7 @@ target_groups:
 `, "TOKEN=abc.def")
 	want := &Config{
 		Admin:   Admin{Address: "[::]:7070", Token: "abc.def"},
-		Log:     Log{Level: LevelDebug, Format: FormatJSON},
+		Log:     Log{Level: LevelDebug, Format: FormatJSON, PinFormat: PinFormatRDS},
 		Runtime: Runtime{Loops: 3, MaxLogins: 12, DrainTimeout: 90 * time.Second},
 		Listeners: []Listener{{
 			Name: "l", Engine: EngineMySQL, Address: ":3307", TargetGroup: "g", Role: RoleReadOnly,
@@ -183,6 +190,7 @@ target_groups:
 			TLS:     TargetTLS{Mode: TargetTLSVerifyFull, CAFile: "/etc/ca.pem", ServerName: "db.internal"},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,
+				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust,
 				SessionPinningFilters: []PinningFilter{ExcludeVariableSets, ExcludeSequences},
 				InitQuery:             "SET a=1; SET b='${x}'",
 				MaxConnectionLifetime: time.Hour, IdleConnectionTimeout: 200 * time.Millisecond, MaxConcurrentDials: 2,

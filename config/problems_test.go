@@ -47,7 +47,7 @@ berth.yaml:14:5: target_groups[0].max_connections: unknown key (did you mean tar
 berth.yaml:16:3: admin.drain_timeout: unknown key (did you mean runtime.drain_timeout?)`},
 
 	{"a key like no other", with("log:\n  colour: true\n"), nil, `
-berth.yaml:15:3: log.colour: unknown key (nearest known key: format; all here: level, format)`},
+berth.yaml:15:3: log.colour: unknown key (nearest known key: format; all here: level, format, pin_format)`},
 
 	{"a key that would break the output", with("\"\\e[1m\\n\": x\n"), nil, `
 berth.yaml:14:1: ?[1m?: unknown key (nearest known key: admin; all here: admin, log, runtime, listeners, target_groups)`},
@@ -66,7 +66,7 @@ berth.yaml:6:13: listeners[0]: YAML aliases are not supported: write the section
 berth.yaml:7:16: target_groups: YAML aliases are not supported: write the value out`},
 
 	{"values of the wrong shape", "log: debug\nruntime:\n  loops: [1]\nlisteners: {name: a}\ntarget_groups:\n  - 5\n", nil, `
-berth.yaml:1:6: log: must be a section with the keys level or format
+berth.yaml:1:6: log: must be a section with the keys level, format or pin_format
 berth.yaml:3:10: runtime.loops: must be a single value: write a whole number
 berth.yaml:4:12: listeners: must be a list of sections: begin each with a dash
 berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, tls, connection_pool or auth`},

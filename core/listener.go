@@ -15,7 +15,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/berthdb/berth/core/engine"
-	"github.com/berthdb/berth/core/pin"
 	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/socket"
 	"github.com/berthdb/berth/core/target"
@@ -42,7 +41,6 @@ type ListenerConfig struct {
 	Group        *target.Group
 	Role         relay.Role
 	TLS          engine.ClientTLS
-	Policy       pin.Policy
 	IdleTimeout  time.Duration // idle_client_timeout
 	LoginTimeout time.Duration
 	MaxClients   int
@@ -64,7 +62,7 @@ func newListener(p *Proxy, c ListenerConfig) *listener {
 	l := &listener{config: c, proxy: p, log: p.log.With().Str("listener", c.Name).Logger()}
 	l.counters.Name, l.counters.TargetGroup, l.counters.Role = c.Name, c.Group.Name(), c.Role.String()
 	l.front = relay.Front{
-		Group: c.Group, Role: c.Role, Policy: &l.config.Policy, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
+		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
 	}
 	return l
 }
@@ -226,7 +224,7 @@ func (l *listener) start(c *socket.Conn, id uint32, a engine.Accepted) bool {
 	}
 	w := l.proxy.nextWorker()
 	s := relay.NewSession(relay.Login{
-		ID: id, Conn: c, Client: a, Front: &l.front, Address: c.RemoteAddr().String(),
+		ID: id, Conn: c, Client: a, Front: &l.front, Policy: l.config.Group.Policy(), Address: c.RemoteAddr().String(),
 	}, w)
 	return w.Loop().Post(&begin{session: s, conn: c})
 }

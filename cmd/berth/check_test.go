@@ -28,7 +28,6 @@ target_groups:
   - name: h
     engine: mysql
     targets: [{name: t, address: "127.0.0.1:1"}]
-    connection_pool: {session_pinning_filters: [EXCLUDE_VARIABLE_SETS]}
     auth: [{secret: "file:secret.json", iam_auth: enabled}]
 `)
 	place(t, filepath.Dir(path), "empty.pem", "")
@@ -44,14 +43,13 @@ target_groups:
 		`target_groups\[0\] \(g\): auth: secret file:.*no-secret.json: no such file`,
 		`target_groups\[0\] \(g\): auth: secret file:.*empty.pem: not a JSON`,
 		`target_groups\[0\] \(g\): auth: secret env:BERTH_TEST_NOT_SET: environment variable is not set`,
-		`target_groups\[1\] \(h\): connection_pool.session_pinning_filters: not supported`,
 		`target_groups\[1\] \(h\): auth\[0\].iam_auth: enabled is not supported`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(path) + ": " + expected).MatchString(errs) {
 			t.Errorf("%s is missing in\n%s", expected, errs)
 		}
 	}
-	if lines := strings.Count(errs, "\n"); lines != 9 {
+	if lines := strings.Count(errs, "\n"); lines != 8 {
 		t.Errorf("%d lines:\n%s", lines, errs)
 	}
 }

@@ -38,39 +38,22 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
 	if paranoid() {
 		log.Warn().Msg("BERTH_PARANOID=1: no session keeps its database connection by preference. This is for tests only")
 	}
-	defer refuseSignals(log)()
-	if err := serveConfig(ctx, c, log); err != nil {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2) // which would end the process otherwise
+	defer signal.Stop(signals)
+	if err := serveConfig(ctx, *path, c, log, signals); err != nil {
 		log.Error().Err(err).Msg("berth stops")
 		return exitError
 	}
 	return exitOK
 }
 
-// refuseSignals answers the signals that ask for what this version cannot do, which would end the process otherwise, until
-// the returned function is called.
-func refuseSignals(log zerolog.Logger) (stop func()) {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGHUP, syscall.SIGUSR2)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case s := <-asked:
-				log.Warn().Stringer("signal", s).Msg("this version cannot reload: restart it (certificates and secrets reload by themselves)")
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() { signal.Stop(asked); close(done) }
-}
-
 // gcPercent keeps the heap close to what is alive. Most of it is idle sessions, which the collector has little work with,
 // and a relayed query allocates nothing; so memory is what a larger value would cost.
 const gcPercent = 25
 
-// serveConfig runs the proxy and its admin server; the first to end ends the other.
-func serveConfig(ctx context.Context, c *config.Config, log zerolog.Logger) error {
+// serveConfig runs the proxy and its admin server; the first to end ends the other. path is where c was read.
+func serveConfig(ctx context.Context, path string, c *config.Config, log zerolog.Logger, signals <-chan os.Signal) error {
 	pc, err := wire(c, log)
 	if err != nil {
 		return err
@@ -87,6 +70,7 @@ func serveConfig(ctx context.Context, c *config.Config, log zerolog.Logger) erro
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	go (&reload{path: path, started: c, current: c, groups: pc.Groups, log: log}).listen(ctx, signals)
 	adminDone := make(chan error, 1)
 	adminCtx, stopAdmin := context.WithCancel(context.Background())
 	defer stopAdmin()
@@ -113,17 +97,22 @@ func announce(proxy *core.Proxy, admin string, log zerolog.Logger) {
 }
 
 func newLogger(c config.Log, w io.Writer) zerolog.Logger {
-	level, err := zerolog.ParseLevel(string(c.Level))
-	if err != nil {
-		level = zerolog.InfoLevel // config has checked it; a name that it knows and zerolog does not is no reason to stop
-	}
 	f, isFile := w.(*os.File)
 	console := c.Format == config.FormatConsole || c.Format == config.FormatAuto && isFile && term.IsTerminal(int(f.Fd()))
 	if console {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339}
 	}
 	zerolog.TimeFieldFormat = time.RFC3339Nano
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	zerolog.SetGlobalLevel(levelOf(c)) // unlike a logger's own it can be changed later
+	return zerolog.New(w).With().Timestamp().Logger()
+}
+
+func levelOf(c config.Log) zerolog.Level {
+	level, err := zerolog.ParseLevel(string(c.Level))
+	if err != nil {
+		return zerolog.InfoLevel // config has checked it; a name that it knows and zerolog does not is no reason to stop
+	}
+	return level
 }
 
 // fail prints an error of a subcommand.

@@ -66,10 +66,8 @@ func TestServeIsReadyServesItsStatusAndEndsWellAtSIGTERM(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("readyz says %d while no target answers", resp.StatusCode)
 	}
-	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
-		p.signal(s)
-		p.logged("cannot reload")
-	}
+	p.signal(syscall.SIGUSR2)
+	p.logged("cannot hand over")
 	p.signal(syscall.SIGTERM)
 	p.logged("drained")
 	if s := p.ended(); s.ExitCode() != exitOK {

@@ -71,7 +71,7 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 	}
 	return core.ListenerConfig{
 		Name: l.Name, Address: l.Address, Group: g, Role: role, TLS: clientTLS,
-		Policy: pin.Multiplex(), IdleTimeout: l.IdleClientTimeout, LoginTimeout: l.LoginTimeout,
+		IdleTimeout: l.IdleClientTimeout, LoginTimeout: l.LoginTimeout,
 		MaxClients: l.MaxClientConnections,
 	}
 }
@@ -81,15 +81,11 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 	e, err := wireEngine(tg, log)
 	targets, targetsErr := wireTargets(tg)
 	cp := tg.ConnectionPool
-	var filtersErr error
-	if len(cp.SessionPinningFilters) > 0 {
-		filtersErr = errors.New("connection_pool.session_pinning_filters: not supported by this version: leave the list empty")
-	}
-	if err := errors.Join(targetsErr, filtersErr, err); err != nil {
+	if err := errors.Join(targetsErr, err); err != nil {
 		return nil, err
 	}
 	return target.New(target.Config{
-		Name: tg.Name, Engine: e, Targets: targets,
+		Name: tg.Name, Engine: e, Targets: targets, Rules: wireRules(tg),
 		Limits: target.Limits{
 			MaxPercent: cp.MaxConnectionsPercent, MaxConnections: cp.MaxConnections,
 			MaxIdlePercent: cp.MaxIdleConnectionsPercent, BorrowTimeout: cp.ConnectionBorrowTimeout,
@@ -97,6 +93,32 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 			MaxDials: cp.MaxConcurrentDials, Rotate: paranoid(),
 		},
 	}, ids, log), nil
+}
+
+// wireRules returns what a group's sessions go by.
+func wireRules(tg config.TargetGroup) target.Rules {
+	cp := tg.ConnectionPool
+	r := target.Rules{Policy: pin.Multiplex(), Unseen: unseenRules[cp.UnseenChanges]}
+	if cp.SessionPinningPreset == config.PresetStrictAWS {
+		r.Policy = pin.StrictAWS(string(tg.Engine))
+	}
+	for _, f := range cp.SessionPinningFilters {
+		r.Policy = r.Policy.With(engine.Ignore, filtered[f]...)
+	}
+	return r
+}
+
+// filtered are the kinds of state that a filter is about.
+var filtered = map[config.PinningFilter][]engine.Kind{
+	config.ExcludeVariableSets:       {engine.KindSetting, engine.KindUserVariable, engine.KindTransactionTrait},
+	config.ExcludeTemporaryTables:    {engine.KindTemporaryTable},
+	config.ExcludePreparedStatements: {engine.KindPreparedStatement},
+	config.ExcludeNamedLocks:         {engine.KindNamedLock},
+	config.ExcludeSequences:          {engine.KindSequence},
+}
+
+var unseenRules = map[config.UnseenChanges]engine.Unseen{
+	config.UnseenVerify: engine.UnseenVerify, config.UnseenPin: engine.UnseenPin, config.UnseenTrust: engine.UnseenTrust,
 }
 
 // paranoid says whether backends rotate among sessions: for tests of what sessions leave on them.
@@ -129,9 +151,9 @@ func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error
 	}
 	switch tg.Engine {
 	case config.EnginePostgres:
-		return postgres.New(postgres.Config{Credentials: credentials, Log: log}), nil
+		return postgres.New(postgres.Config{Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: log}), nil
 	case config.EngineMySQL:
-		return mysql.New(mysql.Config{Credentials: credentials, Log: &log}), nil
+		return mysql.New(mysql.Config{Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: &log}), nil
 	}
 	return nil, fmt.Errorf("engine: %s is unknown", tg.Engine)
 }

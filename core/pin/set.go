@@ -4,8 +4,9 @@ import "github.com/berthdb/berth/core/engine"
 
 // Set is a session's causes, counted per kind. The zero Set is empty.
 type Set struct {
-	kinds  uint32 // bit k: counts[k] > 0
-	counts [engine.Kinds]uint16
+	kinds   kinds // counts[k] > 0
+	lasting kinds // no event ends these
+	counts  [engine.Kinds]uint16
 }
 
 // Change is what an event did to a set.
@@ -21,7 +22,7 @@ const (
 func (s *Set) Pinned() bool { return s.kinds != 0 }
 
 // Has says whether there is a cause of kind k.
-func (s *Set) Has(k engine.Kind) bool { return s.kinds&(1<<k) != 0 }
+func (s *Set) Has(k engine.Kind) bool { return s.kinds.has(k) }
 
 // First is the lowest kind present, for a status line. It is only meaningful while Pinned.
 func (s *Set) First() engine.Kind {
@@ -38,7 +39,7 @@ func (s *Set) Apply(ev engine.Event) Change {
 	was := s.Pinned()
 	switch {
 	case ev.Kind == engine.KindReset:
-		*s = Set{}
+		s.reset()
 	case ev.Undo:
 		s.remove(ev.Kind)
 	default:
@@ -53,6 +54,18 @@ func (s *Set) Apply(ev engine.Event) Change {
 	return Same
 }
 
+func (s *Set) reset() {
+	for k := range s.counts {
+		if !s.lasting.has(engine.Kind(k)) {
+			s.counts[k] = 0
+		}
+	}
+	s.kinds &= s.lasting
+}
+
+// Clear takes back every cause, those that last too: the backend is gone.
+func (s *Set) Clear() { *s = Set{lasting: s.lasting} }
+
 // add saturates: a cause that came more often than can be counted stays until a reset.
 func (s *Set) add(k engine.Kind) {
 	if s.counts[k] < ^uint16(0) {
@@ -62,7 +75,7 @@ func (s *Set) add(k engine.Kind) {
 }
 
 func (s *Set) remove(k engine.Kind) {
-	if s.counts[k] == 0 || s.counts[k] == ^uint16(0) {
+	if s.counts[k] == 0 || s.counts[k] == ^uint16(0) || s.lasting.has(k) {
 		return
 	}
 	s.counts[k]--

@@ -36,7 +36,6 @@ func (r Role) String() string { return [...]string{"read_write", "read_only"}[r]
 type Front struct {
 	Group       Group
 	Role        Role
-	Policy      *pin.Policy
 	IdleTimeout time.Duration // idle_client_timeout, 0: none
 	Counters    *telemetry.Listener
 }
@@ -60,7 +59,8 @@ type Session struct {
 
 	backend *Backend // held, or nil
 	leaving *Backend // given up at a boundary, to be returned by the deferred task
-	pins    pin.Set
+	policy  *pin.Policy
+	pins    pin.Set // under policy
 
 	waiter  pool.Waiter[engine.Key, *Backend]
 	queue   *Pool // where the borrow waits; nil: not waiting
@@ -91,6 +91,7 @@ type Login struct {
 	Conn    *engine.Conn
 	Client  engine.Accepted
 	Front   *Front
+	Policy  *pin.Policy // nil pins on everything
 	Address string
 }
 
@@ -100,8 +101,12 @@ func NewSession(l Login, w *Worker) *Session {
 	s := &Session{
 		id: l.ID, secure: secure, user: l.Client.User, database: l.Client.Database,
 		application: l.Client.Application, address: l.Address, secret: l.Client.Secret,
-		front: l.Front, worker: w, machine: l.Client.Machine,
+		front: l.Front, worker: w, machine: l.Client.Machine, policy: l.Policy,
 	}
+	if s.policy == nil {
+		s.policy = &pin.Policy{}
+	}
+	s.pins = s.policy.Causes()
 	s.waiter.Session = s.id
 	s.waiter.Owner = s
 	s.timeout.Task = (*borrowTimeout)(s)

@@ -60,7 +60,7 @@ func (w *wire) Discard(reason error) {
 
 func (w *wire) Report(ev engine.Event) engine.Action {
 	s := (*Session)(w)
-	action := s.front.Policy.Action(ev)
+	action := s.policy.Action(ev)
 	if action != engine.Pin && ev.Kind != engine.KindReset {
 		return action
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pin"
 	"github.com/berthdb/berth/core/pool"
 	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/telemetry"
@@ -32,12 +33,20 @@ type Config struct {
 	Engine  engine.Engine
 	Targets []engine.Target
 	Limits  Limits
+	Rules   Rules
+}
+
+// Rules are what a session of the group goes by from its beginning to its end. They are immutable.
+type Rules struct {
+	Policy pin.Policy
+	Unseen engine.Unseen
 }
 
 // Group is a target group. It implements relay.Group; any goroutine may use it.
 type Group struct {
 	config  Config
 	members []*Member
+	policy  atomic.Pointer[pin.Policy]
 }
 
 // Member is one target of a group.
@@ -56,6 +65,7 @@ var _ relay.Group = (*Group)(nil)
 // New makes a group. ids numbers backends over the whole process.
 func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	g := &Group{config: c}
+	g.SetRules(c.Rules)
 	log = log.With().Str("target_group", c.Name).Logger()
 	for _, t := range c.Targets {
 		counters := &telemetry.Target{TargetGroup: c.Name, Target: t.Name}
@@ -87,6 +97,17 @@ func (l Limits) pool(f engine.Facts) pool.Config {
 
 // Name returns the group's name.
 func (g *Group) Name() string { return g.config.Name }
+
+// SetRules changes the rules for sessions that begin from now on.
+func (g *Group) SetRules(r Rules) {
+	g.policy.Store(&r.Policy)
+	if e, ok := g.config.Engine.(engine.UnseenSetter); ok {
+		e.SetUnseen(r.Unseen)
+	}
+}
+
+// Policy returns the policy for a session that begins.
+func (g *Group) Policy() *pin.Policy { return g.policy.Load() }
 
 // Engine returns the engine that speaks for the group.
 func (g *Group) Engine() engine.Engine { return g.config.Engine }

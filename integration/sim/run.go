@@ -98,6 +98,7 @@ type run struct {
 	group    *group
 	engine   engine.Engine
 	front    relay.Front
+	policy   pin.Policy
 	listener telemetry.Listener
 	target   telemetry.Target
 	clients  []*client
@@ -176,9 +177,9 @@ func (r *run) build() {
 	ids := new(atomic.Uint64)
 	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
 	r.group = &group{r.pool, c.timeout}
-	policy := pin.Multiplex()
+	r.policy = pin.Multiplex()
 	r.front = relay.Front{
-		Group: r.group, Policy: &policy, IdleTimeout: c.idleTimeout, Counters: &r.listener,
+		Group: r.group, IdleTimeout: c.idleTimeout, Counters: &r.listener,
 	}
 	for i := range c.loops {
 		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))
@@ -270,7 +271,7 @@ func (r *run) connect(c *client) *end {
 			_ = conn.Close()
 			return
 		}
-		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: &r.front, Address: "client"}, r.workers[i])
+		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: &r.front, Policy: &r.policy, Address: "client"}, r.workers[i])
 		r.loops[i].Post(task(func() { s.Start(conn) }))
 	})
 	return near

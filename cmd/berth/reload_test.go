@@ -1,0 +1,121 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/config"
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/target"
+)
+
+// rewrite replaces text in a configuration file.
+func rewrite(t *testing.T, path string, oldnew ...string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer(oldnew...).Replace(string(text))
+	if changed == string(text) {
+		t.Fatal("nothing is replaced")
+	}
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func keysOf(line map[string]any) (keys []string) {
+	list, _ := line["keys"].([]any)
+	for _, k := range list {
+		keys = append(keys, k.(string))
+	}
+	return keys
+}
+
+func TestSIGHUPTakesTheRulesOfPinningAndSaysWhatNeedsARestart(t *testing.T) {
+	path := configure(t, minimal)
+	p, _, _ := ready(t, path)
+	rewrite(t, path, "max_connections: 2", "max_connections: 3, session_pinning_preset: strict-aws, unseen_changes: pin")
+	p.signal(syscall.SIGHUP)
+	const pool = "target_groups[0].connection_pool."
+	if got := keysOf(p.logged("configuration reloaded")); !slices.Equal(got, []string{pool + "session_pinning_preset", pool + "unseen_changes"}) {
+		t.Errorf("reloaded: %q", got)
+	}
+	if got := keysOf(p.logged("need a restart")); !slices.Equal(got, []string{pool + "max_connections"}) {
+		t.Errorf("needing a restart: %q", got)
+	}
+}
+
+func TestSIGHUPWithABadFileChangesNothingAndSaysWhy(t *testing.T) {
+	path := configure(t, minimal)
+	p, _, _ := ready(t, path)
+	rewrite(t, path, "max_connections: 2", "session_pinning_preset: strict")
+	p.signal(syscall.SIGHUP)
+	line := p.logged("not reloaded")
+	if why, _ := line["reason"].(string); !strings.Contains(why, "session_pinning_preset") || line["level"] != "error" {
+		t.Errorf("%v", line)
+	}
+}
+
+func TestSIGHUPChangesTheLogLevel(t *testing.T) {
+	path := configure(t, minimal)
+	p, _, _ := ready(t, path)
+	rewrite(t, path, "format: json", "format: json, level: error")
+	p.signal(syscall.SIGHUP)
+	if got := keysOf(p.logged("configuration reloaded")); !slices.Equal(got, []string{"log.level"}) {
+		t.Errorf("reloaded: %q", got)
+	}
+	p.signal(syscall.SIGTERM)
+	p.ended()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.log {
+		if line["message"] == "drained" {
+			t.Error("what is less than an error is still logged")
+		}
+	}
+}
+
+func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
+	path := configure(t, minimal)
+	c, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := wireGroup(c.TargetGroups[0], new(atomic.Uint64), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reload{path: path, started: c, current: c, groups: []*target.Group{g}, log: zerolog.Nop()}
+	setting := engine.Event{Kind: engine.KindSetting}
+	old := g.Policy()
+	expect := func(when string, action engine.Action, unseen engine.Unseen) {
+		t.Helper()
+		if got := g.Policy().Action(setting); got != action {
+			t.Errorf("%s: a setting's action is %v", when, got)
+		}
+		if got := g.Engine().(interface{ Unseen() engine.Unseen }).Unseen(); got != unseen {
+			t.Errorf("%s: unseen changes: %v", when, got)
+		}
+	}
+	expect("before", engine.Pin, engine.UnseenVerify)
+	rewrite(t, path, "max_connections: 2", "session_pinning_filters: [EXCLUDE_VARIABLE_SETS], unseen_changes: trust")
+	r.run()
+	expect("reloaded", engine.Ignore, engine.UnseenTrust)
+	if old.Action(setting) != engine.Pin {
+		t.Error("the policy of sessions that began before has changed")
+	}
+	rewrite(t, path, "unseen_changes: trust", "unseen_changes: tru")
+	r.run()
+	expect("a bad file", engine.Ignore, engine.UnseenTrust)
+	rewrite(t, path, "unseen_changes: tru", "max_connections: 2", "session_pinning_filters: [EXCLUDE_VARIABLE_SETS], ", "")
+	r.run()
+	expect("as it was", engine.Pin, engine.UnseenVerify)
+}
