@@ -63,6 +63,7 @@ func newListener(p *Proxy, c ListenerConfig) *listener {
 	l.counters.Name, l.counters.TargetGroup, l.counters.Role = c.Name, c.Group.Name(), c.Role.String()
 	l.front = relay.Front{
 		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
+		Engine: c.Group.Engine(), Pins: p.pins,
 	}
 	return l
 }

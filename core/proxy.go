@@ -33,6 +33,7 @@ type Config struct {
 	MaxLogins    int           // logins at work at once, 0: as many as processors
 	DrainTimeout time.Duration // how long transactions may go on after Run's context has ended
 	Log          zerolog.Logger
+	PinsAsRDS    bool // the log speaks of pins as RDS Proxy does
 }
 
 // Proxy is a running Berth.
@@ -44,6 +45,7 @@ type Proxy struct {
 	turn      atomic.Uint32
 	listeners []*listener
 	gate      gate
+	pins      *relay.Pins
 	ready     chan struct{}
 	opened    atomic.Bool // the listeners have their sockets
 	accepting atomic.Bool // and they accept
@@ -61,6 +63,7 @@ func New(c Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		config: c, registry: relay.NewRegistry(), gate: newGate(c.MaxLogins), ready: make(chan struct{}), log: c.Log,
+		pins: relay.NewPins(c.PinsAsRDS, c.Log),
 	}
 	panicked := loop.Options{Panicked: func(value any, stack []byte) {
 		c.Log.Error().Any("panic", value).Bytes("stack", stack).Msg("BUG: a session or task panicked")
@@ -111,7 +114,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	for _, g := range p.config.Groups {
 		monitoring.Go(func() { g.Run(monitors, p.workers[0]) })
 	}
-	ticker := &ticker{worker: p.workers[0], groups: p.config.Groups}
+	ticker := &ticker{worker: p.workers[0], groups: p.config.Groups, pins: p.pins}
 	p.on(p.workers[0], ticker.start)
 
 	err := p.serve(ctx)
@@ -244,10 +247,11 @@ type call func()
 
 func (c call) Run() { c() }
 
-// ticker runs the pools' janitors on one loop.
+// ticker does what is due now and then, on one loop.
 type ticker struct {
 	worker *relay.Worker
 	groups []*target.Group
+	pins   *relay.Pins
 	timer  loop.Timer
 }
 
@@ -263,4 +267,5 @@ func (t *ticker) Run() {
 			m.Pool().Tick(t.worker)
 		}
 	}
+	t.pins.Tick()
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/berthdb/berth/core/pin"
 	"github.com/berthdb/berth/core/pool"
 	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/target"
@@ -55,6 +56,9 @@ type TargetSnapshot struct {
 
 // SessionSnapshot is one session.
 type SessionSnapshot = relay.SessionSnapshot
+
+// Pins returns what pinned sessions, and pins them now. Any goroutine may call it.
+func (p *Proxy) Pins() []pin.Row { return p.pins.Rows() }
 
 // Snapshot reads the proxy's state. Any goroutine may call it.
 func (p *Proxy) Snapshot() Snapshot {

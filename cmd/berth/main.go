@@ -15,6 +15,7 @@ const usage = `usage: berth COMMAND [options]
   serve   --config FILE              run the proxy
   check   --config FILE [--connect]  validate a configuration
   status  [--admin URL] [-o FORMAT]  show listeners, target groups and pools of a running proxy
+  pins    [--admin URL] [-o FORMAT]  show what keeps sessions on their database connections, and what to write instead
   version                            print version, commit and Go version
 
 berth COMMAND -h lists a command's options.
@@ -31,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	commands := map[string]command{"serve": serve, "check": check, "status": status, "version": version}
+	commands := map[string]command{"serve": serve, "check": check, "status": status, "pins": pins, "version": version}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return exitUsage

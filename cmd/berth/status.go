@@ -23,27 +23,32 @@ const (
 
 // status prints what a running proxy says of itself.
 func status(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := flag.NewFlagSet("status", flag.ContinueOnError)
+	return show(ctx, "status", "/api/v1/status", printStatus, args, stdout, stderr)
+}
+
+// show asks a running proxy for path and prints the answer, as it is or with table.
+func show(ctx context.Context, name, path string, table func(io.Writer, []byte) error, args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	admin := fs.String("admin", "http://127.0.0.1:7070", "`URL` of the proxy's admin server")
 	format := fs.String("o", "table", "`format`: table or json")
 	if code, ok := parse(fs, args, stderr); !ok {
 		return code
 	}
 	if *format != "table" && *format != "json" {
-		fmt.Fprintf(stderr, "berth status: -o %s: write table or json\n", *format)
+		fmt.Fprintf(stderr, "berth %s: -o %s: write table or json\n", name, *format)
 		return exitUsage
 	}
-	body, err := get(ctx, *admin, "/api/v1/status")
+	body, err := get(ctx, *admin, path)
 	if err != nil {
-		return fail(stderr, "status", err)
+		return fail(stderr, name, err)
 	}
 	if *format == "json" {
 		_, err = stdout.Write(body)
 	} else {
-		err = printStatus(stdout, body)
+		err = table(stdout, body)
 	}
 	if err != nil {
-		return fail(stderr, "status", err)
+		return fail(stderr, name, err)
 	}
 	return exitOK
 }

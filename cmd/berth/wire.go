@@ -30,6 +30,7 @@ const secretsWithin = 10 * time.Second
 func wire(c *config.Config, log zerolog.Logger) (core.Config, error) {
 	pc := core.Config{
 		Loops: c.Runtime.Loops, MaxLogins: c.Runtime.MaxLogins, DrainTimeout: c.Runtime.DrainTimeout, Log: log,
+		PinsAsRDS: c.Log.PinFormat == config.PinFormatRDS,
 	}
 	var problems []error
 	ids := new(atomic.Uint64)

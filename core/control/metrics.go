@@ -93,11 +93,13 @@ func (b *batch) listener(l core.ListenerSnapshot, open int64) {
 	b.gauge("berth_database_connections_currently_session_pinned", "Sessions that keep their database connection.", c.SessionsPinned.Value(), set)
 	b.gauge("berth_database_connections_currently_borrowed", "Database connections that sessions hold.", c.DatabaseConnectionsInSession.Value(), set)
 	b.gauge("berth_database_connections_currently_in_transaction", "Database connections in a transaction.", open, set)
+	b.counter("berth_session_restores", "Database connections that were brought in line with their session's state.", c.SessionRestores.Value(), set)
 	b.counter("berth_connection_borrow_timeout", "Borrows that timed out.", c.ConnectionBorrowTimeout.Value(), set)
 	b.counter("berth_database_connections_borrow_requests", "Borrows asked for.", c.BorrowRequests.Value(), set)
 	b.counter("berth_database_connections_borrow_requests_aborted", "Borrows whose client left first.", c.BorrowRequestsAborted.Value(), set)
 	b.histogram("berth_query_duration_seconds", "From a request's arrival to its last answer.", &c.QueryDuration, set)
 	b.histogram("berth_query_response_latency_seconds", "berth_query_duration_seconds by RDS Proxy's name.", &c.QueryDuration, set)
+	b.histogram("berth_query_database_response_latency_seconds", "Of berth_query_duration_seconds, what the database and the way there took.", &c.QueryDatabaseResponse, set)
 	b.histogram("berth_transactions_duration_seconds", "From getting a database connection to the end of the transaction.", &c.TransactionsDuration, set)
 	b.histogram("berth_database_connections_borrow_latency_seconds", "Time to get a database connection.", &c.DatabaseConnectionsBorrow, set)
 	for k := range engine.Kinds {

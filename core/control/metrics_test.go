@@ -41,6 +41,8 @@ func TestMetricsHaveTheirContractualNamesAndLabels(t *testing.T) {
 		"berth_query_requests_no_tls_total":                        listener,
 		"berth_query_response_latency_seconds_count":               listener,
 		"berth_query_duration_seconds_count":                       listener,
+		"berth_query_database_response_latency_seconds_count":      listener,
+		"berth_session_restores_total":                             listener,
 		"berth_transactions_duration_seconds_count":                listener,
 		"berth_waiting_clients":                                    listener,
 		"berth_connection_borrow_timeout_total":                    listener,

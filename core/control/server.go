@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/berthdb/berth/core"
+	"github.com/berthdb/berth/core/pin"
 	"github.com/berthdb/berth/core/telemetry"
 )
 
@@ -30,6 +31,7 @@ type Source interface {
 	Snapshot() core.Snapshot
 	Sessions() []core.SessionSnapshot
 	InTransaction() map[*telemetry.Listener]int64
+	Pins() []pin.Row
 }
 
 // Server serves the admin address.
@@ -114,6 +116,7 @@ func newHandler(c Config, source Source) (http.Handler, error) {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, source.Snapshot()) })
 	mux.Handle("GET /metrics", guarded(c.Token, metrics))
 	mux.Handle("GET /api/v1/status", guarded(c.Token, answer(c.Log, func() any { return newStatus(source.Snapshot()) })))
+	mux.Handle("GET /api/v1/pins", guarded(c.Token, answer(c.Log, func() any { return newPins(source.Pins()) })))
 	mux.Handle("GET /api/v1/sessions", guarded(c.Token, answer(c.Log, func() any { return newSessions(source.Sessions()) })))
 	return mux, nil
 }

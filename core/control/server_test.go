@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/berthdb/berth/core"
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/pin"
 	"github.com/berthdb/berth/core/pool"
 	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/target"
@@ -29,10 +31,12 @@ type fixed struct {
 	snapshot core.Snapshot
 	sessions []core.SessionSnapshot
 	open     map[*telemetry.Listener]int64
+	pins     []pin.Row
 }
 
 func (f *fixed) Snapshot() core.Snapshot                      { return f.snapshot }
 func (f *fixed) Sessions() []core.SessionSnapshot             { return f.sessions }
+func (f *fixed) Pins() []pin.Row                              { return f.pins }
 func (f *fixed) InTransaction() map[*telemetry.Listener]int64 { return f.open }
 
 // serving is a proxy with two listeners and two groups that works.
@@ -107,7 +111,7 @@ func TestReadinessSaysWhatIsMissing(t *testing.T) {
 func TestOnlyHealthChecksComeInWithoutTheToken(t *testing.T) {
 	c := Config{Token: "s3cret"}
 	for path, guarded := range map[string]bool{
-		"/healthz": false, "/readyz": false, "/metrics": true, "/api/v1/status": true, "/api/v1/sessions": true,
+		"/healthz": false, "/readyz": false, "/metrics": true, "/api/v1/status": true, "/api/v1/sessions": true, "/api/v1/pins": true,
 	} {
 		for _, header := range []string{"", "Bearer", "Bearer ", "Bearer S3cret", "Bearer s3cret2", "Basic s3cret", "s3cret"} {
 			w := ask(t, c, serving(), path, "Authorization", header)
@@ -158,6 +162,7 @@ func TestListsAreNeverNull(t *testing.T) {
 	for path, expected := range map[string]string{
 		"/api/v1/status":   `{"accepting":false,"draining":false,"listeners":[],"target_groups":[]}`,
 		"/api/v1/sessions": `[]`,
+		"/api/v1/pins":     `[]`,
 	} {
 		var b bytes.Buffer
 		if err := json.Compact(&b, ask(t, Config{}, &fixed{}, path).Body.Bytes()); err != nil || b.String() != expected {
@@ -167,12 +172,36 @@ func TestListsAreNeverNull(t *testing.T) {
 }
 
 func TestSessionsAreListed(t *testing.T) {
-	s := &fixed{sessions: []core.SessionSnapshot{{ID: 7, Listener: "l", User: "u", Pinned: "temporary_table", Idle: 1500 * time.Millisecond}}}
+	s := &fixed{sessions: []core.SessionSnapshot{{ID: 7, Listener: "l", User: "u", Pinned: "temporary_table", Idle: 1500 * time.Millisecond, Pins: []relay.PinSnapshot{
+		{Reason: engine.KindTemporaryTable, Rule: "CREATE TEMPORARY TABLE", Name: "t", Statement: 3},
+	}}}}
 	var got []Session
 	if err := json.Unmarshal(ask(t, Config{}, s, "/api/v1/sessions").Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 1 || (got[0] != Session{ID: 7, Listener: "l", User: "u", Pinned: "temporary_table", IdleSeconds: 1.5}) {
+	want := []Session{{ID: 7, Listener: "l", User: "u", Pinned: "temporary_table", IdleSeconds: 1.5, Pins: []SessionPin{
+		{Reason: "temporary_table", Rule: "CREATE TEMPORARY TABLE", Name: "t", Statement: 3},
+	}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestPinsAreListedWithAdvice(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := &fixed{pins: []pin.Row{{
+		Cause: pin.Cause{Reason: engine.KindNamedLock, Rule: "GET_LOCK", Engine: "mysql", TargetGroup: "g", User: "u", Database: "d", Application: "a", Digest: "SELECT GET_LOCK(?)"},
+		Count: 3, Now: 2, First: at, Last: at.Add(time.Hour), Pinned: 90 * time.Second,
+	}}}
+	var got []Pin
+	if err := json.Unmarshal(ask(t, Config{}, s, "/api/v1/pins").Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []Pin{{
+		Reason: "named_lock", Rule: "GET_LOCK", Engine: "mysql", TargetGroup: "g", User: "u", Database: "d", Application: "a", Digest: "SELECT GET_LOCK(?)",
+		Count: 3, PinnedNow: 2, First: at, Last: at.Add(time.Hour), PinnedSeconds: 90, Advice: pin.Advice("mysql", engine.KindNamedLock),
+	}}
+	if !reflect.DeepEqual(got, want) || got[0].Advice == "" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -64,18 +64,27 @@ type Pool struct {
 
 // Session is an element of the body of /api/v1/sessions.
 type Session struct {
-	ID            uint32  `json:"id"`
-	Listener      string  `json:"listener"`
-	User          string  `json:"user"`
-	Database      string  `json:"database"`
-	Application   string  `json:"application"`
-	Client        string  `json:"client"`
-	TLS           bool    `json:"tls"`
-	Waiting       bool    `json:"waiting"`
-	Backend       uint64  `json:"backend"` // held now, 0: none
-	InTransaction bool    `json:"in_transaction"`
-	Pinned        string  `json:"pinned,omitempty"` // why
-	IdleSeconds   float64 `json:"idle_seconds"`
+	ID            uint32       `json:"id"`
+	Listener      string       `json:"listener"`
+	User          string       `json:"user"`
+	Database      string       `json:"database"`
+	Application   string       `json:"application"`
+	Client        string       `json:"client"`
+	TLS           bool         `json:"tls"`
+	Waiting       bool         `json:"waiting"`
+	Backend       uint64       `json:"backend"` // held now, 0: none
+	InTransaction bool         `json:"in_transaction"`
+	Pinned        string       `json:"pinned,omitempty"` // why: the first reason
+	Pins          []SessionPin `json:"pins,omitempty"`
+	IdleSeconds   float64      `json:"idle_seconds"`
+}
+
+// SessionPin is a reason why a session keeps its backend.
+type SessionPin struct {
+	Reason    string `json:"reason"`
+	Rule      string `json:"rule,omitempty"`      // what in the statement means it
+	Name      string `json:"name,omitempty"`      // of the setting, lock, table, ...
+	Statement uint64 `json:"statement,omitempty"` // the statement's number in its session
 }
 
 func newStatus(s core.Snapshot) Status {
@@ -116,9 +125,13 @@ func newPool(s pool.Stats) Pool {
 func newSessions(all []core.SessionSnapshot) []Session {
 	out := make([]Session, 0, len(all))
 	for _, s := range all {
+		var pins []SessionPin
+		for _, p := range s.Pins {
+			pins = append(pins, SessionPin{Reason: p.Reason.String(), Rule: p.Rule, Name: p.Name, Statement: p.Statement})
+		}
 		out = append(out, Session{
 			ID: s.ID, Listener: s.Listener, User: s.User, Database: s.Database, Application: s.Application, Client: s.Client, TLS: s.TLS,
-			Waiting: s.Waiting, Backend: s.Backend, InTransaction: s.InTransaction, Pinned: s.Pinned,
+			Waiting: s.Waiting, Backend: s.Backend, InTransaction: s.InTransaction, Pinned: s.Pinned, Pins: pins,
 			IdleSeconds: s.Idle.Seconds(),
 		})
 	}

@@ -38,6 +38,8 @@ type Front struct {
 	Role        Role
 	IdleTimeout time.Duration // idle_client_timeout, 0: none
 	Counters    *telemetry.Listener
+	Engine      engine.Engine // needed with Pins only
+	Pins        *Pins         // nil: nobody wants to know
 }
 
 // Session is one client after its login. It belongs to its worker's loop.
@@ -59,8 +61,7 @@ type Session struct {
 
 	backend *Backend // held, or nil
 	leaving *Backend // given up at a boundary, to be returned by the deferred task
-	policy  *pin.Policy
-	pins    pin.Set // under policy
+	pins    pinning
 
 	waiter  pool.Waiter[engine.Key, *Backend]
 	queue   *Pool // where the borrow waits; nil: not waiting
@@ -101,12 +102,13 @@ func NewSession(l Login, w *Worker) *Session {
 	s := &Session{
 		id: l.ID, secure: secure, user: l.Client.User, database: l.Client.Database,
 		application: l.Client.Application, address: l.Address, secret: l.Client.Secret,
-		front: l.Front, worker: w, machine: l.Client.Machine, policy: l.Policy,
+		front: l.Front, worker: w, machine: l.Client.Machine,
 	}
-	if s.policy == nil {
-		s.policy = &pin.Policy{}
+	s.pins.policy = l.Policy
+	if s.pins.policy == nil {
+		s.pins.policy = &pin.Policy{}
 	}
-	s.pins = s.policy.Causes()
+	s.pins.Set = s.pins.policy.Causes()
 	s.waiter.Session = s.id
 	s.waiter.Owner = s
 	s.timeout.Task = (*borrowTimeout)(s)
@@ -202,10 +204,7 @@ func (s *Session) end() {
 		s.letGo()
 		b.abort(s.machine.Busy())
 	}
-	if s.pins.Pinned() {
-		s.front.Counters.SessionsPinned.Dec()
-		s.pins = pin.Set{}
-	}
+	s.unpin()
 	s.tlsGauge().Dec()
 	s.front.Counters.ClientConnections.Dec()
 	s.front.Counters.ClientConnectionsClosed.Inc()

@@ -1,9 +1,6 @@
 package relay
 
-import (
-	"github.com/berthdb/berth/core/engine"
-	"github.com/berthdb/berth/core/pin"
-)
+import "github.com/berthdb/berth/core/engine"
 
 // wire is the session as its machine sees it: engine.Wire.
 type wire Session
@@ -60,33 +57,11 @@ func (w *wire) Discard(reason error) {
 
 func (w *wire) Report(ev engine.Event) engine.Action {
 	s := (*Session)(w)
-	action := s.policy.Action(ev)
-	if action != engine.Pin && ev.Kind != engine.KindReset {
-		return action
-	}
-	c := s.front.Counters
-	had := s.pins.Has(ev.Kind)
-	change := s.pins.Apply(ev)
-	switch {
-	case change == pin.Pinned:
-		c.SessionsPinned.Inc()
-		s.logPin(ev)
-	case change == pin.Unpinned:
-		c.SessionsPinned.Dec()
-	}
-	switch has := s.pins.Has(ev.Kind); {
-	case has && !had:
-		c.Pins[ev.Kind].Inc()
-	case had && !has || change == pin.Unpinned:
-		c.Unpins[ev.Kind].Inc()
+	action := s.pins.policy.Action(ev)
+	if action == engine.Pin || ev.Kind == engine.KindReset {
+		s.apply(ev)
 	}
 	return action
-}
-
-func (s *Session) logPin(ev engine.Event) {
-	s.worker.log.Debug().Uint32("session", s.id).Str("user", s.user).Str("database", s.database).
-		Str("application", s.application).Str("client", s.address).Stringer("reason", ev.Kind).
-		Str("name", ev.Name).Msg("session pinned")
 }
 
 func (w *wire) Kill(id uint32, what engine.KillScope) error {
@@ -110,7 +85,12 @@ func (w *wire) Observe(m engine.Moment) {
 	case engine.RequestEnded:
 		s.active = s.worker.loop.Now()
 		c.QueryDuration.Observe(s.active - s.requested)
+		if s.backend != nil || s.leaving != nil { // a request that waited began to be answered when it got its backend
+			c.QueryDatabaseResponse.Observe(s.active - max(s.requested, s.lent))
+		}
 	case engine.TransactionEnded:
 		c.TransactionsDuration.Observe(s.worker.loop.Now() - s.lent)
+	case engine.StateRestored:
+		c.SessionRestores.Inc()
 	}
 }

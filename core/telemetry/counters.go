@@ -38,6 +38,8 @@ type Listener struct {
 	QueryRequestsTLS   Counter
 	QueryRequestsNoTLS Counter
 	QueryDuration      Histogram // from a request's arrival to its last answer
+	// QueryDatabaseResponse is the part of it in which the session had a backend.
+	QueryDatabaseResponse Histogram
 
 	WaitingClients               Gauge
 	ConnectionBorrowTimeout      Counter
@@ -47,6 +49,7 @@ type Listener struct {
 	SessionsPinned               Gauge
 	Pins                         [engine.Kinds]Counter
 	Unpins                       [engine.Kinds]Counter
+	SessionRestores              Counter
 	TransactionsDuration         Histogram // from the grant of a backend to its return
 	DatabaseConnectionsInSession Gauge     // lent now
 }
