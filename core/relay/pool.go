@@ -32,14 +32,18 @@ type Pool struct {
 	log       zerolog.Logger
 	lastID    *atomic.Uint64
 	lastError atomic.Pointer[error]
+	dials     context.Context // of all dials; ends with the pool
+	stopDials context.CancelFunc
 }
 
 // NewPool makes the pool of a target. ids numbers backends over the whole process.
 func NewPool(e engine.Engine, t engine.Target, c pool.Config, counters *telemetry.Target, ids *atomic.Uint64, log zerolog.Logger) *Pool {
-	return &Pool{
+	p := &Pool{
 		engine: e, target: t, accounts: pool.New[engine.Key, *Backend](c),
 		counters: counters, lastID: ids, log: log.With().Str("target", t.Name).Logger(),
 	}
+	p.dials, p.stopDials = context.WithCancel(context.Background())
+	return p
 }
 
 // cancelSticks asks the engine, which may know only when it has seen its servers.
@@ -79,8 +83,9 @@ const TickEvery = 100 * time.Millisecond
 // Tick closes what idled or lived too long and retries dials. It runs on w's loop, every TickEvery.
 func (p *Pool) Tick(w *Worker) { p.do(w, p.accounts.Tick(w.loop.Now())) }
 
-// Close ends the pool: who waits is refused, what is idle is closed. It runs on w's loop.
+// Close ends the pool: who waits is refused, what is idle is closed, dials are broken off. It runs on w's loop.
 func (p *Pool) Close(w *Worker) {
+	p.stopDials()
 	refused, todo := p.accounts.Close(w.loop.Now())
 	for _, waiter := range refused {
 		waiter.Owner.(*Session).wake(w, nil, engine.ErrShutdown)
@@ -113,7 +118,7 @@ func (p *Pool) retire(w *Worker, c *conn) {
 
 // dial opens a backend in a goroutine of its own and brings the outcome to w's loop.
 func (p *Pool) dial(w *Worker, c *conn) {
-	ctx, stop := context.WithTimeout(context.Background(), dialWithin)
+	ctx, stop := context.WithTimeout(p.dials, dialWithin)
 	defer stop()
 	p.counters.DatabaseConnectionRequests.Inc()
 	d, err := p.engine.Dial(ctx, p.target, c.Key())
