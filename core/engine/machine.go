@@ -61,7 +61,8 @@ type Wire interface {
 	Discard(reason error)
 
 	// Report tells the core of a change of session state that the server has confirmed, and returns what the
-	// policy makes of it. Pin has taken effect when it returns.
+	// policy makes of it. Pin has taken effect when it returns. Of state that is gone it says whether something of
+	// the kind (of a reset: anything) still pins, by Pin, or not, by Ignore.
 	Report(Event) Action
 
 	// Kill asks to stop the session with the given ID as owner may: its running request, or the whole of it.

@@ -60,6 +60,9 @@ func (w *wire) Report(ev engine.Event) engine.Action {
 	action := s.pins.policy.Action(ev)
 	if action == engine.Pin || ev.Kind == engine.KindReset {
 		s.apply(ev)
+		if ev.Undo && !s.pins.Has(ev.Kind) || ev.Kind == engine.KindReset && !s.pins.Pinned() {
+			return engine.Ignore
+		}
 	}
 	return action
 }

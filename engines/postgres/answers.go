@@ -9,6 +9,7 @@ const (
 	answerCall                     // FunctionCallResponse or an error, then ReadyForQuery
 	answerReset                    // as answerQuery, to what cleans the backend up; not refused
 	answerUnseen                   // as answerQuery, one row
+	answerVerify                   // as answerUnseen
 	answerSync                     // ReadyForQuery
 	answerParse                    // ParseComplete
 	answerBind                     // BindComplete

@@ -14,7 +14,10 @@ func (s *kindSet) add(k engine.Kind)     { *s |= 1 << k }
 
 // verdict is what some SQL may do to the session that executes it.
 type verdict struct {
-	kinds    kindSet // the state that it may leave; 0: none
+	kinds    kindSet // the state that it leaves if it succeeds; 0: none
+	maybe    kindSet // the state that it may leave, which only the server knows (verify.go)
+	ends     kindSet // the state that it may end
+	rolls    bool    // it may undo what went before in the transaction
 	reset    bool    // it is DISCARD ALL and nothing else
 	sequence bool    // it may make or ask for the session's sequence values (9.17)
 	inert    bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
@@ -28,7 +31,8 @@ var unread = verdict{kinds: unknownKinds, sequence: true, creates: true}
 // if both are one.
 func (v verdict) or(o verdict) verdict {
 	return verdict{
-		v.kinds | o.kinds, v.reset && o.reset, v.sequence || o.sequence, v.inert && o.inert, v.creates || o.creates,
+		kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
+		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
 	}
 }
 
@@ -133,7 +137,7 @@ func (c *classifier) following() byte {
 func (c *classifier) name() {
 	next := c.following()
 	if next == '.' && isTemporarySchema(c.kind, c.word()) {
-		c.kinds.add(engine.KindTemporaryTable)
+		c.maybe.add(engine.KindTemporaryTable)
 	}
 	qualified := c.prev == '.'
 	c.updates = c.updates || c.is("update")
@@ -185,10 +189,17 @@ func (c *classifier) dispatch() {
 	}
 	switch string(c.word()) {
 	case "select", "insert", "update", "delete", "merge", "values", "table", "with", "begin":
-	case "commit", "end", "rollback", "abort", "savepoint", "release", "show", "truncate", "vacuum", "analyze", "analyse",
-		"reindex", "cluster", "comment", "grant", "revoke", "refresh", "lock", "fetch", "move", "close", "notify",
-		"checkpoint", "security", "reassign", "import", "drop":
+	case "commit", "end", "show", "truncate", "vacuum", "analyze", "analyse", "reindex", "cluster", "comment", "grant", "revoke",
+		"refresh", "lock", "fetch", "move", "notify", "checkpoint", "security", "reassign", "import":
 		c.calls = false
+	case "rollback", "abort", "savepoint", "release":
+		c.calls, c.rolls = false, true
+	case "drop":
+		c.calls = false
+		c.ends.add(engine.KindTemporaryTable)
+	case "close":
+		c.calls = false
+		c.ends.add(engine.KindCursor)
 	case "start":
 		if !c.advance() || !c.is("transaction") {
 			c.kinds.add(engine.KindUnknown)
@@ -208,11 +219,17 @@ func (c *classifier) dispatch() {
 	case "prepare":
 		if !c.advance() || !c.is("transaction") || c.following() != '\'' {
 			c.kinds.add(engine.KindPreparedStatement)
+		} else {
+			c.rolls = true
 		}
-	case "execute", "deallocate":
+	case "execute":
 		c.kinds.add(engine.KindPreparedStatement)
-	case "listen", "unlisten":
+	case "deallocate":
+		c.ends.add(engine.KindPreparedStatement)
+	case "listen":
 		c.kinds.add(engine.KindListen)
+	case "unlisten":
+		c.ends.add(engine.KindListen)
 	case "load":
 		c.kinds.add(engine.KindLibrary)
 	case "create":
@@ -304,7 +321,9 @@ func (c *classifier) discard() {
 	switch {
 	case c.is("all"):
 		c.reset = !c.advance()
-	case c.is("plans"), c.is("temp"), c.is("temporary"), c.is("sequences"):
+	case c.is("temp"), c.is("temporary"):
+		c.ends.add(engine.KindTemporaryTable)
+	case c.is("plans"), c.is("sequences"):
 	default:
 		c.kinds.add(engine.KindUnknown)
 	}
@@ -314,6 +333,7 @@ func (c *classifier) discard() {
 // query is.
 func (c *classifier) create() {
 	c.calls = false
+	before := c.kinds
 	for c.advance() && c.kind == tokenWord {
 		switch string(c.word()) {
 		case "or", "replace", "global", "local", "unlogged", "unique", "recursive", "materialized", "constraint", "event",
@@ -321,7 +341,9 @@ func (c *classifier) create() {
 		case "temp", "temporary":
 			c.kinds.add(engine.KindTemporaryTable)
 		case "table", "view":
-			c.query()
+			if c.query() && !before.has(engine.KindTemporaryTable) {
+				c.kinds &^= 1 << engine.KindTemporaryTable
+			}
 			return
 		case "schema":
 			c.schema()
@@ -341,17 +363,22 @@ func (c *classifier) create() {
 	c.kinds.add(engine.KindUnknown)
 }
 
-// query reads on to the query of CREATE TABLE AS or CREATE VIEW, if there is one.
-func (c *classifier) query() {
+// query reads on to the query of CREATE TABLE AS or CREATE VIEW, if there is one. drops says that ON COMMIT DROP was before it:
+// the table does not outlive its transaction, or its statement outside of one.
+func (c *classifier) query() (drops bool) {
+	commit := false
 	for c.advance() {
+		drops = drops || commit && c.is("drop")
+		commit = c.is("commit") && c.before == keywordOn && c.depth == 0
 		if c.keyword == keywordAs && c.depth == 0 {
 			c.calls = true
 			if c.advance(); c.is("execute") {
 				c.kinds.add(engine.KindPreparedStatement)
 			}
-			return
+			return drops
 		}
 	}
+	return drops
 }
 
 // schema looks for temporary objects among those that CREATE SCHEMA creates.

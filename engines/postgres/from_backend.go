@@ -99,6 +99,9 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	if fr.kind == 'D' && a.kind() == answerUnseen {
 		m.verdictRow(body(fr, f))
 	}
+	if fr.kind == 'D' && a.kind() == answerVerify {
+		m.verifyRow(body(fr, f))
+	}
 	if fr.kind == 'C' && (a.kind() == answerQuery || a.kind() == answerExecute) {
 		m.completed(a, body(fr, f))
 	}
@@ -118,7 +121,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 // answeredBy says whether kind may come while a is owed, and whether it is the end of it.
 func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	switch a.kind() {
-	case answerQuery, answerReset, answerUnseen:
+	case answerQuery, answerReset, answerUnseen, answerVerify:
 		return false, true
 	case answerCall:
 		return false, kind == 'V'
@@ -210,6 +213,7 @@ func (m *machine) parameter(fr frame, f *feed) (reason string) {
 // failed notes an ErrorResponse, and says whether the client gets it.
 func (m *machine) failed(body []byte) (forward bool) {
 	m.reading.fatal = m.reading.fatal || isFatal(body)
+	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active
 	if m.queue.empty() {
 		return true
 	}
@@ -221,7 +225,7 @@ func (m *machine) failed(body []byte) (forward bool) {
 	}
 	if a.readies() {
 		m.lend.sweep.failed = true
-		return a&answerSwallow == 0
+		return a&answerSwallow == 0 || m.reading.fatal && m.holds()
 	}
 	if a&answerUnnamed != 0 && a.kind() == answerParse {
 		m.parseFailed(a)
@@ -285,7 +289,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		m.lend.copying, m.lend.copySyncs = false, 0
 	}
 	m.lend.tx, m.lend.ready = status[0], m.queue.empty()
-	if k := a.kind(); (k == answerReset || k == answerUnseen) && !m.swept(a, status[0]) {
+	if k := a.kind(); (k == answerReset || k == answerUnseen || k == answerVerify) && !m.swept(a, status[0], w) {
 		return false, "a backend that cannot be cleaned up"
 	}
 	if a&answerSwallow != 0 {
@@ -302,8 +306,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 // afterReset reports a DISCARD ALL that is over and done, if it was the last thing that was sent.
 func (m *machine) afterReset(w engine.Wire) {
 	if m.reset.done && m.queue.empty() && m.lend.tx == 'I' {
-		m.tell(engine.Event{Kind: engine.KindReset}, w)
-		m.unnamed.reported = false
+		m.forgotten(w)
 	}
 	if m.queue.empty() {
 		m.reset = reset{}

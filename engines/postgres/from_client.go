@@ -216,10 +216,11 @@ func (m *machine) began(w engine.Wire) {
 // query passes on a simple Query.
 func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	v, owed := unread, answerQuery
+	text := body(fr, f)
 	if whole(fr, f) {
-		text := body(fr, f)
 		if n := len(text) - 1; n >= 0 && bytes.IndexByte(text, 0) == n {
-			v = classify(text[:n], m.lexing)
+			text = text[:n]
+			v = classify(text, m.lexing)
 		} else {
 			owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 		}
@@ -231,7 +232,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.flush(f, w)
 		m.prepareSequences(true, w)
 	}
-	m.report(v, w)
+	m.report(v, text, w)
 	m.began(w)
 	if owed == answerQuery {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
@@ -245,7 +246,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 func (m *machine) call(fr frame, f *feed, w engine.Wire) {
 	p := body(fr, f)
 	if len(p) < 4 || !largeObjectFunction(binary.BigEndian.Uint32(p)) {
-		m.report(verdict{kinds: unknownKinds}, w)
+		m.report(verdict{kinds: unknownKinds}, nil, w)
 	}
 	m.began(w)
 	m.push(answerCall)
@@ -259,7 +260,8 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		return false, errName
 	}
 	v := unread
-	if text, _, ok := cutString(rest); ok && whole(fr, f) {
+	text, _, ok := cutString(rest)
+	if ok && whole(fr, f) {
 		v = classify(text, m.lexing)
 	}
 	if v.sequence && m.lend.sequences == standingSent {
@@ -281,7 +283,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		m.parseSent(keep, v)
 	}
-	m.report(v, w)
+	m.report(v, text, w)
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)
 	return true, nil
@@ -350,7 +352,7 @@ func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
 		if v.sequence {
 			m.prepareSequences(false, w)
 		}
-		m.report(v, w)
+		m.report(v, nil, w)
 	}
 	m.prepareUnnamed(w)
 	return true

@@ -220,9 +220,12 @@ func (c *classifier) call(known bool) {
 		c.sequence = true
 	case "pg_backend_pid":
 		c.kinds.add(engine.KindConnectionID)
-	case "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
-		"pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all":
+	case "pg_advisory_lock", "pg_advisory_lock_shared":
 		c.kinds.add(engine.KindNamedLock)
+	case "pg_try_advisory_lock", "pg_try_advisory_lock_shared":
+		c.maybe.add(engine.KindNamedLock)
+	case "pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all":
+		c.ends.add(engine.KindNamedLock)
 	case "pg_replication_origin_session_setup", "pg_replication_origin_session_reset",
 		"pg_create_logical_replication_slot", "pg_create_physical_replication_slot",
 		"pg_copy_logical_replication_slot", "pg_copy_physical_replication_slot":

@@ -39,6 +39,7 @@ type machine struct {
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
+	number        uint64 // of the last statement that was sent, from 1
 	creates       bool   // it has prepared, by name, a statement that creates code
 	lexing        lexing // what seen says about how to read SQL
 }
@@ -73,6 +74,8 @@ type lend struct {
 	sequences standing // of the backend having no other session's sequence values
 	ownValues bool     // that it surely has none
 	sweep     sweep
+	verify    verification
+	suspect   []byte // the text of the last statement that may have left what only the server knows
 }
 
 // reset follows a DISCARD ALL: it counts if nothing that changes state was sent after it.
@@ -277,7 +280,7 @@ func (m *machine) boundary(w engine.Wire) {
 		return
 	}
 	m.reportUnnamed(w)
-	if m.sweep(w) {
+	if m.tidy(w) {
 		return
 	}
 	if w.Idle() {

@@ -103,6 +103,7 @@ type stage struct {
 	free      *engine.Backend // the next to be granted; nil: borrows wait
 	waiting   bool
 	pins      kindSet
+	ignores   kindSet // kinds that do not pin
 	toClient  []byte
 	toBackend []byte
 	events    []string
@@ -176,10 +177,15 @@ func (s *stage) Report(e engine.Event) engine.Action {
 	switch {
 	case e.Kind == engine.KindReset:
 		s.pins = 0
+		s.note("%v", e.Kind)
+		return engine.Ignore
 	case e.Undo:
 		s.pins &^= 1 << e.Kind
 		s.note("undo %v", e.Kind)
-		return engine.Pin
+		return engine.Ignore
+	case s.ignores.has(e.Kind):
+		s.note("%v ignored", e.Kind)
+		return engine.Ignore
 	default:
 		s.pins.add(e.Kind)
 	}

@@ -190,34 +190,3 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 	m.push(answerClose | answerSwallow)
 	m.push(answerClose | answerSwallow)
 }
-
-// report tells the core what a statement that is being sent may leave behind. It counts from here on, not from the server's
-// confirmation: a failed one pins without need, which is safe.
-func (m *machine) report(v verdict, w engine.Wire) {
-	if m.session.temporary && !v.inert {
-		v.kinds.add(engine.KindTemporaryTable)
-	}
-	for k := engine.Kind(0); v.kinds>>k != 0; k++ {
-		if v.kinds.has(k) {
-			m.reset = reset{}
-			m.tell(engine.Event{Kind: k}, w)
-		}
-	}
-	if v.reset {
-		m.reset.sent = true
-	}
-	s := &m.lend.sweep
-	s.used, s.creates = s.used || !v.inert, s.creates || v.creates
-}
-
-// tell reports an event, and notes what the core makes of it.
-func (m *machine) tell(e engine.Event, w engine.Wire) {
-	switch action := w.Report(e); {
-	case e.Kind == engine.KindReset:
-		m.pins = 0
-	case e.Undo:
-		m.pins &^= 1 << e.Kind
-	case action == engine.Pin:
-		m.pins.add(e.Kind)
-	}
-}

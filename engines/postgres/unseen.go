@@ -133,12 +133,18 @@ func queryMessage(sql string) []byte {
 // first. A pinned session keeps its backend as it is.
 func (m *machine) sweep(w engine.Wire) (waits bool) {
 	u, l := m.state.unseen, &m.lend
-	l.sweep.active, l.sweep.failed = false, false
 	if l.sweep.creates {
 		m.e.doubt()
 		l.sweep.creates = false
 	}
-	if u == nil || m.pins != 0 || !l.sweep.used {
+	if m.pins != 0 {
+		return false
+	}
+	if l.verify.ignored != 0 {
+		m.clean(w)
+		return true
+	}
+	if u == nil || !l.sweep.used {
 		return false
 	}
 	switch s := u.now(); {
@@ -151,21 +157,25 @@ func (m *machine) sweep(w engine.Wire) (waits bool) {
 		w.ToBackend(unseenMessage)
 		m.push(answerUnseen | answerSwallow)
 	default:
-		w.ToBackend(discardAll)
-		m.push(answerReset | answerSwallow)
-		if q := m.backend.Target.InitQuery; q != "" {
-			w.ToBackend(queryMessage(q))
-			m.push(answerReset | answerSwallow)
-		}
+		m.clean(w)
 	}
-	l.sweep.active = true
 	return true
 }
 
+// clean brings the backend to the state in which Dial handed it over.
+func (m *machine) clean(w engine.Wire) {
+	w.ToBackend(discardAll)
+	m.push(answerReset | answerSwallow)
+	if q := m.backend.Target.InitQuery; q != "" {
+		w.ToBackend(queryMessage(q))
+		m.push(answerReset | answerSwallow)
+	}
+}
+
 // lostInSweep deals with a backend that is lost, or refused to be cleaned up, while the session had no request under way: that
-// concerns nobody.
+// concerns nobody, unless the session has left something on it.
 func (m *machine) lostInSweep() bool {
-	if !m.lend.sweep.active {
+	if !m.lend.sweep.active || m.holds() {
 		return false
 	}
 	m.lend, m.queue = lend{}, answers{}
@@ -173,12 +183,18 @@ func (m *machine) lostInSweep() bool {
 	return true
 }
 
-// swept notes the end of something that sweep sent. It returns false if the backend must not be used any more.
-func (m *machine) swept(a expected, status byte) bool {
+// holds says that the session has, or may have, something of its own on the backend.
+func (m *machine) holds() bool { return m.pins != 0 || m.lend.verify.asked != 0 }
+
+// swept notes the end of something that tidy sent. It returns false if the backend must not be used any more.
+func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
 	s := &m.lend.sweep
 	m.state.unnamed = statementID{} // a simple Query ends it (54.2.3); the session's own is parsed again
 	failed := s.failed
 	s.failed = false
+	if a.kind() == answerVerify {
+		return m.verified(failed, status, w)
+	}
 	if a.kind() == answerUnseen {
 		m.state.unseen.answered(suspicionOf(s.verdict))
 		s.verdict = s.verdict[:0]
@@ -189,6 +205,7 @@ func (m *machine) swept(a expected, status byte) bool {
 	}
 	s.used = !m.queue.empty()
 	m.state.values, m.lend.ownValues = 0, true
+	m.lend.verify.ignored = 0
 	return true
 }
 

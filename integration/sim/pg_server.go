@@ -159,10 +159,25 @@ func (s *pgSession) ask(q request) {
 		return
 	case q.verb == "unseen":
 		s.out = message(s.out, 'D', []byte{0, 1, 0, 0, 0, 1, '0' + byte(s.server.w.between(0, 2))})
+	case q.verb == "verify":
+		s.out = message(s.out, 'D', s.holds())
 	case q.verb == "clean":
 		s.reset()
 	}
 	s.out = message(s.out, 'C', text(q.verb))
+}
+
+// holds answers the proxy's question what a session holds: locks are all that this model has.
+func (s *pgSession) holds() []byte {
+	row := []byte{0, 5}
+	for column := range 5 {
+		answer := byte('f')
+		if column == 1 && len(s.locks) > 0 {
+			answer = 't'
+		}
+		row = append(row, 0, 0, 0, 1, answer)
+	}
+	return row
 }
 
 // run executes a statement.
@@ -213,6 +228,8 @@ func pgRequest(sql []byte) request {
 		return request{tag: own, verb: "forget"}
 	case text == "DISCARD ALL":
 		return request{tag: own, verb: "clean"}
+	case strings.HasPrefix(text, "SELECT EXISTS ("), strings.HasPrefix(text, "SELECT NULL, "):
+		return request{tag: own, verb: "verify"}
 	case strings.Contains(text, "pg_proc"):
 		return request{tag: own, verb: "unseen"}
 	}
