@@ -17,6 +17,8 @@ const (
 	answerExecute                  // CommandComplete, EmptyQueryResponse or PortalSuspended, rows or COPY before it
 	answerClose                    // CloseComplete
 	answerCopyEnd                  // nothing: marks where the client ended its COPY data
+	answerFail                     // an error, in place of which the client gets another
+	answerOwn                      // ParseComplete or an error, to a Parse of the machine's under a client's name
 
 	answerKind = 0x0f
 
@@ -26,6 +28,8 @@ const (
 	answerUnnamed expected = 0x20
 	// answerSequences marks the Execute or Query that makes the backend forget its sequences.
 	answerSequences expected = 0x40
+	// answerNamed marks what has an op in named: a Parse, Describe or Close of a named statement, and answerFail.
+	answerNamed expected = 0x80
 )
 
 func (a expected) kind() expected { return a & answerKind }

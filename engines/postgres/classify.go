@@ -14,14 +14,16 @@ func (s *kindSet) add(k engine.Kind)     { *s |= 1 << k }
 
 // verdict is what some SQL may do to the session that executes it.
 type verdict struct {
-	kinds    kindSet // the state that it leaves if it succeeds; 0: none
-	maybe    kindSet // the state that it may leave, which only the server knows (verify.go)
-	ends     kindSet // the state that it may end
-	rolls    bool    // it may undo what went before in the transaction
-	reset    bool    // it is DISCARD ALL and nothing else
-	sequence bool    // it may make or ask for the session's sequence values (9.17)
-	inert    bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
-	creates  bool    // it may create code that later statements execute without naming it
+	kinds       kindSet // the state that it leaves if it succeeds; 0: none
+	maybe       kindSet // the state that it may leave, which only the server knows (verify.go)
+	ends        kindSet // the state that it may end
+	rolls       bool    // it may undo what went before in the transaction
+	reset       bool    // it is DISCARD ALL and nothing else
+	sequence    bool    // it may make or ask for the session's sequence values (9.17)
+	inert       bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
+	creates     bool    // it may create code that later statements execute without naming it
+	deallocates bool    // it has DISCARD ALL or DEALLOCATE ALL
+	names       bool    // it refers to prepared statements by their names
 }
 
 // unread is what a statement may do that cannot be looked at.
@@ -33,6 +35,7 @@ func (v verdict) or(o verdict) verdict {
 	return verdict{
 		kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
+		deallocates: v.deallocates || o.deallocates, names: v.names || o.names,
 	}
 }
 
@@ -57,6 +60,7 @@ func classify(text []byte, lex lexing) verdict {
 	if statements > 1 {
 		c.reset = false // the server refuses it there
 	}
+	c.names = c.names || c.kinds.has(engine.KindPreparedStatement)
 	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
 	c.sequence = c.sequence || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
 	return c.verdict
@@ -226,6 +230,11 @@ func (c *classifier) dispatch() {
 		c.kinds.add(engine.KindPreparedStatement)
 	case "deallocate":
 		c.ends.add(engine.KindPreparedStatement)
+		if c.advance(); c.is("prepare") {
+			c.advance()
+		}
+		c.deallocates = c.deallocates || c.is("all")
+		c.names = c.names || !c.is("all")
 	case "listen":
 		c.kinds.add(engine.KindListen)
 	case "unlisten":
@@ -320,7 +329,7 @@ func (c *classifier) discard() {
 	c.advance()
 	switch {
 	case c.is("all"):
-		c.reset = !c.advance()
+		c.reset, c.deallocates = !c.advance(), true
 	case c.is("temp"), c.is("temporary"):
 		c.ends.add(engine.KindTemporaryTable)
 	case c.is("plans"), c.is("sequences"):

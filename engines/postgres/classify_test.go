@@ -132,7 +132,7 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 		`CREATE TABLE U&"pg\005ftemp".t (a int)`:  engine.KindTemporaryTable,
 		"DECLARE c CURSOR WITH HOLD FOR SELECT 1": engine.KindCursor, "LISTEN a": engine.KindListen, "UNLISTEN *": engine.KindListen,
 		"LOAD 'x'": engine.KindLibrary, "PREPARE a AS SELECT 1": engine.KindPreparedStatement, "EXECUTE a": engine.KindPreparedStatement,
-		"EXPLAIN ANALYZE EXECUTE a(1)": engine.KindPreparedStatement, "DEALLOCATE ALL": engine.KindPreparedStatement,
+		"EXPLAIN ANALYZE EXECUTE a(1)":    engine.KindPreparedStatement,
 		"CREATE TABLE t AS EXECUTE a":     engine.KindPreparedStatement,
 		"PREPARE transaction AS SELECT 1": engine.KindPreparedStatement,
 		"CALL p()":                        engine.KindUnknown, "DO $$ BEGIN END $$": engine.KindUnknown, "SELECT f()": engine.KindUnknown, "SELECT s.lower('A')": engine.KindUnknown,

@@ -35,6 +35,7 @@ type Engine struct {
 	verifiers  *cache[string, *verifier]
 	unseen     *cache[databaseOf, *unseen]
 	connection connectionTemplate
+	statements sharedStatements
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 }
 

@@ -64,7 +64,10 @@ func (m *machine) broken(f *feed, reason string, w engine.Wire) (int, error) {
 	return f.at, &engine.ProtocolError{Side: engine.SideBackend, Reason: reason}
 }
 
-const discardAllTag = "DISCARD ALL\x00"
+const (
+	discardAllTag    = "DISCARD ALL\x00"
+	deallocateAllTag = "DEALLOCATE ALL\x00"
+)
 
 // heldWhole says that a message is looked into, and so waits until it is there: it is short, or an error.
 func (m *machine) heldWhole(fr frame) bool {
@@ -74,7 +77,9 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'Z', 'S', 'E':
 		return fr.holdable()
 	case 'C':
-		return fr.size == headerLength+len(discardAllTag)
+		return fr.size == headerLength+len(discardAllTag) || fr.size == headerLength+len(deallocateAllTag)
+	case 't', 'T', 'n':
+		return !m.queue.empty() && m.queue.first().describesNamed() && fr.holdable()
 	}
 	return false
 }
@@ -87,7 +92,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'S':
 		return true, m.parameter(fr, f)
 	case 'E':
-		return m.failed(body(fr, f)), ""
+		return m.failed(body(fr, f), f, w), ""
 	case 'Z':
 		return m.readyForQuery(fr, f, w)
 	}
@@ -109,6 +114,9 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 		m.copyBegan()
 	}
 	ends, ok := a.answeredBy(fr.kind)
+	if ok && a.describesNamed() {
+		m.described(fr, body(fr, f), whole(fr, f))
+	}
 	if !ok {
 		return false, fmt.Sprintf("message type %q as answer %#x", fr.kind, uint8(a))
 	}
@@ -125,7 +133,7 @@ func (a expected) answeredBy(kind byte) (ends, ok bool) {
 		return false, true
 	case answerCall:
 		return false, kind == 'V'
-	case answerParse:
+	case answerParse, answerOwn:
 		return true, kind == '1'
 	case answerBind:
 		return true, kind == '2'
@@ -144,9 +152,15 @@ func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	return false, false
 }
 
+// describesNamed says that the answer is to a Describe of a named statement.
+func (a expected) describesNamed() bool { return a&answerNamed != 0 && a.kind() == answerDescribe }
+
 // ended takes out an answer that has come in full.
 func (m *machine) ended(a expected) {
 	m.pop()
+	if a&answerNamed != 0 {
+		m.named.done()
+	}
 	if a&answerUnnamed != 0 {
 		if a.kind() == answerParse {
 			m.parsed(a)
@@ -174,8 +188,12 @@ func (m *machine) completed(a expected, tag []byte) {
 		m.lend.ownValues, m.state.values = true, m.serial
 		m.lend.sequences = standingYes
 	}
-	if m.reset.sent && string(tag) == discardAllTag {
+	all := string(tag) == discardAllTag
+	if m.reset.sent && all {
 		m.reset.done = true
+	}
+	if all || string(tag) == deallocateAllTag {
+		m.forgetNamed()
 	}
 }
 
@@ -211,7 +229,7 @@ func (m *machine) parameter(fr frame, f *feed) (reason string) {
 }
 
 // failed notes an ErrorResponse, and says whether the client gets it.
-func (m *machine) failed(body []byte) (forward bool) {
+func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	m.reading.fatal = m.reading.fatal || isFatal(body)
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active
 	if m.queue.empty() {
@@ -227,6 +245,20 @@ func (m *machine) failed(body []byte) (forward bool) {
 		m.lend.sweep.failed = true
 		return a&answerSwallow == 0 || m.reading.fatal && m.holds()
 	}
+	forward = true
+	if a.kind() == answerFail && !isFatal(body) {
+		m.toClient(f, w)
+		w.ToClient(m.named.ops[m.named.head].refusal)
+		forward = false
+	}
+	if code := errorCode(body); a.kind() != answerFail && (code == "26000" || code == "0A000") {
+		// The backend has lost statements, or the plan of one does not fit any more.
+		m.state.statements.doubt()
+	}
+	undone := 0
+	if a&answerNamed != 0 {
+		undone = 1
+	}
 	if a&answerUnnamed != 0 && a.kind() == answerParse {
 		m.parseFailed(a)
 	} else {
@@ -236,10 +268,17 @@ func (m *machine) failed(body []byte) (forward bool) {
 	// The server reads on at the next Sync, whatever it was sent before (54.2.3).
 	for !m.queue.empty() && m.queue.first().kind() != answerSync {
 		m.skipped(m.queue.first())
+		if m.queue.first()&answerNamed != 0 {
+			undone++
+		}
 		m.pop()
 	}
+	m.undoNamed(undone)
 	m.reading.skipping = m.queue.empty()
-	return true
+	if a.kind() == answerOwn && !m.reading.skipping && m.queue.first()&answerSwallow != 0 {
+		return isFatal(body)
+	}
+	return forward
 }
 
 // skipped notes that a message was not executed.
@@ -247,6 +286,21 @@ func (m *machine) skipped(a expected) {
 	if a.kind() == answerParse && a&answerUnnamed != 0 && a&answerSwallow == 0 {
 		m.unnamed.inFlight--
 	}
+}
+
+// errorCode reads the SQLSTATE in the body of an ErrorResponse, "" if there is none.
+func errorCode(body []byte) string {
+	for len(body) > 1 && body[0] != 0 {
+		value, rest, ok := cutString(body[1:])
+		if !ok {
+			break
+		}
+		if body[0] == 'C' {
+			return string(value)
+		}
+		body = rest
+	}
+	return ""
 }
 
 // isFatal reads the severity in the body of an ErrorResponse (54.8). The server sends it first, and may translate it; the
@@ -307,6 +361,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 func (m *machine) afterReset(w engine.Wire) {
 	if m.reset.done && m.queue.empty() && m.lend.tx == 'I' {
 		m.forgotten(w)
+		m.named.direct = false
 	}
 	if m.queue.empty() {
 		m.reset = reset{}

@@ -102,7 +102,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 		m.begin(fr, f, true, w)
 		return true, nil
 	}
-	if m.lend.sweep.active && m.backend != nil {
+	if m.backend != nil && (m.lend.sweep.active || m.named.check != nil) {
 		return false, nil
 	}
 	switch fr.kind {
@@ -178,6 +178,7 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 	m.reading.skipping = false
 	m.began(w)
 	m.reading.batch = false
+	m.named.batch++
 	m.lend.unnamed.sync()
 	m.lend.sequences.sync()
 	m.push(answerSync)
@@ -225,7 +226,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 			owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 		}
 	}
-	if v.sequence && m.lend.sequences == standingSent {
+	if v.sequence && m.lend.sequences == standingSent || v.names && !m.goDirect(v, f, w) {
 		return false
 	}
 	if v.sequence {
@@ -237,6 +238,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	if owed == answerQuery {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
 	}
+	m.named.batch++
 	m.push(owed)
 	m.begin(fr, f, false, w)
 	return true
@@ -264,7 +266,14 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if ok && whole(fr, f) {
 		v = classify(text, m.lexing)
 	}
-	if v.sequence && m.lend.sequences == standingSent {
+	if len(name) > 0 && !m.named.direct && whole(fr, f) && ok {
+		return m.parseNamed(fr, name, rest, v, f, w), nil
+	}
+	if len(name) > 0 && reserved(name) {
+		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
+		return true, nil
+	}
+	if v.sequence && m.lend.sequences == standingSent || len(name) > 0 && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w) {
 		return false, nil
 	}
 	if v.sequence {
@@ -303,21 +312,30 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	switch fr.kind {
 	case 'B':
 		owed = answerBind
-		_, rest, ok := cutString(p)
+		portal, rest, ok := cutString(p)
 		statement, _, named := cutString(rest)
 		if (!ok || !named) && !whole(fr, f) {
 			return false, errName
+		}
+		if len(statement) > 0 && m.mapped(statement) {
+			return m.bindNamed(p[:len(portal)+1], statement, fr, f, w), nil
 		}
 		if len(statement) == 0 && !m.useUnnamed(true, f, w) {
 			return false, nil
 		}
 		m.lend.sweep.creates = m.lend.sweep.creates || len(statement) > 0 && m.creates
 	case 'D':
+		if name := statementName(p); name != nil && m.mapped(name) {
+			return m.describeNamed(name, fr, f, w), nil
+		}
 		owed = answerDescribe
 		if ofUnnamed(p) && !m.useUnnamed(false, f, w) {
 			return false, nil
 		}
 	case 'C':
+		if name := statementName(p); name != nil && m.mapped(name) {
+			return m.closeNamed(name, fr, f, w), nil
+		}
 		owed = answerClose
 		if ofUnnamed(p) {
 			owed |= answerUnnamed
@@ -334,6 +352,18 @@ var errName = errors.New("invalid message format")
 // ofUnnamed says whether the body of a Describe or Close names the unnamed statement.
 func ofUnnamed(body []byte) bool { return len(body) >= 2 && body[0] == 'S' && body[1] == 0 }
 
+// statementName returns the name in the body of a Describe or Close of a named statement, nil if it is something else.
+func statementName(body []byte) []byte {
+	if len(body) < 3 || body[0] != 'S' {
+		return nil
+	}
+	name, _, ok := cutString(body[1:])
+	if !ok || len(name) == 0 {
+		return nil
+	}
+	return name
+}
+
 // useUnnamed makes the unnamed statement ready for a message that uses it. It returns false if that message must wait for
 // answers.
 func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
@@ -344,7 +374,8 @@ func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
 	if m.unnamed.inFlight > 0 {
 		v = v.or(m.unnamed.pendingVerdict)
 	}
-	if m.lend.unnamed == standingSent || executed && v.sequence && m.lend.sequences == standingSent {
+	if m.lend.unnamed == standingSent || executed && v.sequence && m.lend.sequences == standingSent ||
+		executed && v.names && !m.goDirect(v, f, w) {
 		return false
 	}
 	m.flush(f, w)

@@ -15,6 +15,8 @@ type machineState struct {
 	// values is the serial of the only session that held the backend since it had no sequence values, 0 for none and
 	// severalSessions for more than one. The text of a statement does not tell whether it uses a sequence.
 	values uint64
+	// statements are the shared ones that the backend has.
+	statements backendStatements
 	// snapshot is a copy of params that nobody changes, nil if params changed since it was made.
 	snapshot []parameter
 }
@@ -34,14 +36,16 @@ type machine struct {
 	reading reading
 	lend    lend
 	unnamed unnamed
+	named   named
 	reset   reset
 	pins    kindSet     // what keeps the backend, as far as the core said so
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
-	number        uint64 // of the last statement that was sent, from 1
-	creates       bool   // it has prepared, by name, a statement that creates code
-	lexing        lexing // what seen says about how to read SQL
+	number        uint64             // of the last statement that was sent, from 1
+	creates       bool               // it has prepared, by name, a statement that creates code
+	lexing        lexing             // what seen says about how to read SQL
+	head          [headerLength]byte // of a message that is sent under another length
 }
 
 // reading is where the machine is in the two streams.
@@ -147,6 +151,7 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 	if !m.reading.starting {
 		m.tellParameters(w)
 	}
+	m.trimStatements(w)
 }
 
 // tellParameters tells the client how this backend's reported parameters differ from what it was told last. It is at a clean
@@ -270,6 +275,7 @@ func (m *machine) boundary(w engine.Wire) {
 		return
 	}
 	m.settleStandings()
+	m.settleNamed()
 	l := &m.lend
 	if !l.ready || l.asked || l.tx != 'I' || m.reading.backend.rest > 0 ||
 		m.reading.client.rest > 0 && !m.reading.client.drop {

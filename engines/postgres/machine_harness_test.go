@@ -175,6 +175,8 @@ func (s *stage) Discard(error) { s.backend = nil }
 
 func (s *stage) Report(e engine.Event) engine.Action {
 	switch {
+	case e.Restorable:
+		return engine.Restore
 	case e.Kind == engine.KindReset:
 		s.pins = 0
 		s.note("%v", e.Kind)
@@ -266,6 +268,12 @@ func (s *stage) check() {
 			ready++
 		}
 	}
+	ops := 0
+	for i := range q.n {
+		if *q.at(i)&answerNamed != 0 {
+			ops++
+		}
+	}
 	inFlight := 0
 	for i := range q.n {
 		if a := *q.at(i); a.kind() == answerParse && a&answerUnnamed != 0 && a&answerSwallow == 0 {
@@ -276,6 +284,8 @@ func (s *stage) check() {
 	case m.reading.closed || s.ended:
 	case ready != q.ready:
 		s.t.Fatalf("queue counts %d readies, has %d", q.ready, ready)
+	case ops != len(m.named.ops)-m.named.head:
+		s.t.Fatalf("%d answers about named statements, %d noted", ops, len(m.named.ops)-m.named.head)
 	case q.n > maxAnswers:
 		s.t.Fatalf("%d answers expected", q.n)
 	case q.n > 0 && m.backend == nil:
@@ -291,7 +301,7 @@ func (s *stage) check() {
 
 // step is what one side says.
 type step struct {
-	// side is "client" or "server"; or what happens: "another" (session used the backend), "busy" (there is no backend),
+	// side is "client" or "server"; or what happens: "another" (session used the backend), "other backend" (is free), "busy" (there is no backend),
 	// "granted" (there is one again), "refuse", "cancel".
 	side string
 	what string
@@ -307,6 +317,9 @@ func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 		case "another":
 			s.free.State.(*backendState).unnamed = statementID{99, 1}
 			s.free.State.(*backendState).values = 99
+			continue
+		case "other backend":
+			s.free = &engine.Backend{Key: s.free.Key, State: newBackendState(7, nil, s.free.State.(*backendState).params)}
 			continue
 		case "busy":
 			spare, s.free = s.free, nil

@@ -116,7 +116,6 @@ func TestTheUnnamedStatementBelongsToTheSession(t *testing.T) {
 
 func TestSessionStatePinsUntilAReset(t *testing.T) {
 	runCases(t, []relayCase{
-		{"a named statement", []step{{"client", "P s|SELECT 1, S"}, {"server", "1, Z I"}}, "P s|SELECT 1, S", "1, Z I", "prepared_statement"},
 		{"SET", []step{{"client", "Q SET a = 1"}, {"server", "C SET, Z I"}}, "Q SET a = 1", "C SET, Z I", "setting"},
 		{"SET by the extended protocol", []step{{"client", "P |SET a = 1, B |, E, S"}, {"server", "1, 2, C SET, Z I"}}, "P |SET a = 1, B |, E, S", "1, 2, C SET, Z I", "setting"},
 		{"DISCARD ALL ends it", []step{{"client", "Q SET a = 1"}, {"server", "C SET, Z I"}, {"client", "Q DISCARD ALL"}, {"server", "C DISCARD ALL, Z I"}},

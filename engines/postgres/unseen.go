@@ -204,6 +204,7 @@ func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
 		return false
 	}
 	s.used = !m.queue.empty()
+	m.forgetOwn()
 	m.state.values, m.lend.ownValues = 0, true
 	m.lend.verify.ignored = 0
 	return true

@@ -157,6 +157,7 @@ func (m *machine) verified(failed bool, status byte, w engine.Wire) bool {
 		case asked.has(k) && v.told.has(k) && !v.found.has(k):
 			m.tell(engine.Event{Kind: k, Undo: true}, w)
 			v.told &^= 1 << k
+			m.named.direct = m.named.direct && k != engine.KindPreparedStatement
 		case v.found.has(k) && !v.told.has(k):
 			m.hold(k, m.lend.suspect, w)
 		}
@@ -214,6 +215,7 @@ func (m *machine) report(v verdict, text []byte, w engine.Wire) {
 	if v.reset {
 		m.reset.sent = true
 	}
+	m.named.clearing = m.named.clearing || v.deallocates
 	l := &m.lend.sweep
 	l.used, l.creates = l.used || !v.inert, l.creates || v.creates
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,11 +38,16 @@ func TestPgbenchWith200ClientsRunsOver10Connections(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		for _, mode := range []string{"simple", "extended"} {
+		for _, mode := range []string{"simple", "extended", "prepared"} {
 			for script, args := range map[string][]string{"TPC-B": {"-t" + transactions}, "select only": {"-S", "-t100"}} {
 				t.Run(mode+" "+script, func(t *testing.T) {
 					most := harness.WatchConnections(t, r.server, harness.App().User)
-					out := pgbench(t, r.server.Name, r.Endpoint, append(args, "-n", "-c"+clients, "-j2", "-M"+mode)...)
+					threads := "-j2"
+					if mode == "prepared" {
+						// pgbench waits for the answer to a Parse with all clients of a thread, of which others hold connections.
+						threads = "-j" + clients
+					}
+					out := pgbench(t, r.server.Name, r.Endpoint, append(slices.Clone(args), "-n", "-c"+clients, threads, "-M"+mode)...)
 					if n := most().Open; n == 0 || n > budget {
 						t.Errorf("%d database connections, the limit is %d", n, budget)
 					}
@@ -56,7 +62,7 @@ func TestPgbenchWith200ClientsRunsOver10Connections(t *testing.T) {
 		}
 		conn := conn(t, r.server.Endpoint, harness.App())
 		if got := ask(t, conn, `select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history),
-			(select count(*) from pgbench_history)`); got != "t 10000" {
+			(select count(*) from pgbench_history)`); got != "t 15000" {
 			t.Errorf("balances agree with the history, and how long that is: %s", got)
 		}
 		r.whole(t)

@@ -1,0 +1,522 @@
+package postgres
+
+import (
+	"bytes"
+	"hash/maphash"
+	"runtime"
+	"strconv"
+	"sync"
+	"weak"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// Prepared statements with names (54.2.3). A session's names lead to statements that all sessions share, by text and parameter
+// types; a backend has a shared statement under a name of the proxy's, and gets it when a session that uses it comes.
+//
+// A client's own Parse always goes to the server, so that its errors are the server's and no plan is older than the client's
+// Parse. Tables say what is so once everything that was sent has been done; what an error made the server skip is taken back.
+
+const (
+	// sharedPrefix begins the names of shared statements. No client reaches them: its own names are looked up, and
+	// what it has not prepared itself is refused under such a name.
+	sharedPrefix = "berth_"
+	// maxNamed is how many statements a session may have prepared by name.
+	maxNamed = 1000
+	// maxStatements is how many shared statements a backend keeps between two sessions.
+	maxStatements = 200
+	// trimmedAtOnce is how many of those beyond maxStatements go when a backend is borrowed.
+	trimmedAtOnce = 4
+)
+
+// sharedStatement is a statement that backends may have. It is immutable.
+type sharedStatement struct {
+	parse, describe, close []byte // the messages under the shared name
+	name                   []byte // with its NUL
+	text                   []byte // the SQL
+}
+
+// sharedStatements are an engine's, as long as a session or a backend has them. Any goroutine may use them.
+type sharedStatements struct {
+	mu    sync.Mutex
+	byKey map[string]weak.Pointer[sharedStatement] // by what follows the name in a Parse: the text and the types
+	last  uint64
+	times uint64 // of Parse messages, in the order in which they were sent
+}
+
+// intern returns the statement of a Parse whose body, behind the name, is rest; and a time after all those given before.
+func (s *sharedStatements) intern(rest []byte) (shared *sharedStatement, time uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times++
+	if known := s.byKey[string(rest)].Value(); known != nil {
+		return known, s.times
+	}
+	s.last++
+	name := append([]byte(sharedPrefix), strconv.FormatUint(s.last, 36)...)
+	name = append(name, 0)
+	shared = &sharedStatement{
+		name: name, parse: parseMessage(name, rest), describe: statementMessage('D', name), close: statementMessage('C', name),
+	}
+	shared.text, _, _ = cutString(rest)
+	shared.text = bytes.Clone(shared.text)
+	key := string(rest)
+	if s.byKey == nil {
+		s.byKey = make(map[string]weak.Pointer[sharedStatement])
+	}
+	s.byKey[key] = weak.Make(shared)
+	runtime.AddCleanup(shared, s.forget, key)
+	return shared, s.times
+}
+
+// now is the time of a Parse that is sent now.
+func (s *sharedStatements) now() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times++
+	return s.times
+}
+
+// forget is called when nobody has the statement of key any more; it may have been made anew since.
+func (s *sharedStatements) forget(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byKey[key].Value() == nil {
+		delete(s.byKey, key)
+	}
+}
+
+// parseMessage makes a Parse. name has its NUL.
+func parseMessage(name, rest []byte) []byte {
+	p := make([]byte, 0, headerLength+len(name)+len(rest))
+	p = append(p, 'P', 0, 0, 0, 0)
+	p = append(p, name...)
+	return endMessage(append(p, rest...), 0)
+}
+
+// mapped says that a client's name is not the backend's.
+func (m *machine) mapped(name []byte) bool { return !m.named.direct || reserved(name) }
+
+// statementMessage makes a Describe or Close of a statement.
+func statementMessage(kind byte, name []byte) []byte {
+	return endMessage(append([]byte{kind, 0, 0, 0, 0, 'S'}, name...), 0)
+}
+
+var (
+	nobodysName = []byte(sharedPrefix + "\x00") // a name that no backend ever has
+	// closeNobody succeeds, bindNobody fails with 26000, whatever the backend has.
+	closeNobody = statementMessage('C', nobodysName)
+	bindNobody  = endMessage(append(append([]byte{'B', 0, 0, 0, 0, 0}, nobodysName...), 0, 0, 0, 0, 0, 0), 0)
+
+	flushMessage = []byte{'H', 0, 0, 0, 4}
+	syncMessage  = []byte{'S', 0, 0, 0, 4}
+)
+
+func reserved(name []byte) bool { return bytes.HasPrefix(name, []byte(sharedPrefix)) }
+
+// namedStatement is what a session has under a name.
+type namedStatement struct {
+	shared  *sharedStatement
+	verdict verdict
+	parsed  uint64 // when the client did it
+	// shape is a hash of what the client was told about its parameters and columns, 0 if nothing was.
+	shape uint64
+}
+
+// named is a session's statements with names.
+type named struct {
+	byName   map[string]*namedStatement
+	ops      []namedOp // sent and not answered, from head on: one for each answerNamed in the queue
+	head     int
+	batch    uint64          // how many requests were ended: Syncs and simple queries
+	check    *namedStatement // the client's message waits until it is known whether this one is still what it was
+	stale    *namedStatement // it is not
+	shape    uint64          // of the description that is being answered
+	clearing bool            // something was sent that may drop all statements
+	flushed  bool            // the backend was asked for the answers that are waited for
+	reported bool
+	// direct says that the names are the backend's own: SQL refers to them, and the session is pinned.
+	direct bool
+}
+
+// namedOp is what to do when an answer comes, or to undo when it does not.
+type namedOp struct {
+	batch    uint64
+	name     string
+	changes  bool            // of the session's table: what was there before
+	before   *namedStatement // nil: nothing
+	parses   *sharedStatement
+	describe *namedStatement
+	refusal  []byte // the error that the client gets instead of the server's
+}
+
+// heldStatement is a shared statement that a backend has.
+type heldStatement struct {
+	parsed uint64 // 0: it may be there or not
+	shape  uint64 // as the server described it, 0 if it did not
+	used   uint64 // when, by the backend's own clock
+}
+
+// backendStatements are those of one backend.
+type backendStatements struct {
+	held  map[*sharedStatement]*heldStatement
+	clock uint64
+}
+
+// hold notes that a Parse of s is being sent.
+func (b *backendStatements) hold(s *sharedStatement, now uint64) {
+	if b.held == nil {
+		b.held = make(map[*sharedStatement]*heldStatement)
+	}
+	b.clock++
+	b.held[s] = &heldStatement{parsed: now, used: b.clock}
+}
+
+// doubt notes that statements may have vanished, or that their plans are out of date.
+func (b *backendStatements) doubt() {
+	for _, h := range b.held {
+		h.parsed = 0
+	}
+}
+
+func (b *backendStatements) clear() { b.held = nil }
+
+// oldest returns the statement that was used longest ago.
+func (b *backendStatements) oldest() *sharedStatement {
+	var found *sharedStatement
+	for s, h := range b.held {
+		if found == nil || h.used < b.held[found].used {
+			found = s
+		}
+	}
+	return found
+}
+
+// trimStatements closes statements that the backend has beyond its bound. No portal is open yet that would go with them.
+func (m *machine) trimStatements(w engine.Wire) {
+	t := &m.state.statements
+	for range min(trimmedAtOnce, len(t.held)-maxStatements) {
+		s := t.oldest()
+		delete(t.held, s)
+		w.ToBackend(s.close)
+		m.push(answerClose | answerSwallow)
+	}
+}
+
+// op notes a message about a named statement for which an answer is owed.
+func (n *named) op(o namedOp) {
+	o.batch = n.batch
+	n.ops = append(n.ops, o)
+}
+
+// done takes out the first op.
+func (n *named) done() namedOp {
+	o := n.ops[n.head]
+	n.ops[n.head] = namedOp{}
+	if n.head++; n.head == len(n.ops) {
+		n.ops, n.head = n.ops[:0], 0
+	}
+	return o
+}
+
+func (n *named) set(name string, s *namedStatement) {
+	switch {
+	case s == nil:
+		delete(n.byName, name)
+	case n.byName == nil:
+		n.byName = map[string]*namedStatement{name: s}
+	default:
+		n.byName[name] = s
+	}
+}
+
+// undoNamed takes back the first count ops: the server refused or skipped them.
+func (m *machine) undoNamed(count int) {
+	n := &m.named
+	for i := n.head + count - 1; i >= n.head; i-- {
+		switch o := &n.ops[i]; {
+		case o.changes:
+			n.set(o.name, o.before)
+			fallthrough
+		case o.parses != nil:
+			if h := m.state.statements.held[o.parses]; h != nil {
+				h.parsed = 0
+			}
+		case o.describe != nil:
+			n.check = nil
+		}
+	}
+	for range count {
+		n.done()
+	}
+}
+
+// unsettled says that a message about a name must wait, because an answer to an earlier request may change what the
+// name means.
+func (m *machine) unsettled(f *feed, w engine.Wire) bool {
+	n := &m.named
+	if n.check == nil && (n.head == len(n.ops) || n.ops[n.head].batch == n.batch) && !(n.clearing && !m.queue.empty()) {
+		return false
+	}
+	m.flush(f, w)
+	if !n.flushed && !m.queue.empty() {
+		n.flushed = true
+		w.ToBackend(flushMessage)
+	}
+	return true
+}
+
+// settleNamed is called when every answer has come.
+func (m *machine) settleNamed() { m.named.clearing, m.named.flushed = false, false }
+
+// forgetOwn notes that the machine has made the server drop all statements.
+func (m *machine) forgetOwn() {
+	m.named.direct = false
+	m.state.statements.clear()
+}
+
+// forgetNamed notes that the server has dropped all statements.
+func (m *machine) forgetNamed() {
+	m.named.byName = nil
+	m.state.statements.clear()
+}
+
+// parseNamed sends a client's Parse under the shared name. rest is its body behind the name.
+func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w engine.Wire) bool {
+	n := &m.named
+	if m.unsettled(f, w) {
+		return false
+	}
+	if n.byName[string(name)] != nil {
+		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
+		return true
+	}
+	if len(n.byName) >= maxNamed {
+		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamed)+" is the most for a session", fr, f, w)
+		return true
+	}
+	shared, now := m.e.statements.intern(rest)
+	m.flush(f, w)
+	m.sendParse(shared, now, w)
+	m.pushBatch(answerParse|answerNamed, w)
+	n.op(namedOp{name: string(name), changes: true, parses: shared})
+	n.set(string(name), &namedStatement{shared: shared, verdict: v, parsed: now})
+	if !n.reported {
+		n.reported = true
+		m.tell(engine.Event{Kind: engine.KindPreparedStatement, Restorable: true, Rule: "Parse"}, w)
+	}
+	m.begin(fr, f, true, w)
+	return true
+}
+
+// sendParse sends a Parse of shared, for whose answer the caller accounts, in place of what the backend has of it.
+func (m *machine) sendParse(shared *sharedStatement, now uint64, w engine.Wire) {
+	t := &m.state.statements
+	if t.held[shared] != nil {
+		w.ToBackend(shared.close)
+		m.push(answerClose | answerSwallow)
+	}
+	t.hold(shared, now)
+	w.ToBackend(shared.parse)
+}
+
+// refuseStatement makes the server refuse what the client sent, and tells the client why in other words: an error of the
+// proxy's own would not end the transaction.
+func (m *machine) refuseStatement(code, text string, fr frame, f *feed, w engine.Wire) {
+	m.flush(f, w)
+	w.ToBackend(bindNobody)
+	m.pushBatch(answerFail|answerNamed, w)
+	m.named.op(namedOp{refusal: appendError(nil, "ERROR", code, text)})
+	m.begin(fr, f, true, w)
+}
+
+// present makes sure that the backend has s, as the client knows it, before a message that uses it is sent. It returns false
+// if that message must wait.
+func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
+	t := &m.state.statements
+	if h := t.held[s.shared]; h != nil && h.parsed >= s.parsed && (s.shape == 0 || s.shape == h.shape || m.named.stale == s) {
+		t.clock++
+		h.used = t.clock
+		return true
+	}
+	m.flush(f, w)
+	m.began(w)
+	m.reading.batch = true
+	m.sendParse(s.shared, m.e.statements.now(), w)
+	m.push(answerParse | answerNamed | answerSwallow)
+	m.named.op(namedOp{parses: s.shared})
+	if s.shape == 0 {
+		return true
+	}
+	w.ToBackend(s.shared.describe)
+	w.ToBackend(flushMessage)
+	m.push(answerDescribe | answerNamed | answerSwallow)
+	m.named.op(namedOp{describe: s})
+	m.named.check = s
+	return false
+}
+
+// useNamed makes a named statement ready for a message that uses it. It returns nil if the message was refused (goOn) or has
+// to wait.
+func (m *machine) useNamed(name []byte, executed bool, fr frame, f *feed, w engine.Wire) (s *namedStatement, goOn bool) {
+	if m.unsettled(f, w) {
+		return nil, false
+	}
+	if s = m.named.byName[string(name)]; s == nil {
+		m.refuseStatement("26000", `prepared statement "`+string(name)+`" does not exist`, fr, f, w)
+		return nil, true
+	}
+	v := s.verdict
+	if executed && v.sequence && m.lend.sequences == standingSent {
+		return nil, false
+	}
+	if executed && v.names && !m.goDirect(v, f, w) {
+		return nil, false
+	}
+	if !m.named.direct && !m.present(s, f, w) {
+		return nil, false
+	}
+	if m.named.stale == s {
+		m.named.stale = nil
+		m.refuseStatement("0A000", "cached plan must not change result type", fr, f, w)
+		return nil, true
+	}
+	m.flush(f, w)
+	if executed {
+		if v.sequence {
+			m.prepareSequences(false, w)
+		}
+		m.report(v, s.shared.text, w)
+	}
+	return s, true
+}
+
+// bindNamed sends a Bind under the shared name. before is what precedes the name in the message's body, name is as the client
+// sent it, without its NUL.
+func (m *machine) bindNamed(before, name []byte, fr frame, f *feed, w engine.Wire) bool {
+	s, goOn := m.useNamed(name, true, fr, f, w)
+	if s == nil {
+		return goOn
+	}
+	m.pushBatch(answerBind, w)
+	if m.named.direct {
+		m.begin(fr, f, false, w)
+		return true
+	}
+	size := fr.size - len(name) - 1 + len(s.shared.name)
+	head := append(m.head[:0], 'B')
+	head = append(head, byte((size-1)>>24), byte((size-1)>>16), byte((size-1)>>8), byte(size-1))
+	w.ToBackend(head)
+	w.ToBackend(before)
+	w.ToBackend(s.shared.name)
+	f.at += headerLength + len(before) + len(name) + 1
+	f.run = f.at
+	m.reading.client = stream{rest: fr.size - headerLength - len(before) - len(name) - 1}
+	m.passClient(f, m.reading.client.take(len(f.rest())), false, w)
+	return true
+}
+
+// describeNamed sends a Describe under the shared name.
+func (m *machine) describeNamed(name []byte, fr frame, f *feed, w engine.Wire) bool {
+	s, goOn := m.useNamed(name, false, fr, f, w)
+	if s == nil {
+		return goOn
+	}
+	w.ToBackend(s.shared.describe)
+	m.pushBatch(answerDescribe|answerNamed, w)
+	m.named.op(namedOp{describe: s})
+	m.begin(fr, f, true, w)
+	return true
+}
+
+// closeNamed takes a name from the session. The backend keeps the statement for others.
+func (m *machine) closeNamed(name []byte, fr frame, f *feed, w engine.Wire) bool {
+	if m.unsettled(f, w) {
+		return false
+	}
+	m.flush(f, w)
+	w.ToBackend(closeNobody)
+	m.pushBatch(answerClose|answerNamed, w)
+	m.named.op(namedOp{name: string(name), changes: true, before: m.named.byName[string(name)]})
+	m.named.set(string(name), nil)
+	m.begin(fr, f, true, w)
+	return true
+}
+
+// goDirect gives the backend the session's statements under the session's own names, because SQL that refers to them is about
+// to be executed: PREPARE, EXECUTE, DEALLOCATE. It returns false if that has to wait for answers.
+func (m *machine) goDirect(v verdict, f *feed, w engine.Wire) bool {
+	n := &m.named
+	pins := v.kinds.has(engine.KindPreparedStatement)
+	if n.direct || !pins && len(n.byName) == 0 && n.head == len(n.ops) {
+		return true
+	}
+	if m.unsettled(f, w) || n.head < len(n.ops) && m.waitNamed(f, w) || m.queue.n+2*len(n.byName) >= maxAnswers-injected {
+		return false
+	}
+	m.flush(f, w)
+	for name, s := range n.byName {
+		if reserved([]byte(name)) {
+			continue
+		}
+		_, rest, _ := cutString(s.shared.parse[headerLength:])
+		w.ToBackend(parseMessage(append([]byte(name), 0), rest))
+		m.push(answerOwn | answerSwallow)
+		if !m.reading.batch { // in a batch it would end the implicit transaction
+			w.ToBackend(syncMessage)
+			m.push(answerSync | answerSwallow)
+		}
+	}
+	if !pins && len(n.byName) > 0 {
+		m.hold(engine.KindPreparedStatement, nil, w)
+	}
+	n.direct = pins || len(n.byName) > 0
+	n.byName = nil
+	return true
+}
+
+// waitNamed asks for the answers that are waited for.
+func (m *machine) waitNamed(f *feed, w engine.Wire) bool {
+	m.flush(f, w)
+	if !m.named.flushed {
+		m.named.flushed = true
+		w.ToBackend(flushMessage)
+	}
+	return true
+}
+
+var shapeSeed = maphash.MakeSeed()
+
+// described takes in one message of the answer to a Describe of a named statement: 't', then 'T' or 'n'.
+func (m *machine) described(fr frame, body []byte, held bool) {
+	n := &m.named
+	if !held {
+		body = nil // too long to compare: any other of that length is taken for the same
+	}
+	var h maphash.Hash
+	h.SetSeed(shapeSeed)
+	var before [8]byte
+	for i := range before {
+		before[i] = byte(n.shape >> (8 * i))
+	}
+	_, _ = h.Write(before[:])
+	_, _ = h.Write([]byte{fr.kind, byte(fr.size >> 24), byte(fr.size >> 16), byte(fr.size >> 8), byte(fr.size)})
+	_, _ = h.Write(body)
+	if n.shape = h.Sum64() | 1; fr.kind == 't' {
+		return
+	}
+	shape := n.shape
+	n.shape = 0
+	s := n.ops[n.head].describe
+	if held := m.state.statements.held[s.shared]; held != nil {
+		held.shape = shape
+	}
+	if n.check == s {
+		n.check = nil
+		if shape != s.shape {
+			n.stale = s
+		}
+		return
+	}
+	s.shape = shape
+}

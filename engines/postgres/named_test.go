@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func TestANamedStatementGoesWhereItsSessionGoes(t *testing.T) {
+	prepared := []step{{"client", "P s|SELECT 1, S"}, {"server", "1, Z I"}}
+	with := func(more ...step) []step { return append(append([]step(nil), prepared...), more...) }
+	runCases(t, []relayCase{
+		{"it does not pin", prepared, "P berth_1|SELECT 1, S", "1, Z I", "idle"},
+		{"its backend has it", with(step{"client", "B |s, E, S"}, step{"server", "2, C SELECT 1, Z I"}),
+			"P berth_1|SELECT 1, S, B |berth_1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"another backend gets it in front of what uses it", with(step{"other backend", ""}, step{"client", "B p|s, E p, S"}, step{"server", "1, 2, C SELECT 1, Z I"}),
+			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B p|berth_1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"once", with(step{"other backend", ""}, step{"client", "B |s, E, B |s, E, S"}, step{"server", "1, 2, C SELECT 1, 2, C SELECT 1, Z I"}),
+			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B |berth_1, E, B |berth_1, E, S", "1, Z I, 2, C SELECT 1, 2, C SELECT 1, Z I", "idle, idle"},
+		{"a batch may prepare and use it", []step{{"client", "P s|SELECT 1, B |s, E, S"}, {"server", "1, 2, C SELECT 1, Z I"}},
+			"P berth_1|SELECT 1, B |berth_1, E, S", "1, 2, C SELECT 1, Z I", "idle"},
+		{"two names may mean the same", with(step{"client", "P t|SELECT 1, S"}, step{"server", "3, 1, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
+			"P berth_1|SELECT 1, S, C S|berth_1, P berth_1|SELECT 1, S, B |berth_1, S", "1, Z I, 1, Z I, 2, Z I", "idle, idle, idle"},
+		{"a closed one is gone", with(step{"client", "C S|s, S"}, step{"server", "3, Z I"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),
+			"P berth_1|SELECT 1, S, C S|berth_, S, B |berth_, S", "1, Z I, 3, Z I, ! 26000, Z I", "idle, idle, idle"},
+		{"and its name is free", with(step{"client", "C S|s, P s|SELECT 2, S"}, step{"server", "3, 1, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
+			"P berth_1|SELECT 1, S, C S|berth_, P berth_2|SELECT 2, S, B |berth_2, S", "1, Z I, 3, 1, Z I, 2, Z I", "idle, idle, idle"},
+		{"a name that is taken is refused", with(step{"client", "P s|SELECT 2, S"}, step{"server", "! 26000, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
+			"P berth_1|SELECT 1, S, B |berth_, S, B |berth_1, S", "1, Z I, ! 42P05, Z I, 2, Z I", "idle, idle, idle"},
+		{"a refusal ends its batch", with(step{"client", "P s|SELECT 2, B |s, E, S"}, step{"server", "! 26000, Z I"}),
+			"P berth_1|SELECT 1, S, B |berth_, B |berth_1, E, S", "1, Z I, ! 42P05, Z I", "idle, idle"},
+		{"one that does not exist is refused, also under the proxy's name", with(step{"client", "B |berth_1, S"}, step{"server", "! 26000, Z I"}, step{"client", "D S|berth_1, S"}, step{"server", "! 26000, Z I"}),
+			"P berth_1|SELECT 1, S, B |berth_, S, B |berth_, S", "1, Z I, ! 26000, Z I, ! 26000, Z I", "idle, idle, idle"},
+		{"one that failed does not exist", []step{{"client", "P s|SELEC 1, S"}, {"server", "! 42601, Z I"}, {"client", "P s|SELECT 1, S"}, {"server", "1, Z I"}},
+			"P berth_1|SELEC 1, S, P berth_2|SELECT 1, S", "! 42601, Z I, 1, Z I", "idle, idle"},
+		{"nor does one that was skipped", []step{{"client", "E x, P s|SELECT 1, S"}, {"server", "! 34000, Z I"}, {"client", "B |s, S"}, {"server", "! 26000, Z I"}},
+			"E, P berth_1|SELECT 1, S, B |berth_, S", "! 34000, Z I, ! 26000, Z I", "idle, idle"},
+		{"a close that was skipped did not happen", with(step{"client", "E x, C S|s, S"}, step{"server", "! 34000, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
+			"P berth_1|SELECT 1, S, E, C S|berth_, S, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+		{"what another backend skipped it gets again", with(step{"other backend", ""}, step{"client", "E x, B |s, S"}, step{"server", "! 34000, Z I"}, step{"client", "B |s, S"}, step{"server", "3, 1, 2, Z I"}),
+			"P berth_1|SELECT 1, S, E, P berth_1|SELECT 1, B |berth_1, S, C S|berth_1, P berth_1|SELECT 1, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+		{"the next batch waits until the Parse is certain", []step{{"client", "P s|SELECT 1, S, B |s, S"}, {"server", "! 42P01"}, {"server", "Z I, ! 26000, Z I"}},
+			"P berth_1|SELECT 1, S, H, B |berth_, S", "! 42P01, Z I, ! 26000, Z I", "idle"},
+		{"DEALLOCATE ALL drops it", with(step{"client", "Q DEALLOCATE ALL"}, step{"server", "C DEALLOCATE ALL, Z I"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),
+			"P berth_1|SELECT 1, S, Q DEALLOCATE ALL, B |berth_, S", "1, Z I, C DEALLOCATE ALL, Z I, ! 26000, Z I", "idle, idle, idle"},
+		{"SQL finds it by its name, and keeps the backend", with(step{"client", "Q EXECUTE s"}, step{"server", "1, Z I, C SELECT 1, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
+			"P berth_1|SELECT 1, S, P s|SELECT 1, S, Q EXECUTE s, B |s, S", "1, Z I, C SELECT 1, Z I, 2, Z I", "idle, prepared_statement"},
+		{"SQL that has nothing to do with one that cannot be prepared any more", with(step{"client", "Q EXECUTE x"}, step{"server", "! 42P01, Z I, ! 26000, Z I"}),
+			"P berth_1|SELECT 1, S, P s|SELECT 1, S, Q EXECUTE x, Q " + verifyQuery(1<<engine.KindPreparedStatement), "1, Z I, ! 26000, Z I", "idle, prepared_statement"},
+	})
+}
+
+func TestWhatAClientWasToldAboutAStatementStaysTrue(t *testing.T) {
+	described := []step{{"client", "P s|SELECT * FROM t, D S|s, S"}, {"server", "1, t, T a, Z I"}, {"other backend", ""}, {"client", "B |s, E, S"}}
+	const sent = "P berth_1|SELECT * FROM t, D S|berth_1, S, P berth_1|SELECT * FROM t, D S|berth_1, H"
+	runCases(t, []relayCase{
+		{"another backend is asked first", append(described[:4:4], step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
+			sent + ", B |berth_1, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"other columns are an error", append(described[:4:4], step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
+			sent + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+		{"a table that is gone is the server's error", append(described[:4:4], step{"server", "! 42P01"}, step{"server", "Z I"}),
+			sent + ", S", "1, t, T a, Z I, ! 42P01, Z I", "idle, idle"},
+	})
+}
+
+func TestABackendKeepsABoundedNumberOfStatements(t *testing.T) {
+	s := newStage(t)
+	for i := range maxStatements + 50 {
+		if i == 0 {
+			continue
+		}
+		name := string(rune('a'+i%26)) + string(rune('a'+i/26))
+		s.client(messages("P " + name + "|SELECT " + name + ", S"))
+		for s.m.queue.n > 0 {
+			switch s.m.queue.first().kind() {
+			case answerClose:
+				s.server(message("3"))
+			case answerParse:
+				s.server(message("1"))
+			default:
+				s.server(message("Z I"))
+			}
+		}
+	}
+	if n := len(s.free.State.(*backendState).statements.held); n > maxStatements+1 {
+		t.Errorf("the backend has %d statements", n)
+	}
+}
+
+func TestTextsThatNobodyHasAreForgotten(t *testing.T) {
+	var texts sharedStatements
+	texts.intern([]byte("SELECT 1\x00\x00\x00"))
+	for range 100 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		texts.mu.Lock()
+		n := len(texts.byKey)
+		texts.mu.Unlock()
+		if n == 0 {
+			return
+		}
+	}
+	t.Error("a text is kept that nobody has")
+}
+
+func TestUsingAKnownStatementAllocatesNothing(t *testing.T) {
+	s := run(t, []step{{"client", "P s|SELECT 1, S"}, {"server", "1, Z I"}}, func(left int) int { return left })
+	q := &quiet{b: s.free}
+	request, answer := messages("B |s, E, S"), messages("2, C SELECT 1, Z I")
+	if n := testing.AllocsPerRun(100, func() {
+		if n, err := s.m.FromClient(request, q); n != len(request) || err != nil {
+			t.Fatalf("consumed %d: %v", n, err)
+		}
+		if n, err := s.m.FromBackend(answer, q); n != len(answer) || err != nil {
+			t.Fatalf("consumed %d: %v", n, err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
