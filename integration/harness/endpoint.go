@@ -71,7 +71,6 @@ func (e Endpoint) Pgx(l Login) (*pgx.ConnConfig, error) {
 	cfg.Host, cfg.Port = "127.0.0.1", uint16(e.Port)
 	cfg.User, cfg.Password, cfg.Database = l.User, l.Password, l.Database
 	cfg.ConnectTimeout = connectWithin
-	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 	cfg.Fallbacks = nil
 	if !l.Plain {
 		if cfg.TLSConfig, err = e.TLS(); err != nil {
