@@ -62,7 +62,7 @@ func (e Endpoint) TLS() (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, ServerName: "localhost"}, nil
 }
 
-// Pgx is pgx's configuration for l. Statements run by unnamed Parse, Bind and Execute and leave no session state behind.
+// Pgx is pgx's configuration for l, in its default mode: it prepares each statement by name, and describes it.
 func (e Endpoint) Pgx(l Login) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig("sslmode=disable")
 	if err != nil {
