@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+func TestManySessionsShareFewBackendsWithADriverThatPreparesEverything(t *testing.T) {
+	const sessions, rounds = 16, 40
+	each(t, harness.Route{MaxConnections: 3}, func(t *testing.T, r *rig) {
+		var wg sync.WaitGroup
+		for i := range sessions {
+			wg.Go(func() {
+				ctx := t.Context()
+				conn, err := r.Endpoint.PgxConn(ctx, harness.App())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close(ctx)
+				for n := range rounds {
+					// Half of the statements are everybody's, half are the session's own.
+					text := fmt.Sprintf("select $1::int + %d, 'of %d'", n%7, i*(n%2))
+					var sum int
+					var whose string
+					if err := conn.QueryRow(ctx, text, n).Scan(&sum, &whose); err != nil || sum != n+n%7 || whose != fmt.Sprintf("of %d", i*(n%2)) {
+						t.Errorf("session %d, round %d: %d %s, %v", i, n, sum, whose, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n, err := r.proxy.Sum(t.Context(), "berth_pins_total", ""); err != nil || n != 0 {
+			t.Errorf("%v sessions were pinned, %v", n, err)
+		}
+		r.whole(t)
+	})
+}
+
+func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		direct := conn(t, r.server.Endpoint, harness.App())
+		ask(t, direct, "drop table if exists reshaped")
+		ask(t, direct, "create table reshaped (a int); insert into reshaped values (1)")
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop table reshaped"); err != nil {
+				t.Error(err)
+			}
+		})
+		first, err := r.Endpoint.PgxConn(ctx, harness.App())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close(ctx)
+		if _, err := first.Prepare(ctx, "s", "select * from reshaped"); err != nil {
+			t.Fatal(err)
+		}
+		// Its backend goes to a transaction of somebody else's, so that it gets one that has never seen the statement.
+		holder := conn(t, r.Endpoint, harness.App())
+		ask(t, holder, "begin")
+		ask(t, direct, "alter table reshaped add b text default 'new'")
+		_, err = first.Exec(ctx, "s", pgx.QueryExecModeCacheStatement)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "0A000" || refused.Message != "cached plan must not change result type" {
+			t.Errorf("with other columns than it was told: %v", err)
+		}
+		if err := first.Deallocate(ctx, "s"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := first.Prepare(ctx, "s", "select * from reshaped"); err != nil {
+			t.Fatal(err)
+		}
+		var a int
+		var b string
+		if err := first.QueryRow(ctx, "s").Scan(&a, &b); err != nil || a != 1 || b != "new" {
+			t.Errorf("prepared again: %d %s, %v", a, b, err)
+		}
+		ask(t, holder, "rollback")
+		r.whole(t)
+	})
+}
+
+func TestSQLFindsStatementsOfTheProtocolByTheirNames(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		c := conn(t, r.Endpoint, harness.App())
+		for i, name := range []string{"one", "two"} {
+			if _, err := c.Prepare(ctx, name, fmt.Sprintf("select %d", i+1), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := ask(t, c, "execute two"); got != "2" {
+			t.Errorf("EXECUTE of a statement of the protocol: %s", got)
+		}
+		if s := r.session(t, c.PID()); s.Pinned != "prepared_statement" {
+			t.Errorf("after EXECUTE: %+v", s)
+		}
+		ask(t, c, "deallocate two")
+		wantCode(t, c.ExecPrepared(ctx, "two", nil, nil, nil).Read().Err, "26000")
+		if got := joined(c.ExecPrepared(ctx, "one", nil, nil, nil).Read()); got != "1" {
+			t.Errorf("the other one: %s", got)
+		}
+		ask(t, c, "deallocate all")
+		wantCode(t, c.ExecPrepared(ctx, "one", nil, nil, nil).Read().Err, "26000")
+		if s := r.session(t, c.PID()); s.Pinned != "" {
+			t.Errorf("after DEALLOCATE ALL: %+v", s)
+		}
+		r.whole(t)
+	})
+}
