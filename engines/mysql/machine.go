@@ -30,6 +30,7 @@ type Machine struct {
 	insertID insertID
 	pins     pins
 	used     bool // something was sent that may execute code, since the held backend was clean
+	ignored  bool // it has state that does not pin, by configuration, and that nobody else may find
 	login    loginPhase
 	change   *change // a COM_CHANGE_USER under way
 	refusal  error   // why the client's next request is answered with an error
@@ -183,7 +184,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	m.session.status |= state.status & statusLiteralBackslash
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
-	m.pins.disturbed, m.used = false, false
+	m.pins.disturbed, m.used, m.ignored = false, false, false
 }
 
 // Refused answers the request that needed a backend, when it is given again.
@@ -294,6 +295,11 @@ func (m *Machine) settle(w engine.Wire) {
 	if m.sweep(w) {
 		return
 	}
+	if m.state.options && !m.pins.pinned {
+		w.Discard(nil) // no reset undoes COM_SET_OPTION
+		m.forget()
+		return
+	}
 	if w.Idle() {
 		if m.insertID.touched {
 			m.insertID.lost = true // the core unpinned a session that nothing unpinned
@@ -310,9 +316,12 @@ func (m *Machine) report(k engine.Kind, w engine.Wire) {
 	if m.pins.reported&(1<<k) != 0 {
 		return
 	}
-	if w.Report(engine.Event{Kind: k}) == engine.Pin {
+	switch w.Report(engine.Event{Kind: k}) {
+	case engine.Pin:
 		m.pins.pinned = true
 		m.pins.reported |= 1 << k
+	case engine.Ignore:
+		m.ignored = true
 	}
 }
 
@@ -333,6 +342,8 @@ func (m *Machine) toggle(k engine.Kind, on bool, w engine.Wire) {
 		m.pins.pinned = m.pins.reported != 0 || m.pins.result || m.pins.traits
 	case action == engine.Pin:
 		m.pins.pinned = true
+	case action == engine.Ignore:
+		m.ignored = true
 	}
 }
 

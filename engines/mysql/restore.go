@@ -175,8 +175,13 @@ func (m *Machine) wasReset(w engine.Wire) {
 	}
 }
 
+// loseVirtual is what a reset of the backend does to a session whose variables are not restored.
+func (m *Machine) loseVirtual() {
+	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
+}
+
 // resetVirtual is what COM_RESET_CONNECTION does to the session.
 func (m *Machine) resetVirtual() {
-	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
+	m.loseVirtual()
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 }

@@ -154,10 +154,10 @@ func (m *Machine) executes(c class) {
 // first. A pinned session keeps its backend as it is.
 func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	u := m.state.unseen
-	if u == nil || !m.used || m.pins.pinned || u.now() == suspicionNone {
+	if m.pins.pinned || !m.ignored && (u == nil || !m.used || u.now() == suspicionNone) {
 		return false
 	}
-	if u.take() {
+	if !m.ignored && u.take() {
 		m.ask(unseenQuery, purposeUnseen, w)
 		return true
 	}
@@ -176,6 +176,10 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 	switch {
 	case p == purposeReset:
 		m.used = m.queue.count > 0
+		if m.ignored && !m.used {
+			m.ignored = false
+			m.loseVirtual()
+		}
 	case failure == nil && string(m.insertID.scratch) == "\x010":
 		m.state.unseen.answered(suspicionNone)
 	default:
