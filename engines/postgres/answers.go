@@ -68,6 +68,16 @@ func (q *answers) at(i int) *expected {
 // full says that the client must wait before it may send more.
 func (q *answers) full() bool { return q.n >= maxAnswers-injected }
 
+// forwarded is how many answers the client waits for.
+func (q *answers) forwarded() (n int) {
+	for i := range q.n {
+		if *q.at(i)&answerSwallow == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (q *answers) empty() bool { return q.n == 0 }
 
 func (q *answers) push(a expected) {

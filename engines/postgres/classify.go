@@ -18,6 +18,9 @@ type verdict struct {
 	maybe       kindSet // the state that it may leave, which only the server knows (verify.go)
 	ends        kindSet // the state that it may end
 	rolls       bool    // it may undo what went before in the transaction
+	opaque      bool    // it executes what cannot be looked at: the server is asked what is left
+	foreign     bool    // it calls functions that are not the server's own: they are judged with the database's code (unseen.go)
+	garbled     bool    // it is no SQL that is known, and likely none at all
 	reset       bool    // it is DISCARD ALL and nothing else
 	sequence    bool    // it may make or ask for the session's sequence values (9.17)
 	inert       bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
@@ -33,7 +36,7 @@ var unread = verdict{kinds: unknownKinds, sequence: true, creates: true}
 // if both are one.
 func (v verdict) or(o verdict) verdict {
 	return verdict{
-		kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
+		opaque: v.opaque || o.opaque, foreign: v.foreign || o.foreign, garbled: v.garbled || o.garbled, kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names,
 	}
@@ -62,7 +65,7 @@ func classify(text []byte, lex lexing) verdict {
 	}
 	c.names = c.names || c.kinds.has(engine.KindPreparedStatement)
 	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
-	c.sequence = c.sequence || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
+	c.sequence = c.sequence || c.foreign || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
 	return c.verdict
 }
 
@@ -92,8 +95,7 @@ func (c *classifier) statement() (empty, more bool) {
 		c.skip()
 	}
 	if c.kind == tokenBroken {
-		c.kinds.add(engine.KindUnknown)
-		c.inert, c.creates = false, true
+		c.garbled, c.inert, c.creates = true, false, true
 	}
 	return empty, c.kind == ';'
 }
@@ -188,7 +190,7 @@ func (c *classifier) dispatch() {
 		return
 	}
 	if c.kind != tokenWord {
-		c.kinds.add(engine.KindUnknown)
+		c.garbled = true
 		return
 	}
 	switch string(c.word()) {
@@ -206,7 +208,7 @@ func (c *classifier) dispatch() {
 		c.ends.add(engine.KindCursor)
 	case "start":
 		if !c.advance() || !c.is("transaction") {
-			c.kinds.add(engine.KindUnknown)
+			c.garbled, c.inert = true, false
 		}
 	case "copy":
 		c.relation, c.sequence = true, true
@@ -247,9 +249,13 @@ func (c *classifier) dispatch() {
 	case "alter":
 		c.creates = c.creates || c.code()
 		c.alter()
-	default: // DO and CALL among them
-		c.creates = c.creates || c.is("do") && mentionsCreation(c.text)
-		c.kinds.add(engine.KindUnknown)
+	case "call":
+		c.foreign = true
+	case "do":
+		c.creates = c.creates || mentionsCreation(c.text)
+		c.opaque = true
+	default:
+		c.garbled = true
 	}
 }
 
@@ -334,7 +340,7 @@ func (c *classifier) discard() {
 		c.ends.add(engine.KindTemporaryTable)
 	case c.is("plans"), c.is("sequences"):
 	default:
-		c.kinds.add(engine.KindUnknown)
+		c.garbled = true
 	}
 }
 
@@ -365,11 +371,11 @@ func (c *classifier) create() {
 			"operator", "search", "wrapper", "server", "method", "transform":
 			return
 		default: // EXTENSION and LANGUAGE, which run what they bring, among them
-			c.kinds.add(engine.KindUnknown)
+			c.opaque = true
 			return
 		}
 	}
-	c.kinds.add(engine.KindUnknown)
+	c.garbled = true
 }
 
 // query reads on to the query of CREATE TABLE AS or CREATE VIEW, if there is one. drops says that ON COMMIT DROP was before it:
@@ -404,7 +410,7 @@ func (c *classifier) function() {
 	begin := false
 	for c.advance() {
 		if begin && c.is("atomic") {
-			c.kinds.add(engine.KindUnknown)
+			c.opaque = true
 		}
 		begin = c.is("begin")
 	}
@@ -415,7 +421,7 @@ func (c *classifier) alter() {
 	c.advance()
 	switch {
 	case c.is("extension"):
-		c.kinds.add(engine.KindUnknown)
+		c.opaque = true
 	case c.is("table"), c.is("domain"), c.is("materialized"), c.is("foreign"):
 	default:
 		c.calls = false

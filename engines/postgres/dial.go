@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,8 +109,13 @@ func (s *greeted) explain(err error) error {
 
 // handOver ends the login: what is left on the connection is a backend at a clean boundary, of which nothing was read ahead.
 func (s *greeted) handOver(ctx context.Context, initQuery string) (engine.Dialed, error) {
+	var initial []parameter
 	if initQuery != "" {
 		if _, err := s.pg.Exec(ctx, initQuery).ReadAll(); err != nil {
+			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
+		}
+		var err error
+		if initial, err = s.settings(ctx, initQuery); err != nil {
 			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
 		}
 	}
@@ -127,7 +133,30 @@ func (s *greeted) handOver(ctx context.Context, initQuery string) (engine.Dialed
 		return engine.Dialed{}, idleProtocolError("the server gave no usable cancel key")
 	}
 	state := newBackendState(h.PID, h.SecretKey, s.heard.params)
+	state.initial = initial
 	return engine.Dialed{Conn: s.conn, State: state}, nil
+}
+
+// settings asks what initQuery has changed.
+func (s *greeted) settings(ctx context.Context, initQuery string) ([]parameter, error) {
+	if s.pg.TxStatus() != 'I' {
+		return nil, nil // it will be refused
+	}
+	var names []string
+	for name := range customNames([]byte(initQuery)) {
+		names = append(names, string(bytes.ToLower(name)))
+	}
+	results, err := s.pg.Exec(ctx, settingsQuery(names)).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	var initial []parameter
+	for _, r := range results {
+		for _, row := range r.Rows {
+			initial = append(initial, parameter{string(row[0]), string(row[1])})
+		}
+	}
+	return initial, nil
 }
 
 func splitAddress(address string) (host string, port uint16, err error) {

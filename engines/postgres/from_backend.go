@@ -241,6 +241,9 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 		m.lend.uncertain = m.lend.uncertain || m.lend.copySyncs > 0
 		m.lend.copySyncs = 0
 	}
+	if m.lend.verify.typo && a&answerSwallow == 0 && isSyntaxError(body) {
+		m.lend.verify.typo = false
+	}
 	if a.readies() {
 		m.lend.sweep.failed = true
 		return a&answerSwallow == 0 || m.reading.fatal && m.holds()
@@ -319,6 +322,21 @@ func isFatal(body []byte) bool {
 	return false
 }
 
+// isSyntaxError says that the body of an ErrorResponse is what the server says to text that is no SQL (42601, appendix A), and
+// not what some code says that the text has called (the field W, 54.8).
+func isSyntaxError(body []byte) bool {
+	found := false
+	for len(body) > 1 && body[0] != 0 {
+		value, rest, ok := cutString(body[1:])
+		if !ok || body[0] == 'W' || body[0] == 'q' {
+			return false
+		}
+		found = found || body[0] == 'C' && string(value) == "42601"
+		body = rest
+	}
+	return found
+}
+
 // readyForQuery notes the end of a request or a batch.
 func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
 	status := body(fr, f)
@@ -349,6 +367,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	if a&answerSwallow != 0 {
 		return false, ""
 	}
+	m.settleTypo()
 	w.Observe(engine.RequestEnded)
 	if status[0] == 'I' {
 		w.Observe(engine.TransactionEnded)

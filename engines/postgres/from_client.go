@@ -180,6 +180,7 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 	m.reading.batch = false
 	m.named.batch++
 	m.lend.unnamed.sync()
+	m.unnamed.batched = false
 	m.lend.sequences.sync()
 	m.push(answerSync)
 	return true
@@ -221,7 +222,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	if whole(fr, f) {
 		if n := len(text) - 1; n >= 0 && bytes.IndexByte(text, 0) == n {
 			text = text[:n]
-			v = classify(text, m.lexing)
+			v = m.judge(text)
 		} else {
 			owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 		}
@@ -233,6 +234,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.flush(f, w)
 		m.prepareSequences(true, w)
 	}
+	m.guess(&v, 0)
 	m.report(v, text, w)
 	m.began(w)
 	if owed == answerQuery {
@@ -248,7 +250,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 func (m *machine) call(fr frame, f *feed, w engine.Wire) {
 	p := body(fr, f)
 	if len(p) < 4 || !largeObjectFunction(binary.BigEndian.Uint32(p)) {
-		m.report(verdict{kinds: unknownKinds}, nil, w)
+		m.report(verdict{opaque: true}, nil, w)
 	}
 	m.began(w)
 	m.push(answerCall)
@@ -264,7 +266,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	v := unread
 	text, _, ok := cutString(rest)
 	if ok && whole(fr, f) {
-		v = classify(text, m.lexing)
+		v = m.judge(text)
 	}
 	if len(name) > 0 && !m.named.direct && whole(fr, f) && ok {
 		return m.parseNamed(fr, name, rest, v, f, w), nil
@@ -283,6 +285,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	owed := answerParse
 	if len(name) > 0 {
 		v.kinds.add(engine.KindPreparedStatement)
+		v.opaque = v.opaque || v.garbled
 		m.creates = m.creates || v.creates
 	} else {
 		owed |= answerUnnamed
@@ -292,7 +295,9 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		m.parseSent(keep, v)
 	}
-	m.report(v, text, w)
+	if len(name) > 0 { // the unnamed one is reported when it is bound
+		m.report(v, text, w)
+	}
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)
 	return true, nil
@@ -371,7 +376,10 @@ func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
 	if !m.unnamed.exists {
 		v = verdict{}
 	}
-	if m.unnamed.inFlight > 0 {
+	switch {
+	case m.unnamed.inFlight > 0 && m.unnamed.batched:
+		v = m.unnamed.pendingVerdict
+	case m.unnamed.inFlight > 0:
 		v = v.or(m.unnamed.pendingVerdict)
 	}
 	if m.lend.unnamed == standingSent || executed && v.sequence && m.lend.sequences == standingSent ||
@@ -380,6 +388,7 @@ func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
 	}
 	m.flush(f, w)
 	if executed {
+		m.guess(&v, m.unnamed.inFlight) // its Parse, if that is not over
 		if v.sequence {
 			m.prepareSequences(false, w)
 		}

@@ -2,7 +2,11 @@ package postgres
 
 //go:generate ./builtins.sh
 
-import "github.com/berthdb/berth/core/engine"
+import (
+	"bytes"
+
+	"github.com/berthdb/berth/core/engine"
+)
 
 // keyword is what a word may mean for a parenthesis behind it, or for the words that follow.
 type keyword uint8
@@ -202,8 +206,18 @@ func (s *scanner) parenthesis(each func(*scanner)) bool {
 // call decides about a call of the last name. known says that pg_catalog's function of the name is meant, or may be: nobody
 // but a superuser who asks for it gets another one before it.
 func (c *classifier) call(known bool) {
-	if !known || c.length == 0 {
+	if c.length == 0 {
+		c.opaque = true
+		return
+	}
+	if keepsOwnState(c.word()) {
 		c.kinds.add(engine.KindUnknown)
+	}
+	if executesText(c.word()) {
+		c.opaque = true
+	}
+	if !known {
+		c.foreign = true
 		return
 	}
 	switch string(c.word()) {
@@ -211,8 +225,6 @@ func (c *classifier) call(known bool) {
 		if !c.local() {
 			c.kinds.add(engine.KindSetting)
 		}
-	case "setseed":
-		c.kinds.add(engine.KindSetting)
 	case "nextval", "setval":
 		c.kinds.add(engine.KindSequence)
 		c.sequence = true
@@ -232,9 +244,34 @@ func (c *classifier) call(known bool) {
 		c.kinds.add(engine.KindReplication)
 	default:
 		if !builtin(c.word()) && !c.defines() {
-			c.kinds.add(engine.KindUnknown)
+			c.foreign = true
 		}
 	}
+}
+
+// executesText says that a function, of the server's or of an extension's, executes SQL from a string or else does what the
+// database's code does not show.
+func executesText(name []byte) bool {
+	switch string(name) {
+	case "ts_stat", "ts_rewrite", "connectby", "xpath_table", "set_limit", "pg_extension_config_dump", "pg_nextoid",
+		"pg_stop_making_pinned_objects":
+		return true
+	}
+	for _, prefix := range []string{"query_to_xml", "cursor_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "crosstab", "binary_upgrade_"} {
+		if bytes.HasPrefix(name, []byte(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepsOwnState says that a function keeps something in the session that the server cannot be asked about.
+func keepsOwnState(name []byte) bool {
+	switch string(name) {
+	case "setseed", "pg_backup_start", "pg_backup_stop", "pg_start_backup", "pg_stop_backup":
+		return true
+	}
+	return bytes.HasPrefix(name, []byte("dblink"))
 }
 
 // local says that the third argument of set_config is the word true and nothing else (9.28.1).

@@ -86,6 +86,8 @@ func describeMessages(t testing.TB, p []byte, client bool) string {
 		case client && (f.kind == 'D' || f.kind == 'C'):
 			text += " " + string(body[:1]) + "|" + strings.TrimRight(string(body[1:]), "\x00")
 		case f.kind == 'K', f.kind == 'F', client && f.kind == 'E':
+		case client && f.kind == 'Q':
+			text += " " + ownQuery(strings.TrimRight(string(body), "\x00"))
 		case len(body) > 0:
 			text += " " + strings.ReplaceAll(strings.TrimRight(string(body), "\x00"), "\x00", "|")
 		}
@@ -93,6 +95,35 @@ func describeMessages(t testing.TB, p []byte, client bool) string {
 		p = p[f.size:]
 	}
 	return strings.Join(out, ", ")
+}
+
+// ownQuery writes the machine's own queries in short.
+func ownQuery(sql string) string {
+	switch {
+	case string(cleanMessage) == string(queryMessage(sql)):
+		return "(clean)"
+	case sql == unseenQuery:
+		return "(code)"
+	case strings.HasPrefix(sql, "SELECT EXISTS ("), strings.HasPrefix(sql, "SELECT NULL, "):
+		var about []string
+		for i, k := range verifiable {
+			if strings.Contains(sql, questions[i]) {
+				about = append(about, k.String())
+			}
+		}
+		if len(about) == len(verifiable) {
+			about = []string{"all"}
+		}
+		if at := strings.Index(sql, settingsQuery()); at >= 0 {
+			about = append(about, "settings")
+			if names := strings.Index(sql, "unnest('{"); names >= 0 {
+				list, _, _ := strings.Cut(sql[names+len("unnest('{"):], "}")
+				about = append(about, strings.Split(list, ",")...)
+			}
+		}
+		return "(" + strings.Join(about, " ") + ")"
+	}
+	return sql
 }
 
 // stage is a world for one machine: engine.Wire, and what the core does around it.
@@ -104,6 +135,7 @@ type stage struct {
 	waiting   bool
 	pins      kindSet
 	ignores   kindSet // kinds that do not pin
+	shared    int     // statements with the proxy's names, as questions are answered
 	toClient  []byte
 	toBackend []byte
 	events    []string

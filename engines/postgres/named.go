@@ -179,6 +179,16 @@ func (b *backendStatements) doubt() {
 	}
 }
 
+// certain is how many statements the backend has for sure.
+func (b *backendStatements) certain() (n int) {
+	for _, h := range b.held {
+		if h.parsed != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (b *backendStatements) clear() { b.held = nil }
 
 // oldest returns the statement that was used longest ago.
@@ -386,6 +396,7 @@ func (m *machine) useNamed(name []byte, executed bool, fr frame, f *feed, w engi
 		if v.sequence {
 			m.prepareSequences(false, w)
 		}
+		v.opaque = v.opaque || v.garbled
 		m.report(v, s.shared.text, w)
 	}
 	return s, true

@@ -19,6 +19,8 @@ type backendState struct {
 	// params is what the server reported last, one entry a name, in the order in which it first reported them.
 	// setParam keeps it current while relaying and while idle.
 	params []parameter
+	// initial is what settingsQuery said behind the init query; nil without one.
+	initial []parameter
 	// unseen is what is known of the database's code; nil if nobody asks.
 	unseen *unseen
 

@@ -32,7 +32,8 @@ type unnamed struct {
 	// The last Parse that was sent and may not have been answered yet.
 	pending        []byte
 	pendingVerdict verdict
-	inFlight       int // how many were sent and not answered
+	inFlight       int  // how many were sent and not answered
+	batched        bool // it was sent in this batch: whatever follows in it means that one, or is skipped
 }
 
 // standing is how sure it is, when a message is sent, that the backend will find something established when it comes to that
@@ -90,6 +91,7 @@ func (m *machine) settleStandings() {
 func (m *machine) parseSent(message []byte, v verdict) {
 	u := &m.unnamed
 	u.inFlight++
+	u.batched = true
 	u.pending = append(u.pending[:0], message...)
 	u.pendingVerdict = v
 	m.lend.unnamed.establish()

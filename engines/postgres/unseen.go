@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,8 @@ import (
 
 // What a statement does to the session is not only in its text: functions are executed by triggers, views, rules, defaults,
 // domains, casts and operators as well. So the server is asked whether a database has code that could leave state in a
-// session (unseen_query.go). Where it has, sessions that executed anything reset their backend before they give it back.
+// session (unseen_query.go). Where it has, sessions that executed anything ask what is left, and clean their backend, before
+// they give it back (verify.go).
 
 // suspicion is what the server said of a database's code.
 type suspicion uint32
@@ -40,6 +42,7 @@ type unseen struct {
 	state atomic.Uint32
 	mu    sync.Mutex // for changes
 	timer *time.Timer
+	names atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
 }
 
 type databaseOf struct{ target, database string }
@@ -62,6 +65,14 @@ func (e *Engine) doubt() {
 		defer u.mu.Unlock()
 		u.set(suspicionNew, trustWithin)
 	})
+}
+
+// settings are names of settings that the code sets.
+func (u *unseen) settings() []string {
+	if names := u.names.Load(); names != nil {
+		return *names
+	}
+	return nil
 }
 
 func (u *unseen) now() suspicion { return suspicion(u.state.Load()) }
@@ -91,10 +102,11 @@ func (u *unseen) take() bool {
 }
 
 // answered notes what the server said to who took it. If code was created meanwhile, that was too early.
-func (u *unseen) answered(s suspicion) {
+func (u *unseen) answered(s suspicion, names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.now() == suspicionAsked {
+		u.names.Store(&names)
 		u.set(s, trustWithin)
 	}
 }
@@ -115,13 +127,17 @@ type sweep struct {
 	used    bool // something was sent that may execute code, since the backend was clean
 	creates bool // something was sent that creates code
 	active  bool // answers are awaited
-	verdict []byte
+	verdict suspicion
+	names   []string
 	failed  bool
 }
 
 var (
 	unseenMessage = queryMessage(unseenQuery)
 	discardAll    = queryMessage("DISCARD ALL")
+	// cleanMessage is DISCARD ALL (its page in the manual) without DEALLOCATE ALL and DISCARD PLANS.
+	cleanMessage = queryMessage("CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *;" +
+		" SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES")
 )
 
 func queryMessage(sql string) []byte {
@@ -129,42 +145,14 @@ func queryMessage(sql string) []byte {
 	return endMessage(append(p, 0), 0)
 }
 
-// sweep brings the held backend, at a boundary, to the state in which backends wait, and says whether answers are awaited
-// first. A pinned session keeps its backend as it is.
-func (m *machine) sweep(w engine.Wire) (waits bool) {
-	u, l := m.state.unseen, &m.lend
-	if l.sweep.creates {
-		m.e.doubt()
-		l.sweep.creates = false
-	}
-	if m.pins != 0 {
-		return false
-	}
-	if l.verify.ignored != 0 {
-		m.clean(w)
-		return true
-	}
-	if u == nil || !l.sweep.used {
-		return false
-	}
-	switch s := u.now(); {
-	case s == suspicionNone:
-		return false
-	case s == suspicionPin:
-		m.tell(engine.Event{Kind: engine.KindUnknown}, w)
-		return false
-	case u.take():
-		w.ToBackend(unseenMessage)
-		m.push(answerUnseen | answerSwallow)
-	default:
-		m.clean(w)
-	}
-	return true
-}
-
-// clean brings the backend to the state in which Dial handed it over.
+// clean brings the backend to the state in which Dial handed it over. Prepared statements that nobody should have made are
+// the only ones that go.
 func (m *machine) clean(w engine.Wire) {
-	w.ToBackend(discardAll)
+	if m.lend.verify.ignored.has(engine.KindPreparedStatement) {
+		w.ToBackend(discardAll)
+	} else {
+		w.ToBackend(cleanMessage)
+	}
 	m.push(answerReset | answerSwallow)
 	if q := m.backend.Target.InitQuery; q != "" {
 		w.ToBackend(queryMessage(q))
@@ -184,7 +172,9 @@ func (m *machine) lostInSweep() bool {
 }
 
 // holds says that the session has, or may have, something of its own on the backend.
-func (m *machine) holds() bool { return m.pins != 0 || m.lend.verify.asked != 0 }
+func (m *machine) holds() bool {
+	return m.pins != 0 || m.lend.verify.maybe != 0 || m.lend.verify.opaque
+}
 
 // swept notes the end of something that tidy sent. It returns false if the backend must not be used any more.
 func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
@@ -196,23 +186,36 @@ func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
 		return m.verified(failed, status, w)
 	}
 	if a.kind() == answerUnseen {
-		m.state.unseen.answered(suspicionOf(s.verdict))
-		s.verdict = s.verdict[:0]
+		m.state.unseen.answered(s.verdict, s.names)
 		return status == 'I'
 	}
 	if failed || status != 'I' {
 		return false
 	}
-	s.used = !m.queue.empty()
-	m.forgetOwn()
+	if m.lend.verify.ignored.has(engine.KindPreparedStatement) {
+		m.forgetOwn() // by DISCARD ALL
+	}
 	m.state.values, m.lend.ownValues = 0, true
-	m.lend.verify.ignored = 0
+	m.lend.verify.ignored, m.lend.verify.dirty = 0, false
 	return true
 }
 
-// verdictRow keeps the only field of the only row: a count of 1, a length, and a digit (54.7 "DataRow").
+// verdictRow reads the only row: a digit, and names with commas between them or NULL (54.7 "DataRow").
 func (m *machine) verdictRow(body []byte) {
-	if len(body) == 2+4+1 {
-		m.lend.sweep.verdict = append(m.lend.sweep.verdict[:0], body[6:]...)
+	s := &m.lend.sweep
+	if len(body) < 2 {
+		return
+	}
+	verdict, rest, ok := cutField(body[2:])
+	names, _, whole := cutField(rest)
+	if !ok || !whole {
+		return
+	}
+	s.verdict = suspicionOf(verdict)
+	if len(names) > 0 {
+		s.names = strings.Split(string(names), ",")
+	}
+	if len(s.names) > maxCustomNames {
+		s.verdict = suspicionPin
 	}
 }

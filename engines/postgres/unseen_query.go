@@ -39,7 +39,8 @@ const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
 
 const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 
-// unseenQuery asks for the worst suspicion about the code of a database: 0, 1 or 2. It works with either setting of
+// unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
+// them, that its functions set, at most 65 with commas between them. It works with either setting of
 // standard_conforming_strings, because there is no backslash in it, and on every version with extensions.
 //
 // Functions are judged by their text, after comments without quotes have been taken out of it, or by their language.
@@ -75,10 +76,13 @@ tree AS (SELECT ev_action::pg_catalog.text AS node FROM pg_catalog.pg_rewrite WH
  UNION ALL SELECT typdefaultbin::pg_catalog.text FROM pg_catalog.pg_type WHERE oid >= 16384
  UNION ALL SELECT proargdefaults::pg_catalog.text FROM pg_catalog.pg_proc WHERE oid >= 16384
  UNION ALL SELECT pg_catalog.to_jsonb(p) ->> 'prosqlbody' FROM pg_catalog.pg_proc p WHERE oid >= 16384 AND prosrc = '')
-SELECT coalesce(pg_catalog.max(level), 0) FROM (
+SELECT coalesce(pg_catalog.max(level), 0), (SELECT pg_catalog.string_agg(name, ',') FROM (
+ SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare,
+  pg_catalog.regexp_matches(body, '[[:<:]](?:set_config[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched
+ LIMIT 65) AS names) FROM (
  SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' THEN 2
   WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"' OR body ~* '--[^
-]*update' THEN 1 ELSE 0 END AS level FROM code
+]*update' OR body ~* '[[:<:]]pg_settings[[:>:]]' THEN 1 ELSE 0 END AS level FROM code
  UNION ALL SELECT pattern.level FROM tree, pattern WHERE node ~ calls
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_operator o ON o.oprcode = setter.oid WHERE o.oid >= 16384
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_cast c ON c.castfunc = setter.oid WHERE c.oid >= 16384

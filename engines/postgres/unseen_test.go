@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/core/engine"
@@ -18,28 +20,33 @@ func suspected(t *testing.T, s suspicion) (*stage, *unseen) {
 	return st, u
 }
 
-func TestASuspectedBackendIsResetBeforeItGoesBack(t *testing.T) {
+func TestASuspectedBackendIsAskedAndCleanedBeforeItGoesBack(t *testing.T) {
 	s, _ := suspected(t, suspicionReset)
 	s.client(messages("Q SELECT 1"))
 	s.server(messages("C SELECT 1, Z I"))
-	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1, Q DISCARD ALL, Q SET x = 1" {
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1, Q (all settings)" {
 		t.Errorf("to the backend: %s", got)
 	}
 	if got := describeMessages(t, s.toClient, false); got != "C SELECT 1, Z I" {
 		t.Errorf("the client waits for its answer: %s", got)
 	}
 	s.client(messages("Q SELECT 2")) // waits
-	s.server(messages("C DISCARD ALL, Z I, C SET"))
+	s.found()
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1, Q (all settings), Q (clean), Q SET x = 1" {
+		t.Errorf("to the backend: %s", got)
+	}
+	s.server(messages("C CLOSE, C RESET, Z I, C SET"))
 	if len(s.events) != 0 || s.backend == nil || s.m.Busy() {
-		t.Errorf("before the reset is over: %v", s.events)
+		t.Errorf("before it is over: %v", s.events)
 	}
 	s.server(messages("Z I, C SELECT 2, Z I"))
-	s.server(messages("C DISCARD ALL, Z I, C SET, Z I"))
+	s.found()
+	s.server(messages("C RESET, Z I, C SET, Z I"))
 	if len(s.events) != 2 || s.backend != nil {
 		t.Errorf("afterwards: %v", s.events)
 	}
 	if got := describeMessages(t, s.toClient, false); got != "C SELECT 1, Z I, C SELECT 2, Z I" && got != "C SELECT 1, Z I" {
-		t.Errorf("the client saw the reset: %s", got)
+		t.Errorf("the client saw the cleaning: %s", got)
 	}
 }
 
@@ -53,10 +60,14 @@ func TestTransactionsWithoutStatementsNeedNoReset(t *testing.T) {
 }
 
 func TestABackendThatCannotBeResetIsLostAndItsSessionGoesOn(t *testing.T) {
-	for _, answer := range []string{"! 57014, Z I", "! FATAL|57P01"} {
+	for i, answer := range []string{"! 57014, Z I", "! FATAL|57P01", "! 57014, Z I", "! FATAL|57P01"} {
+		cleaning := i >= 2 // or still asking
 		s, _ := suspected(t, suspicionReset)
 		s.client(messages("Q SELECT 1"))
 		s.server(messages("C SELECT 1, Z I"))
+		if cleaning {
+			s.found()
+		}
 		s.server(messages(answer))
 		if s.backend != nil {
 			s.backend = nil
@@ -76,10 +87,10 @@ func TestAStaleVerdictIsAskedForOnceAndTrustedByNobodyMeanwhile(t *testing.T) {
 		if u.now() != suspicionAsked || u.take() {
 			t.Fatalf("state %d", u.now())
 		}
-		s.server([]byte("D\x00\x00\x00\x0b\x00\x01\x00\x00\x00\x01" + verdict))
+		s.server(row(verdict, "a.b,c.d"))
 		s.server(messages("C SELECT 1, Z I"))
-		if u.now() != want {
-			t.Errorf("after %s: state %d", verdict, u.now())
+		if u.now() != want || strings.Join(u.settings(), " ") != "a.b c.d" {
+			t.Errorf("after %s: state %d, settings %v", verdict, u.now(), u.settings())
 		}
 	}
 	s, u := suspected(t, suspicionStale)
@@ -100,6 +111,40 @@ func TestCreatingCodeMakesEverythingSuspected(t *testing.T) {
 		s.client(messages("Q " + sql))
 		if u.now() != want {
 			t.Errorf("%s: state %d, not %d", sql, u.now(), want)
+		}
+	}
+}
+
+func TestADatabaseThatSetsMoreSettingsThanAreRememberedPins(t *testing.T) {
+	s, u := suspected(t, suspicionStale)
+	s.client(messages("Q SELECT 1"))
+	s.server(messages("C SELECT 1, Z I"))
+	names := make([]string, maxCustomNames+1)
+	for i := range names {
+		names[i] = fmt.Sprintf("a.b%d", i)
+	}
+	s.server(row("1", strings.Join(names, ",")))
+	s.server(messages("C SELECT 1, Z I"))
+	if u.now() != suspicionPin || s.backend == nil {
+		t.Errorf("state %d, events %v", u.now(), s.events)
+	}
+}
+
+func TestWhatBecomesOfUnseenChangesIsConfigured(t *testing.T) {
+	for _, c := range []struct {
+		rule         engine.Unseen
+		sql          string
+		asks, events string
+	}{
+		{engine.UnseenVerify, "DO 'x'", "all settings", ""}, {engine.UnseenVerify, "SELECT f()", "all settings", ""},
+		{engine.UnseenPin, "DO 'x'", "", "unknown"}, {engine.UnseenPin, "SELECT f()", "", "unknown"},
+		{engine.UnseenTrust, "DO 'x'", "", "idle"}, {engine.UnseenTrust, "SELECT f()", "", "idle"}, {engine.UnseenTrust, "BAD", "", "idle"},
+	} {
+		s, _ := suspected(t, suspicionReset)
+		s.m.unseenChanges = c.rule
+		s.does(c.sql, "C X, Z I")
+		if got := strings.Join(s.events, ", "); s.asksAbout() != c.asks || got != c.events {
+			t.Errorf("%s with rule %d: asked about %q, events %s", c.sql, c.rule, s.asksAbout(), got)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"encoding/binary"
+	"slices"
+	"strconv"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -31,6 +33,9 @@ var questions = [len(verifiable)]string{
 	"EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql OR name !~ '^berth')",
 }
 
+// sharedQuestion counts the shared statements on the connection, which code may have dropped.
+const sharedQuestion = "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements WHERE name ~ '^" + sharedPrefix + "')"
+
 // verification is what is known, since the last boundary, of state that holds the session to the backend of this lend.
 type verification struct {
 	told    kindSet // by report: it pins
@@ -44,6 +49,10 @@ type verification struct {
 	answer  bool    // if there is one
 	failed  bool    // the last question had no answer, and nothing was sent since
 	unknown bool    // which pins
+	opaque  bool    // code of unknown effect was executed since the server was asked what is left
+	typo    bool    // the first answer that is awaited tells whether something was executed
+	all     bool    // the question is about everything, settings too
+	dirty   bool    // something may be left that the question does not show
 }
 
 // open is what only the server can tell.
@@ -61,30 +70,88 @@ func (v *verification) settle() { v.made, v.maybe, v.ends, v.undone = 0, 0, 0, f
 // tidy brings the held backend, at a boundary, to where it may go back, if it may, and says whether answers are awaited first.
 func (m *machine) tidy(w engine.Wire) (waits bool) {
 	s := &m.lend.sweep
+	if s.creates {
+		m.e.doubt()
+		s.creates = false
+	}
 	s.active, s.failed = false, false
-	s.active = m.ask(w) || m.sweep(w)
+	s.active = m.verify(w)
 	return s.active
 }
 
-// ask asks what is open. The query would end an unnamed statement that cannot be made again: it waits for that one's end.
-func (m *machine) ask(w engine.Wire) (waits bool) {
+// verify asks what is open, or cleans up when nothing is. While something holds the session anyway, code of unknown effect is
+// not asked about; the query would end an unnamed statement that cannot be made again, and waits for that one's end.
+func (m *machine) verify(w engine.Wire) (waits bool) {
 	v := &m.lend.verify
 	kinds := v.open()
-	if kinds == 0 && !v.unknown {
+	if kinds == 0 && !v.unknown && m.pins != 0 {
 		v.settle()
 		return false
 	}
 	if v.failed || m.unnamed.lost && m.pins != 0 {
 		return false
 	}
-	v.asked, v.found, v.answer = kinds, 0, false
-	w.ToBackend(queryMessage(verifyQuery(kinds)))
-	m.push(answerVerify | answerSwallow)
-	return true
+	all, waits := m.suspects(w)
+	switch {
+	case waits:
+		return true
+	case kinds == 0 && !v.unknown && m.pins != 0: // it pins now
+		v.settle()
+		return false
+	case all && m.unseenChanges == engine.UnseenPin && !v.ignored.has(engine.KindUnknown):
+		m.hold(engine.KindUnknown, m.lend.suspect, w)
+		m.lend.sweep.used, v.opaque = false, false
+		return m.verify(w)
+	case all:
+		kinds = verifiableKinds
+	}
+	if kinds != 0 || v.unknown {
+		m.ask(kinds, all, w)
+		return true
+	}
+	v.settle()
+	if m.pins == 0 && (v.dirty || v.ignored != 0) {
+		m.clean(w)
+		return true
+	}
+	return false
 }
 
-// verifyQuery asks about kinds.
-func verifyQuery(kinds kindSet) string {
+// suspects says whether code may have left anything whatsoever, or waits for what is known of the database's code.
+func (m *machine) suspects(w engine.Wire) (all, waits bool) {
+	v, u := &m.lend.verify, m.state.unseen
+	if v.opaque || m.unseenChanges == engine.UnseenTrust || u == nil || !m.lend.sweep.used {
+		return v.opaque, false
+	}
+	switch s := u.now(); {
+	case s == suspicionNone:
+		m.lend.sweep.used = false
+		return false, false
+	case s == suspicionPin && !v.told.has(engine.KindUnknown):
+		m.hold(engine.KindUnknown, nil, w)
+	case u.take():
+		m.lend.sweep.verdict, m.lend.sweep.names = suspicionReset, nil // unless the answer says otherwise
+		w.ToBackend(unseenMessage)
+		m.push(answerUnseen | answerSwallow)
+		return false, true
+	}
+	return true, false
+}
+
+// ask asks about kinds, or about everything.
+func (m *machine) ask(kinds kindSet, all bool, w engine.Wire) {
+	v := &m.lend.verify
+	v.asked, v.found, v.answer, v.all = kinds, 0, false, all
+	names := m.customs
+	if m.state.unseen != nil {
+		names = slices.Concat(names, m.state.unseen.settings())
+	}
+	w.ToBackend(queryMessage(verifyQuery(kinds, all, names)))
+	m.push(answerVerify | answerSwallow)
+}
+
+// verifyQuery asks about kinds, or about everything, with names of settings.
+func verifyQuery(kinds kindSet, all bool, names ...[]string) string {
 	q := []byte("SELECT ")
 	for i, k := range verifiable {
 		if i > 0 {
@@ -96,14 +163,21 @@ func verifyQuery(kinds kindSet) string {
 			q = append(q, "NULL"...)
 		}
 	}
-	return string(q)
+	if all {
+		return string(q) + ", " + sharedQuestion + "; " + settingsQuery(names...)
+	}
+	return string(q) + ", NULL"
 }
 
-// verifyRow reads the row that answers the question: 't' or 'f' for a kind (54.7 "DataRow", 8.6).
+// verifyRow reads a row of the answer to the question: 't' or 'f' for each kind (54.7 "DataRow", 8.6) and a number, then names and values of
+// settings.
 func (m *machine) verifyRow(body []byte) {
 	v := &m.lend.verify
-	v.answer = false
-	if len(body) < 2 || int(binary.BigEndian.Uint16(body)) != len(verifiable) {
+	if v.answer {
+		m.settingRow(body)
+		return
+	}
+	if len(body) < 2 || int(binary.BigEndian.Uint16(body)) != len(verifiable)+1 {
 		return
 	}
 	body = body[2:]
@@ -117,7 +191,27 @@ func (m *machine) verifyRow(body []byte) {
 		}
 		body = rest
 	}
+	shared, _, ok := cutField(body)
+	if !ok {
+		return
+	}
 	v.answer = true
+	if n, err := strconv.Atoi(string(shared)); v.all && (err != nil || n < m.state.statements.certain()) {
+		m.state.statements.doubt()
+	}
+}
+
+// settingRow reads a row of settingsQuery. One that is too long to be held is a setting that somebody made.
+func (m *machine) settingRow(body []byte) {
+	if len(body) >= 2 && binary.BigEndian.Uint16(body) == 2 {
+		if name, rest, ok := cutField(body[2:]); ok {
+			if value, _, ok := cutField(rest); ok {
+				m.settingFound(name, value)
+				return
+			}
+		}
+	}
+	m.lend.verify.found.add(engine.KindSetting)
 }
 
 // cutField returns the first field of the rest of a DataRow, nil for NULL, and what follows.
@@ -146,8 +240,8 @@ func (m *machine) verified(failed bool, status byte, w engine.Wire) bool {
 	}
 	if failed || !v.answer {
 		v.failed = true
-		if v.unknown {
-			return true
+		if v.unknown || !m.holds() {
+			return v.unknown
 		}
 		v.unknown = m.tell(engine.Event{Kind: engine.KindUnknown, Rule: "the database did not say what is left", Number: m.number}, w) == engine.Pin
 		return v.unknown
@@ -162,9 +256,17 @@ func (m *machine) verified(failed bool, status byte, w engine.Wire) bool {
 			m.hold(k, m.lend.suspect, w)
 		}
 	}
+	for _, k := range [...]engine.Kind{engine.KindSetting, engine.KindRole} {
+		if v.found.has(k) && !v.told.has(k) {
+			m.hold(k, m.lend.suspect, w)
+		}
+	}
 	if v.unknown {
 		m.tell(engine.Event{Kind: engine.KindUnknown, Undo: true}, w)
 		v.unknown = false
+	}
+	if v.all {
+		v.opaque, v.dirty, m.lend.sweep.used = false, true, false
 	}
 	v.settle()
 	m.lend.suspect = nil
@@ -209,7 +311,8 @@ func (m *machine) report(v verdict, text []byte, w engine.Wire) {
 	}
 	s := &m.lend.verify
 	s.failed = false
-	if v.kinds|v.maybe|v.ends != 0 || v.rolls {
+	v.opaque = v.opaque && m.unseenChanges != engine.UnseenTrust
+	if v.kinds|v.maybe|v.ends != 0 || v.rolls || v.opaque {
 		m.changes(v, text, w)
 	}
 	if v.reset {
@@ -220,6 +323,36 @@ func (m *machine) report(v verdict, text []byte, w engine.Wire) {
 	l.used, l.creates = l.used || !v.inert, l.creates || v.creates
 }
 
+// judge reads SQL that is going to be executed, and takes what else is needed out of it. Its verdict may be used again.
+func (m *machine) judge(text []byte) verdict {
+	v := classify(text, m.lexing)
+	if v.opaque && !m.remember(text) {
+		v.kinds.add(engine.KindUnknown)
+	}
+	if u := m.state.unseen; v.foreign && u != nil && u.now() != suspicionNone {
+		m.rememberStrings(text)
+	}
+	return v
+}
+
+// guess settles what a message may do whose text is no SQL as far as the scan knows. Where the server agrees, it has executed
+// nothing: that can be told if the client waits for no more than the answers to this request's messages, of which there were
+// so many before this one.
+func (m *machine) guess(v *verdict, before int) {
+	if !v.garbled {
+		return
+	}
+	m.lend.verify.typo = !v.opaque && m.queue.forwarded() == before && m.unseenChanges != engine.UnseenTrust
+	v.opaque = v.opaque || !m.lend.verify.typo
+}
+
+// settleTypo ends a guess: the answer is over, with an error or without.
+func (m *machine) settleTypo() {
+	v := &m.lend.verify
+	v.opaque = v.opaque || v.typo
+	v.typo = false
+}
+
 // changes notes what a statement does.
 func (m *machine) changes(v verdict, text []byte, w engine.Wire) {
 	s := &m.lend.verify
@@ -227,11 +360,12 @@ func (m *machine) changes(v verdict, text []byte, w engine.Wire) {
 	s.maybe |= v.maybe
 	s.ends |= v.ends
 	s.undone = s.undone || v.rolls
-	if v.kinds|v.maybe == 0 {
+	s.opaque = s.opaque || v.opaque
+	if v.kinds|v.maybe == 0 && !v.opaque {
 		return
 	}
 	m.reset = reset{}
-	if v.maybe&^s.told != 0 {
+	if v.maybe&^s.told != 0 || v.opaque {
 		m.lend.suspect = append(m.lend.suspect[:0], text[:min(len(text), maxSuspect)]...)
 	}
 	for k := engine.Kind(0); v.kinds>>k != 0; k++ {

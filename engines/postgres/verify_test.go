@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"encoding/binary"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,26 +24,21 @@ func row(fields ...string) []byte {
 	return out
 }
 
-// asksAbout names the kinds that a question, the last thing that was sent to the backend, is about; "" if it is none.
+// asksAbout is the question that was sent to the backend last, if the last message is one.
 func (s *stage) asksAbout() string {
-	all := strings.Split(describeMessages(s.t, s.toBackend, true), ", Q ")
-	last := strings.Join(all, "\n")
-	if at := strings.LastIndex(last, "SELECT EXISTS"); at < 0 {
-		if at = strings.LastIndex(last, "SELECT NULL"); at < 0 {
-			return ""
-		}
+	sent := describeMessages(s.t, s.toBackend, true)
+	at := strings.LastIndex(sent, "Q (")
+	if at < 0 || !strings.HasSuffix(sent, ")") {
+		return ""
 	}
-	var kinds []string
-	for i, k := range verifiable {
-		if strings.Contains(last, questions[i]) {
-			kinds = append(kinds, k.String())
-		}
-	}
-	return strings.Join(kinds, ", ")
+	return sent[at+len("Q (") : len(sent)-1]
 }
 
 // found answers a question about kinds: those of there are on the connection.
-func (s *stage) found(there ...engine.Kind) {
+func (s *stage) found(there ...engine.Kind) { s.finds(nil, there...) }
+
+// finds answers with settings (name, value) besides.
+func (s *stage) finds(settings [][2]string, there ...engine.Kind) {
 	fields := make([]string, len(verifiable))
 	for i, k := range verifiable {
 		fields[i] = "-"
@@ -54,7 +51,15 @@ func (s *stage) found(there ...engine.Kind) {
 			}
 		}
 	}
-	s.server(append(append(message("T a"), row(fields...)...), messages("C SELECT 1, Z I")...))
+	answer := append(append(message("T a"), row(append(fields, strconv.Itoa(s.shared))...)...), message("C SELECT 1")...)
+	if s.m.lend.verify.all {
+		answer = append(answer, message("T b")...)
+		for _, v := range append([][2]string{{"role", "none"}, {"session_authorization", "u"}}, settings...) {
+			answer = append(answer, row(v[0], v[1])...)
+		}
+		answer = append(answer, message("C SELECT 3")...)
+	}
+	s.server(append(answer, message("Z I")...))
 }
 
 // does is a client that sends a query, which the server answers with ready in the end, and forgets what was sent.
@@ -121,7 +126,7 @@ func TestNobodyIsAskedWhileATransactionIsOpenAndOnceWhenItIsOver(t *testing.T) {
 		}
 	}
 	s.does("COMMIT", "C COMMIT, Z I")
-	if got := strings.Count(describeMessages(t, s.toBackend, true), "EXISTS"); got != 1 {
+	if got := strings.Count(describeMessages(t, s.toBackend, true), "Q ("); got != 1 {
 		t.Errorf("%d questions", got)
 	}
 	s.client(message("Q SELECT 1")) // waits
@@ -249,7 +254,7 @@ func TestWhatDoesNotPinByConfigurationIsCleanedAway(t *testing.T) {
 	s.ignores = 1 << engine.KindTemporaryTable
 	s.free.Target.InitQuery = "SET x = 1"
 	s.does("CREATE TEMP TABLE a (b int)", "C CREATE TABLE, Z I")
-	if got := describeMessages(t, s.toBackend, true); got != "Q CREATE TEMP TABLE a (b int), Q DISCARD ALL, Q SET x = 1" {
+	if got := describeMessages(t, s.toBackend, true); got != "Q CREATE TEMP TABLE a (b int), Q (clean), Q SET x = 1" {
 		t.Errorf("to the backend: %s", got)
 	}
 	s.server(messages("C DISCARD ALL, Z I, C SET, Z I"))
@@ -274,18 +279,184 @@ func TestALoadedLibraryOutlivesDiscardAll(t *testing.T) {
 func TestAnswersToAQuestionThatMakeNoSenseAreNone(t *testing.T) {
 	s := newStage(t)
 	s.does("SELECT pg_try_advisory_lock(1)", "C SELECT 1, Z I")
-	whole := row("-", "t", "-", "-", "-")[headerLength:]
+	whole := row("-", "t", "-", "-", "-", "-")[headerLength:]
 	for n := range whole {
 		if s.m.verifyRow(whole[:n]); s.m.lend.verify.answer {
 			t.Errorf("%d bytes of %d are an answer", n, len(whole))
 		}
 	}
-	for _, bad := range [][]byte{{0, 4}, {0, 5, 0x80, 0, 0, 0}, row("-", "-", "-", "-", "-")[headerLength:], row("-", "yes", "-", "-", "-")[headerLength:]} {
+	for _, bad := range [][]byte{{0, 4}, {0, 6, 0x80, 0, 0, 0}, row("-", "-", "-", "-", "-", "-")[headerLength:], row("-", "yes", "-", "-", "-", "-")[headerLength:]} {
 		if s.m.verifyRow(bad); s.m.lend.verify.answer {
 			t.Errorf("%v is an answer", bad)
 		}
 	}
 	if s.m.verifyRow(whole); !s.m.lend.verify.answer || !s.m.lend.verify.found.has(engine.KindNamedLock) {
 		t.Error("a whole answer is none")
+	}
+}
+
+func TestCodeThatCannotBeSeenIsAskedAboutAndCleanedUpAfter(t *testing.T) {
+	for _, sql := range []string{
+		"DO $$ BEGIN END $$", "CREATE EXTENSION x", "SELECT query_to_xml('SELECT 1', true, true, '')", "BAD", "SELECT U&\"lower\"('A')", "SELECT 'open",
+	} {
+		s := newStage(t)
+		s.does(sql, "C X, Z I")
+		if got := s.asksAbout(); got != "all settings" {
+			t.Errorf("%s: asked about %q", sql, got)
+		}
+		s.found()
+		if got := s.asksAbout(); got != "clean" {
+			t.Errorf("%s: then %q", sql, got)
+		}
+		s.server(messages("C RESET, Z I"))
+		if got := strings.Join(s.events, ", "); got != "idle" || describeMessages(t, s.toClient, false) != "C X, Z I" {
+			t.Errorf("%s: events %s, the client got %s", sql, got, describeMessages(t, s.toClient, false))
+		}
+	}
+}
+
+func TestATypoIsNotAskedAbout(t *testing.T) {
+	syntax := func(fields string) []byte {
+		out := append([]byte{'E', 0, 0, 0, 0}, "SERROR\x00VERROR\x00C42601\x00"+fields+"\x00"...)
+		binary.BigEndian.PutUint32(out[1:], uint32(len(out)-1))
+		return out
+	}
+	for name, c := range map[string]struct {
+		client string
+		server []byte
+		asks   string
+	}{
+		"a typo":                 {"Q SELEC 1", append(syntax("P1\x00"), messages("Z I")...), ""},
+		"an open string":         {"Q SELECT 'a", append(syntax("P1\x00"), messages("Z I")...), ""},
+		"a typo that is parsed":  {"P |SELEC 1, B |, E, S", append(syntax("P1\x00"), messages("Z I")...), ""},
+		"another error":          {"Q SELEC 1", messages("! 22012, Z I"), "all settings"},
+		"one within a function":  {"Q SELEC 1", append(syntax("Wfunction f()\x00"), messages("Z I")...), "all settings"},
+		"a statement's own code": {"Q DO 'x'", append(syntax("P1\x00"), messages("Z I")...), "all settings"},
+		"both":                   {"Q DO 'x'; SELEC", append(syntax("P1\x00"), messages("Z I")...), "all settings"},
+		"behind another request": {"Q SELECT 1, Q SELEC 1", append(messages("C SELECT 1, Z I"), append(syntax("P1\x00"), messages("Z I")...)...), "all settings"},
+	} {
+		s := newStage(t)
+		s.client(messages(c.client))
+		s.server(c.server)
+		if got := s.asksAbout(); got != c.asks || (s.backend == nil) != (c.asks == "") {
+			t.Errorf("%s: asked about %q, events %v", name, got, s.events)
+		}
+	}
+}
+
+func TestWhatCodeLeftKeepsTheBackendAsItsOwnKind(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings [][2]string
+		kinds    []engine.Kind
+		events   string
+	}{
+		"a lock":         {nil, []engine.Kind{engine.KindNamedLock}, "named_lock"},
+		"two things":     {nil, []engine.Kind{engine.KindTemporaryTable, engine.KindListen}, "temporary_table, listen"},
+		"a setting":      {[][2]string{{"work_mem", "9MB"}}, nil, "setting"},
+		"one of its own": {[][2]string{{"a.b", "c"}}, nil, "setting"},
+		"a role":         {[][2]string{{"role", "x"}}, nil, "role"},
+		"another user":   {[][2]string{{"session_authorization", "x"}}, nil, "role"},
+		"the first ones": {[][2]string{{"work_mem", "7MB"}}, nil, ""},
+	} {
+		s := newStage(t)
+		s.free.State.(*backendState).initial = []parameter{{"work_mem", "7MB"}}
+		s.does("DO 'set_config(''a.b'', ''c'', false)'", "C DO, Z I")
+		if got := s.asksAbout(); got != "all settings a.b" {
+			t.Fatalf("%s: asked about %q", name, got)
+		}
+		s.finds(c.settings, c.kinds...)
+		if got := strings.Join(s.events, ", "); got != c.events || (s.asksAbout() == "clean") != (c.events == "") {
+			t.Errorf("%s: events %s, then %q", name, got, s.asksAbout())
+		}
+	}
+	s := newStage(t)
+	s.does("DO 'x'", "C DO, Z I")
+	s.found(engine.KindNamedLock)
+	s.does("SELECT pg_advisory_unlock(1)", "C SELECT 1, Z I")
+	if s.asksAbout() != "named_lock" {
+		t.Errorf("asked about %q", s.asksAbout())
+	}
+	s.found()
+	if got := s.asksAbout(); got != "clean" {
+		t.Errorf("what the code did besides is not cleaned up: %q", got)
+	}
+}
+
+func TestWhileThereIsAPinNobodyIsAskedAboutCode(t *testing.T) {
+	s := newStage(t)
+	s.does("LISTEN a", "C LISTEN, Z I")
+	s.does("DO 'x'", "C DO, Z I")
+	if got := s.asksAbout(); got != "" {
+		t.Errorf("asked about %q", got)
+	}
+	s.does("UNLISTEN a", "C UNLISTEN, Z I")
+	if got := s.asksAbout(); got != "all settings" {
+		t.Errorf("asked about %q", got)
+	}
+	s.found(engine.KindNamedLock)
+	if got := strings.Join(s.events, ", "); got != "listen, named_lock, undo listen" && got != "listen, undo listen, named_lock" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestASettingTooLongToBeHeldIsASetting(t *testing.T) {
+	s := newStage(t)
+	s.does("DO 'x'", "C DO, Z I")
+	s.server(append(message("T a"), row("f", "f", "f", "f", "f", "0")...))
+	s.server(append(message("T b"), row("my.own", strings.Repeat("x", 200<<10))...))
+	s.server(messages("C SELECT 1, Z I"))
+	if got := strings.Join(s.events, ", "); got != "setting" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestNamesOfSettingsAreTakenOutOfTexts(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "a": "", "a.b": "a.b", "'a.b'": "a.b", "x a.b.c, d1.e$": "a.b.c d1.e$", "1.5 a. b .c": "", "a..b": "", "é.ü": "é.ü", "a.'": "",
+	} {
+		var got []string
+		for name := range customNames([]byte(text)) {
+			got = append(got, string(name))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	s := newStage(t)
+	for i := range maxCustomNames {
+		if !s.m.remember(fmt.Appendf(nil, "set_config('A.b%d')", i)) {
+			t.Fatalf("name %d is too much", i)
+		}
+	}
+	if !s.m.remember([]byte("a.B0")) || s.m.remember([]byte("a.c")) || s.m.customs[0] != "a.b0" {
+		t.Errorf("%v", s.m.customs)
+	}
+}
+
+func TestAResetByTheExtendedProtocolEndsPins(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("P |LISTEN a, B |, E, S"))
+	s.server(messages("1, 2, C LISTEN, Z I"))
+	s.client(messages("P |DISCARD ALL, B |, E, S"))
+	s.server(messages("1, 2, C DISCARD ALL, Z I"))
+	if got := strings.Join(s.events, ", "); got != "listen, reset, idle" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestSharedStatementsThatCodeHasDroppedAreMadeAgain(t *testing.T) {
+	for there, want := range map[int]string{1: "B |berth_1, E, S", 0: "C S|berth_1, P berth_1|SELECT 1, B |berth_1, E, S"} {
+		s := newStage(t)
+		s.client(messages("P a|SELECT 1, S"))
+		s.server(messages("1, Z I"))
+		s.does("DO 'x'", "C DO, Z I")
+		s.shared = there
+		s.found()
+		s.server(messages("C RESET, Z I"))
+		s.toBackend = nil
+		s.client(messages("B |a, E, S"))
+		if got := describeMessages(t, s.toBackend, true); got != want {
+			t.Errorf("with %d: %s", there, got)
+		}
 	}
 }

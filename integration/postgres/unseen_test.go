@@ -84,6 +84,17 @@ func ownDatabase(t *testing.T, s *harness.Server, name string, statements ...str
 	return l
 }
 
+// pinned says whether c keeps its connection, once that is decided: there is one connection, and c holds it until then.
+func (r *rig) pinned(t *testing.T, c *pgconn.PgConn) (pinned bool) {
+	t.Helper()
+	harness.Eventually(t, settleWithin, "the session is pinned or gives its connection back", func() bool {
+		s := r.session(t, c.PID())
+		pinned = s.Pinned != ""
+		return pinned || s.Backend == 0
+	})
+	return pinned
+}
+
 // alone is a route whose sessions meet on one connection.
 func alone() harness.Route {
 	return harness.Route{MaxConnections: 1, Users: []harness.Account{{User: harness.Superuser().User, Password: harness.Superuser().Password}}}
@@ -107,6 +118,12 @@ func TestWhatHiddenCodeLeavesReachesNoOtherSession(t *testing.T) {
 				}
 				if _, err := run(t.Context(), a, sql); err != nil && code(err) != "22012" {
 					t.Fatalf("%s: %v", sql, err)
+				}
+				if r.pinned(t, a) {
+					if got := ask(t, a, left); got == clean {
+						t.Errorf("after %s (extended %v) the session is pinned, and has nothing", sql, extended)
+					}
+					_ = a.Close(t.Context())
 				}
 				if got := ask(t, b, left); got != clean {
 					t.Errorf("after %s (extended %v) another session finds %s, not %s", sql, extended, got, clean)
@@ -134,6 +151,9 @@ func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
 			a := conn(t, r.Endpoint, l)
 			ask(t, a, c.create)
 			ask(t, a, c.use)
+			if r.pinned(t, a) {
+				_ = a.Close(t.Context())
+			}
 			if got := ask(t, b, left); got != clean {
 				t.Errorf("right after %s another session finds %s, not %s", c.create, got, clean)
 			}

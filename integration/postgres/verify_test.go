@@ -138,3 +138,124 @@ func TestNotificationsReachASessionThatIsIdleUntilItUnlistens(t *testing.T) {
 		ask(t, other, "notify "+channel)
 	})
 }
+
+// unseenCode is code that no scan of a statement sees, what it leaves, and how the session that executed it finds that. FN
+// stands for a function that sets app.tenant.
+var unseenCode = []struct{ do, probe, want, reason string }{
+	{"do $$ begin perform set_config('app.tenant', '7', false); end $$", "select current_setting('app.tenant', true)", "7", "setting"},
+	{"do $$ begin set work_mem = '7MB'; end $$", "show work_mem", "7MB", "setting"},
+	{"do $$ begin perform pg_advisory_lock(4713); end $$", ownLocks, "1", "named_lock"},
+	{"do $$ begin create temp table v as select 7 as a; end $$", "select a from v", "7", "temporary_table"},
+	{"do $$ begin execute 'listen v'; end $$", "select pg_listening_channels()", "v", "listen"},
+	{"do $$ begin set role ROLE; end $$", "select current_user = 'ROLE'", "t", "role"},
+	{"do $$ begin execute 'prepare v as select 7'; end $$", "execute v", "7", "prepared_statement"},
+	{"select FN_tenant()", "select current_setting('app.tenant', true)", "7", "setting"},
+	{"call FN_held('my.own', '7')", "select current_setting('my.own', true)", "7", "setting"},
+	{"select count(FN_tenant()) from generate_series(1, 2)", "select current_setting('app.tenant', true)", "7", "setting"},
+}
+
+// unseenHarmless is code that leaves nothing, or is none.
+var unseenHarmless = []string{
+	"do $$ begin perform 1; end $$", "do $$ begin perform set_config('app.tenant', '7', true); end $$", "!selec 1", "!select 'open",
+	"!select 1; selec 2", "!frobnicate", "!do $$ begin perform 1/0; end $$", "!do $$ begin set work_mem = '7MB'; perform 1/0; end $$",
+	"!do $$ selec $$", "select FN_nothing()", "create extension if not exists plpgsql",
+}
+
+func TestWhatUnseenCodeLeavesStaysWithItsSession(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		names := objects(t, r.server)
+		id := strings.TrimSuffix(names.Replace("FN()"), "()")
+		made := []string{
+			"create function " + id + "_tenant() returns text language sql as $$ select set_config('app.tenant', '7', false) $$",
+			"create procedure " + id + "_held(a text, b text) language plpgsql as $$ begin perform set_config(a, b, false); end $$",
+			"create function " + id + "_nothing() returns int language sql as $$ select 1 $$",
+		}
+		harness.Exec(t, r.server, made...)
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop function "+id+"_tenant()", "drop procedure "+id+"_held(text, text)", "drop function "+id+"_nothing()"); err != nil {
+				t.Error(err)
+			}
+		})
+		named := func(sql string) string { return names.Replace(strings.ReplaceAll(sql, "FN_", id+"_")) }
+		others := []asker{}
+		for range 2 {
+			c := conn(t, r.Endpoint, harness.App())
+			others = append(others, func(ctx context.Context, sql string) (string, error) { return asked(ctx, c, sql) })
+		}
+		for how, a := range askers(t, r) {
+			for _, u := range unseenCode {
+				name := fmt.Sprintf("%s (%s)", u.do, how)
+				r.plays(t, name, a.ask, []string{named(u.do)})
+				for _, o := range others {
+					if got, err := o(t.Context(), pristine()); got != pristineAnswer {
+						t.Errorf("after %s another session finds %s %v", name, got, err)
+					}
+				}
+				if got, err := a.ask(t.Context(), named(u.probe)); got != u.want {
+					t.Errorf("%s: finds %q %v", name, got, err)
+				}
+				if s := r.session(t, a.pid); s.Pinned != u.reason {
+					t.Errorf("%s: pinned %q", name, s.Pinned)
+				}
+				r.plays(t, name, a.ask, []string{"discard all"})
+			}
+			for _, sql := range unseenHarmless {
+				r.plays(t, sql, a.ask, []string{named(sql)})
+				harness.Eventually(t, settleWithin, sql+" ("+how+") gives the connection back", func() bool {
+					s := r.session(t, a.pid)
+					return s.Pinned == "" && s.Backend == 0
+				})
+				for _, o := range others {
+					if got, err := o(t.Context(), pristine()); got != pristineAnswer {
+						t.Errorf("after %s another session finds %s %v", sql, got, err)
+					}
+				}
+			}
+		}
+	})
+}
+
+// bodies are what a function may do, in PL/pgSQL, and whether that may leave something in the session.
+var bodies = []struct {
+	body  string
+	harms bool
+}{
+	{"perform 1;", false}, {"update t set a = 2;", false}, {"update only t as x set a = 2 where a = 1;", false},
+	{"insert into u values (1) on conflict (a) do update set a = 2;", false}, {"set local work_mem = '5MB';", false},
+	{"perform set_config('work_mem', '5MB', true);", false}, {"perform current_setting('work_mem');", false},
+	{"perform pg_advisory_xact_lock(4713);", false}, {"perform pg_notify('a', 'b');", false}, {"delete from t; -- reset, set and execute", false},
+	{"perform nextval('s');", false}, {"set constraints all deferred;", false},
+	{"set work_mem = '5MB';", true}, {"SET SESSION work_mem = '5MB';", true}, {"perform set_config('work_mem', '5MB', false);", true},
+	{"perform pg_catalog.set_config('a.b', 'c', a is null) from t;", true}, {"execute 'set work_mem = 1000';", true}, {"reset all;", true},
+	{"perform pg_advisory_lock(4713);", true}, {"perform pg_try_advisory_lock_shared(4713);", true}, {"listen a;", true},
+	{"create temp table v (a int);", true}, {"create table pg_temp.v (a int);", true}, {"create temporary sequence v;", true},
+	{"perform currval('s');", true}, {"update pg_settings set setting = '5MB' where name = 'work_mem';", true},
+	{"perform query_to_xml('select 1', true, true, '');", true}, {"set role app;", true}, {"/* x */ set /* y */ work_mem = '5MB';", true},
+	{"perform 1; -- update t\nset work_mem = '5MB';", true}, {"perform 1; --' update t\nset work_mem = '5MB';", true},
+}
+
+// The server shows the last query of a connection that is idle.
+func TestADatabaseWhoseCodeCannotTouchASessionIsNotAskedAboutStatements(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "bodies", "create table t (a int)", "create table u (a int primary key)", "create sequence s")
+		for i, b := range bodies {
+			copied := l
+			copied.Database = fmt.Sprintf("%s_%d", l.Database, i)
+			harness.Exec(t, r.server, "create database "+copied.Database+" template "+l.Database)
+			direct := conn(t, r.server.Endpoint, copied)
+			ask(t, direct, "create function f() returns void language plpgsql as $body$ begin "+b.body+"\nend $body$")
+			c := conn(t, r.Endpoint, copied)
+			for range 2 {
+				ask(t, c, "select 'nothing'")
+				harness.Eventually(t, settleWithin, b.body+": the connection is given back", func() bool { return r.session(t, c.PID()).Backend == 0 })
+			}
+			last := ask(t, direct, "select query from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'idle'")
+			if asked := last != "select 'nothing'"; asked != b.harms {
+				t.Errorf("a database with %s: the last query is %s", b.body, last)
+			}
+			_ = c.Close(t.Context())
+			_ = direct.Close(t.Context())
+			harness.Exec(t, r.server, "drop database "+copied.Database+" with (force)")
+		}
+	})
+}

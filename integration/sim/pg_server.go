@@ -158,7 +158,8 @@ func (s *pgSession) ask(q request) {
 		s.complain("25P02", "? error aborted")
 		return
 	case q.verb == "unseen":
-		s.out = message(s.out, 'D', []byte{0, 1, 0, 0, 0, 1, '0' + byte(s.server.w.between(0, 2))})
+		verdict := byte('0' + s.server.w.between(0, 2))
+		s.out = message(s.out, 'D', []byte{0, 2, 0, 0, 0, 1, verdict, 0xff, 0xff, 0xff, 0xff})
 	case q.verb == "verify":
 		s.out = message(s.out, 'D', s.holds())
 	case q.verb == "clean":
@@ -169,7 +170,7 @@ func (s *pgSession) ask(q request) {
 
 // holds answers the proxy's question what a session holds: locks are all that this model has.
 func (s *pgSession) holds() []byte {
-	row := []byte{0, 5}
+	row := []byte{0, 6}
 	for column := range 5 {
 		answer := byte('f')
 		if column == 1 && len(s.locks) > 0 {
@@ -177,7 +178,7 @@ func (s *pgSession) holds() []byte {
 		}
 		row = append(row, 0, 0, 0, 1, answer)
 	}
-	return row
+	return append(row, 0, 0, 0, 1, '0')
 }
 
 // run executes a statement.
@@ -226,7 +227,7 @@ func pgRequest(sql []byte) request {
 	switch text, _, _ := strings.Cut(string(sql), "\x00"); {
 	case text == "DISCARD SEQUENCES":
 		return request{tag: own, verb: "forget"}
-	case text == "DISCARD ALL":
+	case text == "DISCARD ALL", strings.HasPrefix(text, "CLOSE ALL; "):
 		return request{tag: own, verb: "clean"}
 	case strings.HasPrefix(text, "SELECT EXISTS ("), strings.HasPrefix(text, "SELECT NULL, "):
 		return request{tag: own, verb: "verify"}
