@@ -28,7 +28,7 @@ func postgresSuite(t tools) suite {
 	for _, w := range []struct {
 		mode    string
 		clients int
-	}{{"simple", 1}, {"simple", 16}, {"simple", 64}, {"extended", 1}, {"extended", 16}, {"extended", 64}, {"prepared", 16}} {
+	}{{"simple", 1}, {"simple", 16}, {"simple", 64}, {"extended", 1}, {"extended", 16}, {"extended", 64}, {"prepared", 16}, {"prepared", 64}} {
 		s.loads = append(s.loads, load{
 			name: fmt.Sprintf("%s, %d", w.mode, w.clients),
 			command: func(ctx context.Context, p path, seconds int) *exec.Cmd {
