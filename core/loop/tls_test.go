@@ -160,7 +160,12 @@ func TestTLSHoldsRedeliversPausesAndPressesBackAsPlainDoes(t *testing.T) {
 		p.writable = func() { drained <- struct{}{} }
 		openConn(t, l, c, p)
 		want := noise(6, 4<<20)
-		go func() { send(t, peer, want); peer.CloseWrite() }()
+		received := make(chan struct{})
+		go func() {
+			send(t, peer, want)
+			<-received // the probe closes at the end of its input, whatever is still to be sent
+			peer.CloseWrite()
+		}()
 		for full := false; !full; {
 			on(t, l, func() { full = p.Held() >= MaxHeld })
 		}
@@ -178,6 +183,7 @@ func TestTLSHoldsRedeliversPausesAndPressesBackAsPlainDoes(t *testing.T) {
 			t.Error("other bytes came")
 		}
 		await(t, drained, "OnWritable")
+		close(received)
 		if err := await(t, p.closed, "OnClose"); err != io.EOF {
 			t.Errorf("closed by %v", err)
 		}
