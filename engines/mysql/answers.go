@@ -25,6 +25,7 @@ const (
 	purposeWrite                  // sets LAST_INSERT_ID()
 	purposeZero                   // takes LAST_INSERT_ID() back to what backends in the pool have
 	purposeReset                  // takes away what code left that nobody saw, and brings back what goes with it
+	purposeLocks                  // asks which named locks are held
 	purposeUnseen                 // asks whether there is such code
 	purposeArm                    // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
 )

@@ -39,6 +39,8 @@ const (
 	classRelease
 	// classCode: it does more than begin and end transactions, and so may execute stored code.
 	classCode
+	// classRenames: it may give a table another name.
+	classRenames
 	// classDefines: it may create code that later statements execute without naming it.
 	classDefines
 )

@@ -11,6 +11,8 @@ func (c *classifier) begin(w word) {
 		c.flag(classCode)
 	}
 	switch w.keyword {
+	case kwRename:
+		c.flag(classRenames)
 	case kwHarmless, kwAlter, kwUse, kwEndOfTransaction, kwRelease, kwBegin, kwStart, kwDrop, kwFlush, kwCreate, kwKill:
 		if w.keyword == kwUse {
 			c.flag(classUse)
@@ -27,6 +29,8 @@ func (c *classifier) begin(w word) {
 		c.flag(classWrites)
 	case kwLock:
 		c.pin(engine.KindTableLock)
+	case kwXA:
+		c.pin(engine.KindUnknown)
 	case kwHandler:
 		c.pin(engine.KindCursor)
 	case kwPrepare, kwPrepared:
@@ -117,6 +121,8 @@ func (c *classifier) special(w word) {
 	switch w.keyword {
 	case kwInto, kwTable:
 		c.naming = true
+	case kwRename:
+		c.flag(classRenames)
 	case kwCalcFoundRows:
 		c.flag(classFoundRows)
 	case kwValue:

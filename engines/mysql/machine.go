@@ -29,8 +29,12 @@ type Machine struct {
 	session  session
 	insertID insertID
 	pins     pins
-	used     bool // something was sent that may execute code, since the held backend was clean
-	ignored  bool // it has state that does not pin, by configuration, and that nobody else may find
+	holding  *holding // nil if nothing holds the session
+	number   uint64   // of the request in its session
+	text     []byte   // the beginning of the last one that pins
+	used     bool     // something was sent that may execute code, since the held backend was clean
+	dirty    bool     // it had state whose end only the texts of statements told
+	ignored  bool     // it has state that does not pin, by configuration, and that nobody else may find
 	login    loginPhase
 	change   *change // a COM_CHANGE_USER under way
 	refusal  error   // why the client's next request is answered with an error
@@ -81,7 +85,9 @@ type request struct {
 	class    class
 	command  byte
 	id       uint32 // of the prepared statement
+	act      *act   // what it does to what holds the session, if that may matter
 	failed   bool
+	errno    uint16 // of the error it failed with
 	warnings uint16
 	cleared  bool   // the diagnostics of others are gone
 	kinds    uint32 // session state that the server reported
@@ -122,7 +128,7 @@ func (m *Machine) become(s sessionInfo) {
 	m.login = loginPending
 	m.session = session{schema: s.database, status: statusAutocommit, wide: wideCharset(s.charset)}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
-	m.pins = pins{}
+	m.pins, m.holding = pins{}, nil
 	m.request = request{}
 }
 
@@ -184,7 +190,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	m.session.status |= state.status & statusLiteralBackslash
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
-	m.pins.disturbed, m.used, m.ignored = false, false, false
+	m.pins.disturbed, m.used, m.ignored, m.dirty = false, false, false, false
 }
 
 // Refused answers the request that needed a backend, when it is given again.
@@ -242,7 +248,7 @@ func (m *Machine) answerSequence() uint8 {
 
 // forget lets go of everything that concerns the held backend.
 func (m *Machine) forget() {
-	m.b, m.state = nil, nil
+	m.b, m.state, m.holding = nil, nil, nil
 	m.queue.clear()
 	m.reader = reader{}
 	m.session.cursors, m.session.traits, m.session.locked = nil, false, false
@@ -285,6 +291,9 @@ func (m *Machine) settle(w engine.Wire) {
 		return
 	}
 	m.reportTraits(w)
+	if m.holding != nil && m.inquire(w) {
+		return
+	}
 	if !m.pins.pinned && (m.insertID.touched || m.insertID.exact) {
 		if m.insertID.touched {
 			m.ask(readInsertID, purposeRead, w)
@@ -316,7 +325,7 @@ func (m *Machine) report(k engine.Kind, w engine.Wire) {
 	if m.pins.reported&(1<<k) != 0 {
 		return
 	}
-	switch w.Report(engine.Event{Kind: k}) {
+	switch w.Report(m.event(k)) {
 	case engine.Pin:
 		m.pins.pinned = true
 		m.pins.reported |= 1 << k
@@ -336,7 +345,9 @@ func (m *Machine) reportTraits(w engine.Wire) {
 
 // toggle reports a kind of state that comes and goes.
 func (m *Machine) toggle(k engine.Kind, on bool, w engine.Wire) {
-	action := w.Report(engine.Event{Kind: k, Undo: !on})
+	e := m.event(k)
+	e.Undo = !on
+	action := w.Report(e)
 	switch {
 	case !on:
 		m.pins.pinned = m.pins.reported != 0 || m.pins.result || m.pins.traits

@@ -136,7 +136,7 @@ func (m *Machine) decides(p []byte, n int) bool {
 	case stageRows:
 		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
 		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
-			(m.queue.head().purpose == purposeRead || m.queue.head().purpose == purposeUnseen)
+			(m.queue.head().purpose == purposeRead || m.queue.head().purpose == purposeUnseen || m.queue.head().purpose == purposeLocks)
 	case stageParams, stageColumns:
 		return n > 0 && p[0] == errHeader
 	}
@@ -271,6 +271,9 @@ func (x *exchange) row(p []byte) error {
 	if len(p) > headerSize+maxInsertID {
 		return broken("malformed LAST_INSERT_ID()")
 	}
+	if m.queue.head().purpose == purposeLocks {
+		m.locksRow(p[headerSize:])
+	}
 	m.insertID.scratch = append(m.insertID.scratch[:0], p[headerSize:]...)
 	x.pass(len(p))
 	return nil
@@ -319,7 +322,7 @@ func (x *exchange) failed(p []byte) error {
 		if m.reader.eof {
 			x.endColumns(p[3], m.session.status)
 		}
-		m.request.failed = true
+		m.request.failed, m.request.errno = true, err.Number
 		p[3] += m.reader.shift
 	}
 	x.pass(len(p))

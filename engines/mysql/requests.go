@@ -177,7 +177,8 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
-	r.warnings, r.kinds = 0, 0
+	r.warnings, r.kinds, r.act = 0, 0, nil
+	m.number++
 	w.Observe(engine.RequestBegan)
 }
 
@@ -281,6 +282,9 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		blank(p.body()[1:at])
 	}
 	n, err := m.forward(p, c, shapeResults, w)
+	if m.request.active && p.whole() {
+		m.remember(c, p.body()[at:])
+	}
 	if m.upload.active && !m.upload.discard {
 		m.upload.lexer = m.newLexer()
 		m.upload.lexer.feed(p.body()[at:])
@@ -330,10 +334,16 @@ func (m *Machine) finish(w engine.Wire) {
 		m.e.doubt() // it may have taken its time
 	}
 	kinds := r.class.kinds | r.kinds
+	if kinds != 0 || m.holding != nil {
+		kinds = m.holds(kinds)
+	}
 	for k := engine.Kind(0); kinds != 0; k, kinds = k+1, kinds>>1 {
 		if kinds&1 != 0 {
 			m.report(k, w)
 		}
+	}
+	if m.holding != nil {
+		m.letGo(w)
 	}
 	if r.class.has(classRelease) && !r.failed && !m.InTransaction() {
 		w.Discard(nil)

@@ -91,6 +91,11 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.settle(w)
 		return nil
 	}
+	if p == purposeLocks {
+		m.inquired(w)
+		m.settle(w)
+		return nil
+	}
 	if failure != nil {
 		if p != purposeSchema {
 			return failure // the backend's state is not known any more
@@ -166,7 +171,7 @@ func (m *Machine) rearm(w engine.Wire) {
 func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
 	w.Report(engine.Event{Kind: engine.KindReset})
-	m.pins = pins{}
+	m.pins, m.holding = pins{}, nil
 	if (m.info.key.Database == "") != (m.session.schema == "") {
 		m.report(engine.KindSchema, w)
 	}

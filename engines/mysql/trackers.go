@@ -201,7 +201,7 @@ func (m *Machine) observe(o okPacket) bool {
 	switch {
 	case r.variables:
 		m.request.leaves(engine.KindSetting)
-	case r.changed && !r.hasSchema && m.request.class.kinds == 0:
+	case r.changed && !r.hasSchema && !m.request.explains():
 		// The report of a new schema says that something changed as well.
 		m.request.leaves(engine.KindUnknown)
 	}

@@ -154,10 +154,10 @@ func (m *Machine) executes(c class) {
 // first. A pinned session keeps its backend as it is.
 func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	u := m.state.unseen
-	if m.pins.pinned || !m.ignored && (u == nil || !m.used || u.now() == suspicionNone) {
+	if m.pins.pinned || !m.ignored && !m.dirty && (u == nil || !m.used || u.now() == suspicionNone) {
 		return false
 	}
-	if !m.ignored && u.take() {
+	if !m.ignored && !m.dirty && u.take() {
 		m.ask(unseenQuery, purposeUnseen, w)
 		return true
 	}
@@ -176,6 +176,7 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 	switch {
 	case p == purposeReset:
 		m.used = m.queue.count > 0
+		m.dirty = m.dirty && m.used
 		if m.ignored && !m.used {
 			m.ignored = false
 			m.loseVirtual()

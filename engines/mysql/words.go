@@ -23,6 +23,8 @@ const (
 	kwDrop
 	kwFlush
 	kwLock
+	kwXA
+	kwRename
 	kwHandler
 	kwCall
 	kwPrepared
@@ -107,7 +109,7 @@ var specialCalls = map[string]call{
 
 var keywords = map[keyword]string{
 	kwAlter: "ALTER",
-	kwHarmless: "RENAME TRUNCATE OPTIMIZE CHECK CHECKSUM REPAIR GRANT REVOKE HELP UNLOCK SAVEPOINT SIGNAL " +
+	kwHarmless: "TRUNCATE OPTIMIZE CHECK CHECKSUM REPAIR GRANT REVOKE HELP UNLOCK SAVEPOINT SIGNAL " +
 		"RESIGNAL PURGE",
 	kwQuery:            "VALUES UPDATE DELETE DO EXPLAIN DESC DESCRIBE ANALYZE",
 	kwSelect:           "SELECT",
@@ -122,7 +124,9 @@ var keywords = map[keyword]string{
 	kwCreate:           "CREATE",
 	kwDrop:             "DROP",
 	kwFlush:            "FLUSH",
-	kwLock:             "LOCK",
+	kwLock:             "LOCK BACKUP",
+	kwXA:               "XA",
+	kwRename:           "RENAME",
 	kwHandler:          "HANDLER",
 	kwCall:             "CALL",
 	kwPrepared:         "EXECUTE DEALLOCATE",
