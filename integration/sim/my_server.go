@@ -158,6 +158,14 @@ func (s *mySession) own(sql string) {
 		s.ok("", 0, nil)
 	case sql == "SELECT LAST_INSERT_ID()":
 		s.result([]string{strconv.FormatUint(s.insertID, 10)}, 0)
+	case strings.HasPrefix(sql, "SELECT 0+COALESCE(IS_USED_LOCK("):
+		sum := 0
+		for i, rest := range strings.Split(sql, "IS_USED_LOCK('")[1:] {
+			if name, _, _ := strings.Cut(rest, "'"); s.locks[name] {
+				sum += 1 << i
+			}
+		}
+		s.result([]string{strconv.Itoa(sum)}, 0)
 	case strings.HasPrefix(sql, "SELECT 1 FROM"):
 		s.result([]string{"1"}, 0)
 	case strings.HasPrefix(sql, "SET SESSION session_track"):
