@@ -43,6 +43,8 @@ const (
 	classRenames
 	// classDefines: it may create code that later statements execute without naming it.
 	classDefines
+	// classConfirms: it turns autocommit on and does nothing else.
+	classConfirms
 )
 
 func (c class) has(f classFlags) bool { return c.flags&f != 0 }

@@ -305,7 +305,7 @@ func (m *Machine) classify(p packet, text []byte) class {
 	if !p.whole() {
 		return class{flags: classInsertID | classCode}
 	}
-	return scan(text, m.literalBackslash(), m.session.wide)
+	return confirm(scan(text, m.literalBackslash(), m.session.wide), text)
 }
 
 func (m *Machine) literalBackslash() bool { return m.session.status&statusLiteralBackslash != 0 }
@@ -332,6 +332,9 @@ func (m *Machine) finish(w engine.Wire) {
 	}
 	if r.class.has(classDefines) {
 		m.e.doubt() // it may have taken its time
+	}
+	if r.class.has(classConfirms) && !m.asDialed() {
+		r.leaves(engine.KindSetting)
 	}
 	kinds := r.class.kinds | r.kinds
 	if kinds != 0 || m.holding != nil {

@@ -199,6 +199,7 @@ func (m *Machine) observe(o okPacket) bool {
 	}
 	m.session.ownTrackers = m.session.ownTrackers || r.trackers
 	switch {
+	case m.request.class.has(classConfirms): // finish judges it
 	case r.variables:
 		m.request.leaves(engine.KindSetting)
 	case r.changed && !r.hasSchema && !m.request.explains():
