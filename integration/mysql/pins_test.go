@@ -32,9 +32,10 @@ func (f front) read(t *testing.T, path string, into any) {
 func TestAPinIsInTheLogAndInTheListOfPins(t *testing.T) {
 	own(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
 		c := f.client(t)
-		c.do(t, "create temporary table kept (a int)")
+		c.do(t, "select 1", "create temporary table kept (a int default 5)")
 		var line struct {
-			Level, Reason, Engine, Listener, User, Client string
+			Level, Reason, Engine, Listener, User, Client, Rule, Name, Digest string
+			Statement                                                         int
 		}
 		for text := range strings.Lines(f.Log()) {
 			if strings.Contains(text, `"session pinned"`) && json.Unmarshal([]byte(text), &line) == nil && line.Reason == "temporary_table" {
@@ -44,6 +45,10 @@ func TestAPinIsInTheLogAndInTheListOfPins(t *testing.T) {
 		if line.Reason != "temporary_table" || line.Level != "warn" || line.Engine != "mysql" || line.Listener != f.server.Name ||
 			line.User != "app" || !strings.HasPrefix(line.Client, "127.0.0.1:") {
 			t.Errorf("the log's line: %+v", line)
+		}
+		if line.Rule != "CREATE TEMPORARY TABLE" || line.Name != "app.kept" || line.Statement != 2 ||
+			line.Digest != "create temporary table kept(a int default ?)" {
+			t.Errorf("what pinned: %+v", line)
 		}
 		var pins []control.Pin
 		f.read(t, "/api/v1/pins", &pins)
