@@ -154,6 +154,16 @@ func (m *Machine) executes(c class) {
 // first. A pinned session keeps its backend as it is.
 func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	u := m.state.unseen
+	if m.unseenChanges == engine.UnseenTrust {
+		u = nil
+	}
+	if m.unseenChanges == engine.UnseenPin && u != nil && m.used && !m.pins.pinned && u.now() != suspicionNone {
+		if u.take() {
+			m.ask(unseenQuery, purposeUnseen, w)
+			return true
+		}
+		m.leaveUnseen(w)
+	}
 	if m.pins.pinned || !m.ignored && !m.dirty && (u == nil || !m.used || u.now() == suspicionNone) {
 		return false
 	}
@@ -168,6 +178,15 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 		m.ask(q, purposeReset, w)
 	}
 	return true
+}
+
+// leaveUnseen pins on what code may have left, as the configuration has it.
+func (m *Machine) leaveUnseen(w engine.Wire) {
+	if m.holding == nil {
+		m.holding = &holding{}
+	}
+	m.holding.lasting |= bit(engine.KindUnknown)
+	m.report(engine.KindUnknown, w)
 }
 
 // swept notes an answer to what sweep sent. Of the diagnostics nobody knows whose they are now.

@@ -95,3 +95,20 @@ func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
 		b.quit()
 	})
 }
+
+func TestUnseenChangesPinOrAreTrustedAsConfigured(t *testing.T) {
+	for rule, pins := range map[string]int64{"pin": 1, "trust": 0} {
+		own(t, harness.Route{MaxConnections: pair, Users: accounts(), Pool: harness.Keys{"unseen_changes": rule}}, func(t *testing.T, f front) {
+			l := ownSchema(t, f.server, "configured", "create function f_lock() returns int deterministic return get_lock('configured', 0)",
+				"create view v_lock as select f_lock()")
+			c := dial(t, f.Endpoint, l, modern)
+			for range 3 {
+				c.do(t, "select * from v_lock")
+			}
+			if got := f.pinned(t); got != pins {
+				t.Errorf("%s: %d sessions are pinned, not %d", rule, got, pins)
+			}
+			c.quit()
+		})
+	}
+}
