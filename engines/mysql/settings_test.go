@@ -14,3 +14,16 @@ func TestOnlyATextThatTurnsAutocommitOnAndNothingElseIsAConfirmation(t *testing.
 		}
 	}
 }
+
+func TestTurningAutocommitOnIsStateWhereABackendWasDialedWithoutIt(t *testing.T) {
+	const on = statusAutocommit
+	for _, c := range []struct {
+		dialed, now  uint16
+		failed, want bool
+	}{{on, on, false, true}, {0, on, false, false}, {on, 0, false, false}, {on, on, true, false}} {
+		m := Machine{state: &backendState{status: c.dialed}, session: session{status: c.now}, request: request{failed: c.failed}}
+		if m.asDialed() != c.want {
+			t.Errorf("%+v", c)
+		}
+	}
+}
