@@ -310,24 +310,33 @@ func (c *classifier) set() {
 			return
 		}
 	case "role":
-		c.kinds.add(engine.KindRole)
+		c.role()
 		return
 	case "session":
 		if c.advance(); c.is("authorization") {
-			c.kinds.add(engine.KindRole)
+			c.role()
 			return
 		}
 	}
 	c.kinds.add(engine.KindSetting)
 }
 
+// role decides about SET ROLE and SET SESSION AUTHORIZATION, which may also go back to where the session began.
+func (c *classifier) role() {
+	c.kinds.add(engine.KindRole)
+	if c.advance(); c.is("none") || c.is("default") {
+		c.ends.add(engine.KindRole)
+	}
+}
+
+// resetSetting decides about RESET, which makes nothing, unless there is an init query (verify.go).
 func (c *classifier) resetSetting() {
 	c.calls = false
 	if c.advance(); c.is("role") || c.is("session") {
-		c.kinds.add(engine.KindRole)
+		c.ends.add(engine.KindRole)
 		return
 	}
-	c.kinds.add(engine.KindSetting)
+	c.ends.add(engine.KindSetting)
 }
 
 func (c *classifier) discard() {

@@ -44,6 +44,7 @@ type machine struct {
 	unseenChanges engine.Unseen
 	number        uint64             // of the last statement that was sent, from 1
 	customs       []string           // names of settings in statements that executed code of unknown effect
+	nameless      bool               // it has changed settings whose names are not known, since its last reset
 	creates       bool               // it has prepared, by name, a statement that creates code
 	lexing        lexing             // what seen says about how to read SQL
 	head          [headerLength]byte // of a message that is sent under another length

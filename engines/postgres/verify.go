@@ -21,6 +21,9 @@ var verifiable = [...]engine.Kind{
 const verifiableKinds kindSet = 1<<engine.KindTemporaryTable | 1<<engine.KindNamedLock | 1<<engine.KindCursor |
 	1<<engine.KindListen | 1<<engine.KindPreparedStatement
 
+// settingKinds are what the server tells of by listing the settings that were changed (verify_settings.go).
+const settingKinds kindSet = 1<<engine.KindSetting | 1<<engine.KindRole
+
 // questions are the columns: whether there is anything of a kind on the connection. What belongs to a schema, whatever it is,
 // depends on it (pg_depend), and there is an index for that. Statements that the proxy shares among sessions begin with its
 // name; nobody else's do.
@@ -61,7 +64,7 @@ func (v *verification) open() kindSet {
 	if v.undone {
 		ask |= v.made & v.told
 	}
-	return ask & verifiableKinds
+	return ask & (verifiableKinds | settingKinds)
 }
 
 // settle begins a new transaction.
@@ -102,7 +105,8 @@ func (m *machine) verify(w engine.Wire) (waits bool) {
 		m.hold(engine.KindUnknown, m.lend.suspect, w)
 		m.lend.sweep.used, v.opaque = false, false
 		return m.verify(w)
-	case all:
+	}
+	if all = all || kinds&settingKinds != 0; all {
 		kinds = verifiableKinds
 	}
 	if kinds != 0 || v.unknown {
@@ -257,8 +261,12 @@ func (m *machine) verified(failed bool, status byte, w engine.Wire) bool {
 		}
 	}
 	for _, k := range [...]engine.Kind{engine.KindSetting, engine.KindRole} {
-		if v.found.has(k) && !v.told.has(k) {
+		switch {
+		case v.found.has(k) && !v.told.has(k):
 			m.hold(k, m.lend.suspect, w)
+		case v.all && v.told.has(k) && !v.found.has(k) && m.state.initial == nil && !(k == engine.KindSetting && m.nameless):
+			m.tell(engine.Event{Kind: k, Undo: true}, w)
+			v.told &^= 1 << k
 		}
 	}
 	if v.unknown {
@@ -309,6 +317,10 @@ func (m *machine) report(v verdict, text []byte, w engine.Wire) {
 	if m.session.temporary && !v.inert {
 		v.maybe.add(engine.KindTemporaryTable)
 	}
+	if m.state.initial != nil { // RESET takes away what the init query has set, and the server does not list what is missing
+		v.kinds |= v.ends & settingKinds
+		v.ends &^= settingKinds
+	}
 	s := &m.lend.verify
 	s.failed = false
 	v.opaque = v.opaque && m.unseenChanges != engine.UnseenTrust
@@ -326,9 +338,11 @@ func (m *machine) report(v verdict, text []byte, w engine.Wire) {
 // judge reads SQL that is going to be executed, and takes what else is needed out of it. Its verdict may be used again.
 func (m *machine) judge(text []byte) verdict {
 	v := classify(text, m.lexing)
-	if v.opaque && !m.remember(text) {
+	sets := v.kinds.has(engine.KindSetting)
+	if (v.opaque || sets) && !m.remember(text) {
 		v.kinds.add(engine.KindUnknown)
 	}
+	m.nameless = m.nameless || sets && !namesSettings(text)
 	if u := m.state.unseen; v.foreign && u != nil && u.now() != suspicionNone {
 		m.rememberStrings(text)
 	}
@@ -361,6 +375,14 @@ func (m *machine) changes(v verdict, text []byte, w engine.Wire) {
 	s.ends |= v.ends
 	s.undone = s.undone || v.rolls
 	s.opaque = s.opaque || v.opaque
+	for _, k := range [...]engine.Kind{engine.KindSetting, engine.KindRole} {
+		if v.ends.has(k) && !v.kinds.has(k) && !s.told.has(k) {
+			// RESET leaves what any backend has; a policy may pin on it all the same.
+			if m.tell(engine.Event{Kind: k, Restorable: true, Rule: "RESET", Statement: text, Number: m.number}, w) == engine.Pin {
+				s.told.add(k)
+			}
+		}
+	}
 	if v.kinds|v.maybe == 0 && !v.opaque {
 		return
 	}
@@ -381,7 +403,7 @@ func (m *machine) forgotten(w engine.Wire) {
 	loaded := v.told.has(engine.KindLibrary)
 	m.tell(engine.Event{Kind: engine.KindReset}, w)
 	v.told, v.ignored, v.ends, v.unknown = 0, 0, 0, false
-	m.unnamed.reported = false
+	m.unnamed.reported, m.nameless = false, false
 	if loaded {
 		m.hold(engine.KindLibrary, nil, w)
 	}

@@ -102,6 +102,24 @@ func (m *machine) rememberStrings(text []byte) {
 	}
 }
 
+// namesSettings says that a text that changes settings names them in a form that customNames finds. What set_config is given,
+// and an UPDATE of pg_settings, may come from anywhere.
+func namesSettings(text []byte) bool {
+	lower := bytes.ToLower(text)
+	if bytes.IndexByte(text, '\\') >= 0 || bytes.Contains(lower, []byte("set_config")) || bytes.Contains(lower, []byte("pg_settings")) {
+		return false
+	}
+	inName := func(i int) bool {
+		return i >= 0 && i < len(text) && (isNameStart(text[i]) || isDigit(text[i]) || text[i] == '$')
+	}
+	for i, c := range text {
+		if c == '.' && (bytes.IndexByte(text, '"') >= 0 || !inName(i-1) || !inName(i+1)) {
+			return false
+		}
+	}
+	return true
+}
+
 // customNames yields whatever in text may be the name of a setting with a dot in it (20.1, 20.16): names with dots between them.
 func customNames(text []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {

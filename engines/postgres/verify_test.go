@@ -69,6 +69,19 @@ func (s *stage) does(sql, answer string) {
 	s.server(messages(answer))
 }
 
+func TestOnlySettingsWhoseNamesShowAreTakenForReset(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SET work_mem = '7MB'": true, "set search_path = \"$user\", public": true, "SET app.tenant = 'a'": true, "SET a = 1.5": true,
+		"SELECT set_config($1, 'a', false)": false, "SELECT SET_CONFIG('a.b', 'c', false)": false, `SET "app"."tenant" = 'a'`: false,
+		"SET app . tenant = 'a'": false, "SET app/**/.tenant = 'a'": false, `SET U&"app\002Etenant" = 'a'`: false,
+		"UPDATE pg_settings SET setting = 'a' WHERE name = b": false, "SET a = '.x'": false,
+	} {
+		if got := namesSettings([]byte(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
 func TestAPinEndsWhenTheServerSaysThatItsCauseIsGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind      engine.Kind

@@ -35,6 +35,15 @@ var holding = []struct {
 	{"channels", "listen", []string{"begin", "listen v", "listen u", "commit", "unlisten u"}, "select pg_listening_channels()", "v", []string{"unlisten *"}},
 	{"a prepared statement", "prepared_statement", []string{"prepare v as select 7"}, "execute v", "7", []string{"deallocate v"}},
 	{"a prepared statement of a transaction that is rolled back", "prepared_statement", []string{"begin", "prepare v as select 7", "rollback"}, "execute v", "7", []string{"deallocate all"}},
+	{"a setting", "setting", []string{"set work_mem = '7MB'"}, "show work_mem", "7MB", []string{"reset work_mem"}},
+	{"settings", "setting", []string{"set search_path = \"$user\", pg_catalog", "set work_mem = '7MB'", "reset search_path"}, "show work_mem", "7MB", []string{"reset all"}},
+	{"a setting whose RESET is rolled back", "setting", []string{"set work_mem = '7MB'", "begin", "reset work_mem", "rollback"}, "show work_mem", "7MB", []string{"begin", "reset work_mem", "commit"}},
+	{"a setting of the user's own", "setting", []string{"set verify.own = '7'"}, "show verify.own", "7", []string{"reset verify.own"}},
+	{"such a setting, of several", "setting", []string{"set verify.own = '7'", "set work_mem = '7MB'", "reset work_mem"}, "show verify.own", "7", []string{"reset all"}},
+	{"the time zone", "setting", []string{"set time zone 'Asia/Tokyo'"}, "show timezone", "Asia/Tokyo", []string{"reset timezone"}},
+	{"a role", "role", []string{"set role app"}, "show role", "app", []string{"reset role"}},
+	{"a role that is left by SET", "role", []string{"set role app"}, "show role", "app", []string{"set role none"}},
+	{"what a pool sends to end it", "setting", []string{"set work_mem = '7MB'"}, "show work_mem", "7MB", []string{"select pg_advisory_unlock_all();\nclose all;\nunlisten *;\nreset all;"}},
 }
 
 const ownLocks = "select count(*) from pg_locks where locktype = 'advisory' and granted and objid in (1, 2, 3, 4713)"
@@ -47,7 +56,9 @@ var passing = [][]string{
 	{"create temp table v (a int); drop table v"}, {"select pg_advisory_lock(4713); select pg_advisory_unlock(4713)"},
 	{"begin", "create temp table v (a int)", "!select 1/0", "commit"}, {"begin", "declare v cursor with hold for select 1", "rollback"},
 	{"begin", "listen v", "rollback"}, {"select pg_advisory_xact_lock(4713)"}, {"select pg_try_advisory_lock(4713) where false"},
-	{"unlisten *"}, {"close all"}, {"select pg_advisory_unlock_all()"}, {"discard temp"},
+	{"unlisten *"}, {"close all"}, {"select pg_advisory_unlock_all()"}, {"discard temp"}, {"reset all"}, {"reset work_mem"}, {"reset role"},
+	{"set role none"}, {"begin", "set work_mem = '7MB'", "rollback"}, {"!set work_mem = 'nonsense'"}, {"begin", "set local work_mem = '7MB'", "commit"},
+	{"select pg_advisory_unlock_all();\nclose all;\nunlisten *;\nreset all;"}, {"set work_mem = '7MB'; reset work_mem"},
 }
 
 // plays lets c execute statements.

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -162,6 +164,9 @@ func (s *pgSession) ask(q request) {
 		s.out = message(s.out, 'D', []byte{0, 2, 0, 0, 0, 1, verdict, 0xff, 0xff, 0xff, 0xff})
 	case q.verb == "verify":
 		s.out = message(s.out, 'D', s.holds())
+		if len(q.args) > 0 {
+			s.tellSettings()
+		}
 	case q.verb == "clean":
 		s.reset()
 	}
@@ -179,6 +184,18 @@ func (s *pgSession) holds() []byte {
 		row = append(row, 0, 0, 0, 1, answer)
 	}
 	return append(row, 0, 0, 0, 1, '0')
+}
+
+// tellSettings answers the proxy's question which settings were changed.
+func (s *pgSession) tellSettings() {
+	for _, k := range slices.Sorted(maps.Keys(s.settings)) {
+		row := []byte{0, 2}
+		for _, field := range []string{"my." + k, s.settings[k]} {
+			row = binary.BigEndian.AppendUint32(row, uint32(len(field)))
+			row = append(row, field...)
+		}
+		s.out = message(s.out, 'D', row)
+	}
 }
 
 // run executes a statement.
@@ -230,7 +247,11 @@ func pgRequest(sql []byte) request {
 	case text == "DISCARD ALL", strings.HasPrefix(text, "CLOSE ALL; "):
 		return request{tag: own, verb: "clean"}
 	case strings.HasPrefix(text, "SELECT EXISTS ("), strings.HasPrefix(text, "SELECT NULL, "):
-		return request{tag: own, verb: "verify"}
+		q := request{tag: own, verb: "verify"}
+		if strings.Contains(text, "pg_settings") {
+			q.args = []string{"settings"}
+		}
+		return q
 	case strings.Contains(text, "pg_proc"):
 		return request{tag: own, verb: "unseen"}
 	}
