@@ -103,10 +103,16 @@ func (m *machine) rememberStrings(text []byte) {
 }
 
 // namesSettings says that a text that changes settings names them in a form that customNames finds. What set_config is given,
-// and an UPDATE of pg_settings, may come from anywhere.
+// and an UPDATE of pg_settings, may come from anywhere. Nor does the answer show a seed, which the server never lists, or an
+// empty string under a name with a dot, which is what RESET leaves as well (20.16).
 func namesSettings(text []byte) bool {
 	lower := bytes.ToLower(text)
-	if bytes.IndexByte(text, '\\') >= 0 || bytes.Contains(lower, []byte("set_config")) || bytes.Contains(lower, []byte("pg_settings")) {
+	for _, hidden := range [...]string{`\`, "set_config", "pg_settings", "seed"} {
+		if bytes.Contains(lower, []byte(hidden)) {
+			return false
+		}
+	}
+	if bytes.IndexByte(text, '.') >= 0 && (bytes.Contains(text, []byte("''")) || bytes.Contains(text, []byte("$$"))) {
 		return false
 	}
 	inName := func(i int) bool {

@@ -73,6 +73,8 @@ func TestOnlySettingsWhoseNamesShowAreTakenForReset(t *testing.T) {
 	for text, want := range map[string]bool{
 		"SET work_mem = '7MB'": true, "set search_path = \"$user\", public": true, "SET app.tenant = 'a'": true, "SET a = 1.5": true,
 		"SELECT set_config($1, 'a', false)": false, "SELECT SET_CONFIG('a.b', 'c', false)": false, `SET "app"."tenant" = 'a'`: false,
+		"SET app.tenant = ''": false, "SET app.tenant = $$$$": false, "SET app.tenant TO $a$$a$": false, "SET search_path = ''": true,
+		"SET seed = 0.5": false, `SET SESSION "seed" TO 1`: false, "SET Seed TO DEFAULT": false,
 		"SET app . tenant = 'a'": false, "SET app/**/.tenant = 'a'": false, `SET U&"app\002Etenant" = 'a'`: false,
 		"UPDATE pg_settings SET setting = 'a' WHERE name = b": false, "SET a = '.x'": false,
 	} {

@@ -40,6 +40,8 @@ var holding = []struct {
 	{"a setting whose RESET is rolled back", "setting", []string{"set work_mem = '7MB'", "begin", "reset work_mem", "rollback"}, "show work_mem", "7MB", []string{"begin", "reset work_mem", "commit"}},
 	{"a setting of the user's own", "setting", []string{"set verify.own = '7'"}, "show verify.own", "7", []string{"reset verify.own"}},
 	{"such a setting, of several", "setting", []string{"set verify.own = '7'", "set work_mem = '7MB'", "reset work_mem"}, "show verify.own", "7", []string{"reset all"}},
+	{"such a setting that is empty", "setting", []string{"set verify.own = ''", "reset work_mem"}, "select current_setting('verify.own')", "", []string{"discard all"}},
+	{"a seed", "setting", []string{"set seed = 0.5", "reset work_mem"}, "select random()", "0.9851677175347999", []string{"discard all"}},
 	{"the time zone", "setting", []string{"set time zone 'Asia/Tokyo'"}, "show timezone", "Asia/Tokyo", []string{"reset timezone"}},
 	{"a role", "role", []string{"set role app"}, "show role", "app", []string{"reset role"}},
 	{"a role that is left by SET", "role", []string{"set role app"}, "show role", "app", []string{"set role none"}},
