@@ -11,7 +11,7 @@ type class struct {
 	kill  uint64 // whom KILL names
 }
 
-type classFlags uint16
+type classFlags uint32
 
 const (
 	// classInsertID: it may read LAST_INSERT_ID(), which must be the session's.
@@ -45,6 +45,8 @@ const (
 	classDefines
 	// classConfirms: it turns autocommit on and does nothing else.
 	classConfirms
+	// classDefinesPrevious: what it creates may read values of the statement before.
+	classDefinesPrevious
 )
 
 func (c class) has(f classFlags) bool { return c.flags&f != 0 }
@@ -321,7 +323,7 @@ func (c *classifier) call() {
 	case callConnectionID:
 		c.pin(engine.KindConnectionID)
 	case callPrevious:
-		if c.statements == 1 {
+		if c.statements == 1 && !c.found.has(classDefines) { // what is created only mentions it
 			c.flag(classPrevious)
 		}
 	case callLastInsertID:

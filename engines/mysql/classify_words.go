@@ -118,6 +118,9 @@ func (c *classifier) setting(w word) {
 // special judges words that matter wherever they stand.
 func (c *classifier) special(w word) {
 	variable := c.prev.is('@') || c.prev.is('.') || c.first == kwSet
+	if c.found.has(classDefines) && (w.call == callPrevious || w.keyword == kwDiagnosticCount) {
+		c.flag(classDefinesPrevious)
+	}
 	switch w.keyword {
 	case kwInto, kwTable:
 		c.naming = true

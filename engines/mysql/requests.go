@@ -331,7 +331,7 @@ func (m *Machine) finish(w engine.Wire) {
 		return
 	}
 	if r.class.has(classDefines) {
-		m.e.doubt() // it may have taken its time
+		m.e.doubt(r.class) // it may have taken its time
 	}
 	if r.class.has(classConfirms) && !m.asDialed() {
 		r.leaves(engine.KindSetting)
@@ -370,7 +370,7 @@ func replaces(command byte) bool {
 // finishStatement notes what a statement leaves to the next one.
 func (m *Machine) finishStatement(w engine.Wire) {
 	r := &m.request
-	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) {
+	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) {
 		m.insertID.touched = true
 	}
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
@@ -383,7 +383,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 		m.state.stale = true
 	}
 	if !r.class.has(classDiagnostics) || r.failed {
-		if left := told || r.class.has(classFoundRows); left != m.pins.result {
+		if left := told || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)
 		}

@@ -62,13 +62,19 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	if m.state.stale && m.state.last != m || c.has(classDiagnostics) && foreign && !m.pins.result && !m.request.cleared {
 		m.ask(clearDiagnostics, purposeClear, w)
 	}
-	if c.has(classInsertID) && !m.insertID.exact {
+	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
 		m.alignInsertID(w)
 	}
 	if c.has(classPrevious) && foreign && m.queue.count == 0 {
 		m.refusal = errPrevious
 	}
 	return m.queue.count == 0 && m.refusal == nil
+}
+
+// mayRead says whether a statement that does not say so may read LAST_INSERT_ID(), where the backend's may not be the
+// session's. Where the session's is lost, a statement is not refused for what it hardly does.
+func (m *Machine) mayRead(c class) bool {
+	return c.has(classCode) && m.insertID.value != 0 && !m.insertID.lost && m.hides(hiddenInsertID)
 }
 
 // alignInsertID gives the backend the session's LAST_INSERT_ID(), unless a statement has just made it there.

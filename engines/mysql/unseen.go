@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,25 +13,7 @@ import (
 // What triggers, views and the functions that they call do to the session is not in a statement's text. The server reports
 // most of it (trackers), but neither GET_LOCK, nor user variables that are set by INTO and :=, nor MariaDB's sequences. So
 // the server is asked whether there is such code. Where there is, sessions that executed anything reset their backend before
-// they give it back.
-
-// unseenQuery asks for 1 if the user's schemas have code that could leave state unseen, 0 if not. What the user may not see
-// counts: a body that is hidden, and schemas without the privileges (TRIGGER, EXECUTE) to see what is there. In schemas of
-// which the user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
-var unseenQuery = strings.NewReplacer(
-	"USERS", "NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')",
-	"LEAVES", "REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value'",
-).Replace("SELECT CASE WHEN EXISTS (SELECT 1 FROM information_schema.routines WHERE routine_schema USERS AND " +
-	"(routine_definition IS NULL OR routine_body <> 'SQL' OR LOWER(REPLACE(routine_definition, '@@', '')) LEAVES)) " +
-	"OR EXISTS (SELECT 1 FROM information_schema.triggers WHERE trigger_schema USERS AND " +
-	"(action_statement IS NULL OR LOWER(REPLACE(action_statement, '@@', '')) LEAVES)) " +
-	"OR EXISTS (SELECT 1 FROM information_schema.views WHERE table_schema USERS AND " +
-	"(view_definition IS NULL OR view_definition = '' OR LOWER(REPLACE(view_definition, '@@', '')) LEAVES)) " +
-	"OR EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema USERS AND table_type = 'SEQUENCE') " +
-	"OR EXISTS (SELECT 1 FROM information_schema.schemata s WHERE schema_name USERS AND " +
-	"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT '%' AS pattern, privilege_type FROM information_schema.user_privileges " +
-	"UNION ALL SELECT table_schema, privilege_type FROM information_schema.schema_privileges) p " +
-	"WHERE s.schema_name LIKE p.pattern AND p.privilege_type IN ('TRIGGER', 'EXECUTE')) < 2) THEN 1 ELSE 0 END")
+// they give it back. The same question is about code that reads values of the connection, see hidden.
 
 // suspicion is what the server said of the code that a user can reach.
 type suspicion uint32
@@ -58,9 +39,10 @@ const (
 // unseen is what is known of the code that one user of one target can reach. Any goroutine may use it. Machines read no
 // clock: a timer makes the verdict stale.
 type unseen struct {
-	state atomic.Uint32
-	mu    sync.Mutex // for changes
-	timer *time.Timer
+	state  atomic.Uint32
+	hidden atomic.Uint32 // as of the last answer, and what was created since
+	mu     sync.Mutex    // for changes
+	timer  *time.Timer
 }
 
 func (u *unseen) now() suspicion { return suspicion(u.state.Load()) }
@@ -90,12 +72,18 @@ func (u *unseen) take() bool {
 }
 
 // answered notes what the server said to who took it. If code was created meanwhile, that was too early.
-func (u *unseen) answered(s suspicion) {
+func (u *unseen) answered(h hidden) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.now() == suspicionAsked {
-		u.set(s, trustWithin)
+	if u.now() != suspicionAsked {
+		return
 	}
+	s := suspicionNone
+	if h&hiddenLeaves != 0 {
+		s = suspicionReset
+	}
+	u.hidden.Store(uint32(h))
+	u.set(s, trustWithin)
 }
 
 // unseens has what is known, by target and user.
@@ -117,6 +105,7 @@ func (e *Engine) unseenBy(t engine.Target, user string) *unseen {
 		return u
 	}
 	u = &unseen{}
+	u.hidden.Store(uint32(hiddenUnknown))
 	u.state.Store(uint32(suspicionStale))
 	if c.entries == nil {
 		c.entries = make(map[targetUser]*unseen)
@@ -130,13 +119,21 @@ func (e *Engine) unseenBy(t engine.Target, user string) *unseen {
 	return u
 }
 
-// doubt distrusts all code of the group, on replicas too: a statement creates some.
-func (e *Engine) doubt() {
-	c := &e.unseen
+// doubt distrusts all code of the group, on replicas too: a statement of class c creates some.
+func (e *Engine) doubt(c class) {
+	created := hiddenUnknown
+	if c.has(classDefinesPrevious) {
+		created |= hiddenPrevious
+	}
+	e.unseen.doubt(created)
+}
+
+func (c *unseens) doubt(created hidden) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range c.entries {
 		u.mu.Lock()
+		u.hidden.Store(u.hidden.Load() | uint32(created))
 		u.set(suspicionNew, trustWithin)
 		u.mu.Unlock()
 	}
@@ -145,7 +142,7 @@ func (e *Engine) doubt() {
 // executes notes that a statement of class c is sent.
 func (m *Machine) executes(c class) {
 	if c.has(classDefines) {
-		m.e.doubt()
+		m.e.doubt(c)
 	}
 	m.used = m.used || c.has(classCode)
 }
@@ -200,10 +197,10 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 			m.ignored = false
 			m.loseVirtual()
 		}
-	case failure == nil && string(m.insertID.scratch) == "\x010":
-		m.state.unseen.answered(suspicionNone)
+	case failure == nil:
+		m.state.unseen.answered(hiddenOf(m.insertID.scratch))
 	default:
-		m.state.unseen.answered(suspicionReset)
+		m.state.unseen.answered(hiddenUnknown)
 	}
 }
 

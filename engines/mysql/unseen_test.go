@@ -80,3 +80,39 @@ func TestCodeIsSuspectedAsTheServerSays(t *testing.T) {
 		t.Errorf("%v, state %d", err, u.now())
 	}
 }
+
+func TestTheServersAnswerSaysWhatCodeReads(t *testing.T) {
+	for row, want := range map[string]hidden{
+		"\x010": 0, "\x012": hiddenInsertID, "\x0210": hiddenInsertID | hiddenPrevious, "\x0214": hiddenInsertID | hiddenSetsInsertID | hiddenPrevious,
+		"": hiddenUnknown, "\xfb": hiddenUnknown, "\x01x": hiddenUnknown, "\x02-1": hiddenUnknown, "\x0514": hiddenUnknown,
+	} {
+		if got := hiddenOf([]byte(row)); got != want {
+			t.Errorf("%q: %b, not %b", row, got, want)
+		}
+	}
+}
+
+func TestAStatementFindsLastInsertIDWhereHiddenCodeMayReadIt(t *testing.T) {
+	set := []byte(setInsertID + "5")
+	for _, c := range []struct {
+		reads hidden
+		trust bool
+		sql   string
+		set   bool
+	}{
+		{hiddenInsertID, false, "SELECT * FROM v", true},
+		{hiddenInsertID, false, "BEGIN", false},
+		{hiddenInsertID, true, "SELECT * FROM v", false},
+		{0, false, "SELECT * FROM v", false},
+	} {
+		r, u := suspected(t, suspicionNone)
+		u.hidden.Store(uint32(c.reads))
+		if c.trust {
+			r.m.unseenChanges = engine.UnseenTrust
+		}
+		r.m.insertID.value = 5
+		if err := r.play(t, query(c.sql), nil); err != nil || bytes.Contains(r.backend, set) != c.set {
+			t.Errorf("%+v: %v, the backend got %q", c, err, r.backend)
+		}
+	}
+}

@@ -55,7 +55,10 @@ func (c *crossed) same(i int, statement string) {
 
 // anonymous is what a side's session shows, without the name of the side's table.
 func (c *crossed) anonymous(side int, shown string) string {
-	_, name, _ := strings.Cut(c.tables[side], ".")
+	_, name, ok := strings.Cut(c.tables[side], ".")
+	if !ok {
+		return shown
+	}
 	return strings.ReplaceAll(shown, name, "t")
 }
 

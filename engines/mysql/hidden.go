@@ -1,0 +1,88 @@
+package mysql
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// hidden is what code may do that runs without being named in a statement: triggers, views, and what these call.
+// LAST_INSERT_ID() and the like are values of the connection, so a statement must find the session's own there, or the
+// session must have kept its backend, whether its text says so or not.
+type hidden uint32
+
+const (
+	hiddenLeaves       hidden = 1 << iota // it may leave state that no tracker reports
+	hiddenInsertID                        // it may read LAST_INSERT_ID()
+	hiddenSetsInsertID                    // it may set LAST_INSERT_ID() without the server's OK saying so
+	hiddenPrevious                        // it may read ROW_COUNT(), FOUND_ROWS() and counts of warnings of the statement before
+)
+
+// hiddenUnknown is what code counts as that cannot be read. That it reads values of the previous statement is not assumed:
+// its users would keep their backends for ever.
+const hiddenUnknown = hiddenLeaves | hiddenInsertID
+
+// hiddenOf reads the answer to unseenQuery.
+func hiddenOf(row []byte) hidden {
+	f := fields{rest: row}
+	n, err := strconv.ParseUint(string(f.text()), 10, 32)
+	if err != nil || f.bad {
+		return hiddenUnknown
+	}
+	return hidden(n)
+}
+
+// unseenQuery asks for the bits of hidden that hold for the code in the user's schemas. What the user may not see counts: a
+// body that is hidden, and schemas without the privileges (TRIGGER, EXECUTE) to see what is there. In schemas of which the
+// user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
+var unseenQuery = strings.Join([]string{
+	"SELECT COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
+		hiddenBits("routine_definition", "routine_body <> 'SQL'", readsEarly) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "view_definition = ''", readsPrevious) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = 'SEQUENCE'",
+	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
+		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT '%' AS pattern, privilege_type FROM information_schema.user_privileges " +
+		"UNION ALL SELECT table_schema, privilege_type FROM information_schema.schema_privileges) p " +
+		"WHERE s.schema_name LIKE p.pattern AND p.privilege_type IN ('TRIGGER', 'EXECUTE')) < 2) code",
+}, " UNION ALL ")
+
+const usersSchemas = "NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
+
+// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL.
+func hiddenBits(body, alien string, previous func(body string) string) string {
+	lower := "LOWER(" + body + ")"
+	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
+		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value')*" +
+		decimalOf(hiddenLeaves) +
+		"+(" + lower + " REGEXP 'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
+		"+(" + lower + " REGEXP 'last_insert_id`?[[:space:]]*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
+		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) + " END"
+}
+
+// readsPrevious is an expression that says whether a body may read values of the previous statement.
+func readsPrevious(body string) string {
+	return body + " REGEXP 'row_count|found_rows|warning_count|error_count'"
+}
+
+// readsEarly is readsPrevious for bodies of several statements. What they read behind a statement of their own is no other's.
+func readsEarly(body string) string {
+	const (
+		word      = "[^a-z0-9_$]"
+		statement = word + "(insert|update|delete|replace|select|call|execute|load)" + word + "[^;]*;"
+	)
+	same := body
+	for _, other := range []string{"found_rows", "warning_count", "error_count"} {
+		same = "REPLACE(" + same + ", '" + other + "', 'row_count')"
+	}
+	return same + " LIKE '%row|_count%' ESCAPE '|' AND SUBSTRING_INDEX(" + same + ", 'row_count', 1) NOT REGEXP '" + statement + "'"
+}
+
+func decimalOf(h hidden) string { return strconv.FormatUint(uint64(h), 10) }
+
+// hides says whether code that the held backend's user can reach may do what h says.
+func (m *Machine) hides(h hidden) bool {
+	u := m.state.unseen
+	return u != nil && m.unseenChanges != engine.UnseenTrust && hidden(u.hidden.Load())&h != 0
+}

@@ -1,0 +1,122 @@
+package mysql
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// inSchemas is crossed with schemas in place of tables: the one's sessions go through the proxy, the other's to the server.
+// The verdict on the code is known when it returns.
+func inSchemas(t *testing.T, f front, sessions int, name string, statements ...string) *crossed {
+	t.Helper()
+	mine, theirs := ownSchema(t, f.server, name+"_a", statements...), ownSchema(t, f.server, name+"_b", statements...)
+	c := &crossed{t: t}
+	for range sessions {
+		c.mine = append(c.mine, dial(t, f.Endpoint, mine, with([]uint32{multi})))
+		c.theirs = append(c.theirs, dial(t, f.server.Endpoint, theirs, with([]uint32{multi})))
+	}
+	first := dial(t, f.Endpoint, mine, modern)
+	first.do(t, "select 1", "select 1")
+	first.quit()
+	return c
+}
+
+var readsInsertID = []string{
+	"create table ids (id int auto_increment primary key, n int)", "create table log (n int, last bigint)", "create table plain (n int)",
+	"create function f_id() returns bigint deterministic return last_insert_id()",
+	"create view v_id as select last_insert_id() as last",
+	"create function f_var() returns bigint deterministic return @@identity", "create view v_var as select f_var() as last",
+	"create view v_f as select f_id() as last",
+	"create trigger plain1 before insert on plain for each row set new.n = last_insert_id()",
+	"create trigger plain2 after update on plain for each row insert into log values (old.n, f_id())",
+	"create procedure p_id() select last_insert_id()",
+}
+
+func TestLastInsertIDInsideHiddenCodeIsTheSessionsOwn(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
+		c := inSchemas(t, f, 3, "reads_id", readsInsertID...)
+		statements := []string{"select * from v_id", "select * from v_f", "insert into plain values (0)", "select * from plain",
+			"update plain set n = 5", "select * from log order by 1, 2", "delete from log", "delete from plain", "begin; select * from v_id; commit"}
+		if !f.mariaDB() {
+			statements = append(statements, "table v_id") // of MySQL's own grammar
+		}
+		statements = append(statements, "select * from v_var")
+		for round := range 2 {
+			for i := range c.mine {
+				c.same(i, fmt.Sprintf("insert into ids (n) values (%d)", i))
+			}
+			for _, sql := range statements {
+				for i := range c.mine {
+					c.same(i, sql)
+				}
+			}
+			if round == 0 {
+				c.same(0, "insert into ids values (5000, 1)") // changes no LAST_INSERT_ID()
+				c.same(0, "begin")
+				c.same(1, "select * from v_id")
+				c.same(0, "select * from v_id")
+				c.same(0, "insert into ids (n) values (1)")
+				c.same(0, "select * from v_id")
+				c.same(0, "rollback")
+			}
+		}
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d sessions are pinned", n)
+		}
+		c.same(1, "call p_id()") // its text is enough
+		c.same(2, "select f_id()")
+	})
+}
+
+func TestHiddenCodeThatSetsLastInsertIDSetsTheSessionsOwn(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
+		c := inSchemas(t, f, 3, "sets_id", "create table ids (id int auto_increment primary key, n int)",
+			"create view v_set as select last_insert_id(77) as last")
+		c.same(0, "insert into ids (n) values (1)")
+		c.same(1, "select * from v_set")
+		for i := range c.mine {
+			c.same(i, "select last_insert_id()")
+		}
+	})
+}
+
+func TestWhatHiddenCodeReadsOfThePreviousStatementIsTheSessionsOwn(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 3, Users: accounts()}, func(t *testing.T, f front) {
+		c := inSchemas(t, f, 2, "reads_rows", "create table ids (id int auto_increment primary key, n int)",
+			"create view v_rows as select row_count() as r, found_rows() as f")
+		c.same(0, "insert into ids (n) values (1), (2), (3)")
+		c.same(1, "select 1 union select 2")
+		c.same(0, "select r from v_rows")
+		c.same(1, "select f from v_rows")
+		c.same(0, "update ids set n = n + 1 where n > 2")
+		c.same(1, "select * from ids limit 2")
+		c.same(1, "select f from v_rows")
+		c.same(0, "select r from v_rows")
+	})
+}
+
+func TestCodeThatReadsRowCountOfItsOwnStatementsKeepsNoBackend(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
+		c := inSchemas(t, f, 2, "own_rows", "create table ids (id int auto_increment primary key, n int)",
+			"create procedure p_rows() begin update ids set n = 1; select row_count(); end")
+		c.same(0, "insert into ids (n) values (7)")
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d sessions are pinned", n)
+		}
+		c.same(1, "call p_rows()")
+	})
+}
+
+func TestCodeCreatedThroughTheProxyThatReadsValuesIsKnownAtOnce(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 3, Users: accounts()}, func(t *testing.T, f front) {
+		c := inSchemas(t, f, 2, "new_rows", "create table ids (id int auto_increment primary key, n int)")
+		c.same(0, "create view v_rows as select row_count() as r, last_insert_id() as l")
+		c.same(0, "insert into ids (n) values (1), (2)")
+		c.same(1, "insert into ids (n) values (3), (4), (5)")
+		c.same(0, "select * from v_rows")
+		c.same(1, "select * from v_rows")
+		c.same(1, "select l from v_rows")
+	})
+}
