@@ -33,8 +33,6 @@ const (
 	classKillQuery
 	// classKillOther: there is a KILL in it that cannot be understood here.
 	classKillOther
-	// classConnectionID: it is SELECT CONNECTION_ID() and nothing else.
-	classConnectionID
 	// classRelease: the server closes the connection afterwards.
 	classRelease
 	// classCode: it does more than begin and end transactions, and so may execute stored code.
@@ -45,6 +43,10 @@ const (
 	classDefines
 	// classConfirms: it turns autocommit on and does nothing else.
 	classConfirms
+	// classCounts: it is one SELECT whose rows are as many as FOUND_ROWS() says then.
+	classCounts
+	// classKeepsFound: it changes nothing about FOUND_ROWS().
+	classKeepsFound
 	// classDefinesPrevious: what it creates may read values of the statement before.
 	classDefinesPrevious
 )
@@ -87,8 +89,11 @@ type classifier struct {
 	// naming says that a table's name stands here, so that a parenthesis begins a list of columns.
 	naming   bool
 	argument bool // LAST_INSERT_ID( was the last, and something before it already set the value
-	exact    int  // how much of SELECT CONNECTION_ID() has been seen; -1 if it is something else
 	target   killTarget
+	// counts says that the text is one SELECT; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
+	// is the position of its last LIMIT.
+	counts, uncounted bool
+	limit             int
 }
 
 // killTarget is how far a KILL has been understood.
@@ -111,7 +116,7 @@ func (c *classifier) unknown() {
 func (c *classifier) doubt() { c.unknown() }
 
 // conditional says that an executable comment begins: the text is not exactly what it seems.
-func (c *classifier) conditional() { c.exact = -1 }
+func (c *classifier) conditional() { c.uncounted = true }
 
 // end judges what can only be said at the end.
 func (c *classifier) end() class {
@@ -122,8 +127,11 @@ func (c *classifier) end() class {
 			c.found.flags = c.found.flags&^(classKill|classKillQuery) | classKillOther
 		}
 	}
-	if c.exact == len(connectionID) && c.statements == 1 {
-		c.found = class{flags: classConnectionID}
+	switch {
+	case c.statements > 1:
+		c.found.flags &^= classKeepsFound
+	case c.counts && !c.uncounted:
+		c.flag(classCounts)
 	}
 	return c.found
 }
@@ -164,11 +172,9 @@ func (c *classifier) identifier(text []byte, first byte) {
 	w := words[string(text)]
 	if c.step() {
 		c.begin(w)
-		c.matchExact(text, 0)
 		c.after(token{kind: tokenWord, word: w})
 		return
 	}
-	c.matchExact(text, 0)
 	number := first >= '0' && first <= '9'
 	switch c.first {
 	case kwKill:
@@ -218,7 +224,6 @@ func (c *classifier) quotedName() {
 	if c.step() {
 		c.unknown()
 	}
-	c.exact = -1
 	c.other()
 	if c.first == kwSet && c.position <= 4 {
 		c.pin(engine.KindSetting)
@@ -231,7 +236,6 @@ func (c *classifier) text() {
 	if c.step() {
 		c.unknown()
 	}
-	c.exact = -1
 	c.other()
 	c.after(token{kind: tokenText})
 }
@@ -259,9 +263,6 @@ func (c *classifier) assignment() {
 // punctuation takes any other character.
 func (c *classifier) punctuation(char byte) {
 	if char == ';' {
-		if c.exact == 4 {
-			c.matchExact(nil, ';')
-		}
 		c.endStatement()
 		return
 	}
@@ -273,11 +274,10 @@ func (c *classifier) punctuation(char byte) {
 		} else {
 			c.position = 0 // what follows begins the statement
 			c.statements--
-			c.exact = -1
+			c.uncounted = true
 		}
 		return
 	}
-	c.matchExact(nil, char)
 	c.other()
 	switch char {
 	case '(':
@@ -289,6 +289,9 @@ func (c *classifier) punctuation(char byte) {
 	case '@':
 		c.at()
 	case ',':
+		if c.limit > 0 && c.position == c.limit+2 { // LIMIT offset, rows
+			c.uncounted = true
+		}
 		if c.first == kwSet && c.depth == 0 {
 			c.pin(engine.KindSetting)
 		}
@@ -352,22 +355,5 @@ func (c *classifier) at() {
 		c.pin(engine.KindUserVariable)
 	case c.first == kwSet && c.position == 3 && c.prev.is('@'):
 		c.found.kinds &^= 1 << engine.KindUserVariable
-	}
-}
-
-// connectionID are the tokens of SELECT CONNECTION_ID(), with or without a semicolon.
-var connectionID = [...]string{"SELECT", "CONNECTION_ID", "(", ")"}
-
-func (c *classifier) matchExact(text []byte, char byte) {
-	switch {
-	case c.exact < 0:
-	case char == ';' && c.exact == len(connectionID):
-	case c.exact >= len(connectionID):
-		c.exact = -1
-	case char != 0 && len(connectionID[c.exact]) == 1 && connectionID[c.exact][0] == char,
-		char == 0 && connectionID[c.exact] == string(text):
-		c.exact++
-	default:
-		c.exact = -1
 	}
 }

@@ -6,7 +6,12 @@ import "github.com/berthdb/berth/core/engine"
 func (c *classifier) begin(w word) {
 	c.first = w.keyword
 	switch w.keyword {
-	case kwEndOfTransaction, kwRelease, kwBegin, kwStart:
+	case kwEndOfTransaction, kwBegin, kwStart:
+		c.flag(classKeepsFound)
+	case kwRelease:
+	case kwSelect:
+		c.counts = c.statements == 1
+		c.flag(classCode)
 	default:
 		c.flag(classCode)
 	}
@@ -118,16 +123,25 @@ func (c *classifier) setting(w word) {
 // special judges words that matter wherever they stand.
 func (c *classifier) special(w word) {
 	variable := c.prev.is('@') || c.prev.is('.') || c.first == kwSet
+	if c.first == kwGet && w.call == callPrevious && c.statements == 1 { // GET DIAGNOSTICS @a = ROW_COUNT
+		c.flag(classPrevious)
+	}
 	if c.found.has(classDefines) && (w.call == callPrevious || w.keyword == kwDiagnosticCount) {
 		c.flag(classDefinesPrevious)
 	}
 	switch w.keyword {
 	case kwInto, kwTable:
 		c.naming = true
+		c.uncounted = true
+	case kwUncounted:
+		c.uncounted = true
+	case kwLimit:
+		c.limit = c.position
 	case kwRename:
 		c.flag(classRenames)
 	case kwCalcFoundRows:
 		c.flag(classFoundRows)
+		c.uncounted = true
 	case kwValue:
 		if c.prev.kind == tokenWord && c.prev.word.keyword == kwNext { // NEXT VALUE FOR a sequence
 			c.pin(engine.KindSequence)

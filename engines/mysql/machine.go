@@ -28,6 +28,7 @@ type Machine struct {
 	upload   upload
 	session  session
 	insertID insertID
+	previous previous
 	pins     pins
 	holding  *holding // nil if nothing holds the session
 	number   uint64   // of the request in its session
@@ -90,6 +91,8 @@ type request struct {
 	errno    uint16 // of the error it failed with
 	warnings uint16
 	cleared  bool   // the diagnostics of others are gone
+	rows     uint64 // that came
+	affected int64  // ROW_COUNT() after its last result, unless it failed
 	kinds    uint32 // session state that the server reported
 	file     bool   // the client is sending a file
 	sequence uint8  // of the client's last packet
@@ -128,6 +131,7 @@ func (m *Machine) become(s sessionInfo) {
 	m.login = loginPending
 	m.session = session{schema: s.database, status: statusAutocommit, wide: wideCharset(s.charset)}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
+	m.previous = m.firstPrevious()
 	m.pins, m.holding = pins{}, nil
 	m.request = request{}
 }

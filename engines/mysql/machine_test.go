@@ -385,7 +385,7 @@ func TestAnInsertIDFollowsItsSession(t *testing.T) {
 		t.Fatalf("backend got %q", r.backend)
 	}
 	r.client, r.backend = nil, nil
-	r.send(query("SELECT LAST_INSERT_ID()")) // must wait
+	r.send(query("SELECT LAST_INSERT_ID() + 0")) // must wait
 	r.answer(append(reply("\x01", columnOne, "\x0242", endMySQL), reply(okMySQL)...))
 	if len(r.client) != 0 {
 		t.Fatalf("client got %q", r.client)
@@ -395,7 +395,7 @@ func TestAnInsertIDFollowsItsSession(t *testing.T) {
 	}
 	r.backend = nil
 	r.answer(reply(okMySQL))
-	if want := query("SELECT LAST_INSERT_ID()"); !bytes.Equal(r.backend, want) {
+	if want := query("SELECT LAST_INSERT_ID() + 0"); !bytes.Equal(r.backend, want) {
 		t.Fatalf("backend got %q, not %q", r.backend, want)
 	}
 	r.backend = nil
@@ -437,12 +437,22 @@ func TestWarningsHoldTheBackendUntilTheNextStatement(t *testing.T) {
 
 func TestValuesOfAReturnedConnectionAreRefused(t *testing.T) {
 	r := newRig(t, modernClient)
-	r.send(query("SELECT ROW_COUNT()"))
+	r.send(query("SELECT ROW_COUNT() + 0"))
 	if len(r.backend) != 0 || !bytes.Contains(r.client, []byte("\xff\x51\x04#HY000The value")) || r.held != nil {
 		t.Fatalf("backend got %q, client %q", r.backend, r.client)
 	}
 	r.ask(query("SELECT 1"), query("SELECT 1"), reply("\x01", columnOne, "\x011", endMariaDB))
-	r.ask(query("SELECT ROW_COUNT()"), query("SELECT ROW_COUNT()"), reply("\x01", columnOne, "\x02-1", endMariaDB))
+	r.ask(query("SELECT ROW_COUNT() + 0"), query("SELECT ROW_COUNT() + 0"), reply("\x01", columnOne, "\x02-1", endMariaDB))
+	r.client, r.backend = nil, nil
+	r.send(query("SELECT ROW_COUNT() AS n, FOUND_ROWS()"))
+	if len(r.backend) != 0 || !bytes.Contains(r.client, []byte("\x02-1\x011")) {
+		t.Fatalf("backend got %q, client %q", r.backend, r.client)
+	}
+	r.client = nil
+	r.send(query("SELECT ROW_COUNT() + 0")) // no backend has what the last one left
+	if len(r.backend) != 0 || !bytes.Contains(r.client, []byte("\xff\x51\x04")) {
+		t.Fatalf("backend got %q, client %q", r.backend, r.client)
+	}
 }
 
 func TestTheDefaultDatabaseIsSetBeforeTheStatement(t *testing.T) {

@@ -157,7 +157,11 @@ func (x *exchange) endColumns(sequence uint8, status uint16) {
 func (x *exchange) completed() error {
 	m := x.m
 	r := &m.reader
-	if r.continued || r.stage != stageParams && r.stage != stageColumns {
+	if r.continued {
+		return nil
+	}
+	if r.stage != stageParams && r.stage != stageColumns {
+		m.request.rows++ // if it is one
 		return nil
 	}
 	if r.left--; r.left > 0 {
@@ -295,6 +299,10 @@ func (x *exchange) ok(p []byte) error {
 			x.endColumns(p[3], o.status&^statusStateChanged)
 		}
 		r.eof = false
+		m.request.affected = int64(o.affected)
+		if r.stage == stageRows {
+			m.request.affected = -1
+		}
 		x.m.cursor(o.status)
 		p[3] += r.shift
 		kept := m.convert(p, o)

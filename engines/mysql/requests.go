@@ -128,6 +128,8 @@ func (m *Machine) local(p packet, w engine.Wire) (int, error) {
 	if p.command() == protocol.COM_RESET_CONNECTION {
 		m.resetVirtual()
 	}
+	m.previous.setRows(0)
+	m.previous.local = true
 	m.reply(w, appendOK(m.small[:0], 1, m.session.status))
 	return len(p.bytes), nil
 }
@@ -177,7 +179,7 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
-	r.warnings, r.kinds, r.act = 0, 0, nil
+	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	m.number++
 	w.Observe(engine.RequestBegan)
 }
@@ -265,8 +267,7 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	case c.has(classKillOther):
 		m.refuse(errKillForm, w)
 		return len(p.bytes), nil
-	case c.has(classConnectionID):
-		m.tellConnectionID(p.body()[at:], w)
+	case p.whole() && m.tell(c, p.body()[at:], w):
 		return len(p.bytes), nil
 	}
 	m.request.class, m.request.scanned = c, true
@@ -325,6 +326,8 @@ func (m *Machine) finish(w engine.Wire) {
 	w.Observe(engine.RequestEnded)
 	if replaces(r.command) {
 		m.finishStatement(w)
+	} else {
+		m.noteCommand()
 	}
 	if r.command == protocol.COM_RESET_CONNECTION && !r.failed {
 		m.rearm(w)
@@ -370,12 +373,14 @@ func replaces(command byte) bool {
 // finishStatement notes what a statement leaves to the next one.
 func (m *Machine) finishStatement(w engine.Wire) {
 	r := &m.request
-	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) {
+	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) ||
+		r.command == protocol.COM_STMT_EXECUTE && r.class == (class{}) { // nothing is known of the statement
 		m.insertID.touched = true
 	}
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
 		r.leaves(engine.KindPreparedStatement)
 	}
+	m.notePrevious()
 	m.state.last = m
 	m.pins.disturbed = false
 	told := r.failed || r.warnings > 0

@@ -58,9 +58,9 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
 		m.sendSchema(w)
 	}
-	foreign := m.state.last != m || m.pins.disturbed
+	foreign := m.foreign()
 	if m.state.stale && m.state.last != m || c.has(classDiagnostics) && foreign && !m.pins.result && !m.request.cleared {
-		m.ask(clearDiagnostics, purposeClear, w)
+		m.ask(m.diagnostics(), purposeClear, w)
 	}
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
 		m.alignInsertID(w)
@@ -72,9 +72,10 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 }
 
 // mayRead says whether a statement that does not say so may read LAST_INSERT_ID(), where the backend's may not be the
-// session's. Where the session's is lost, a statement is not refused for what it hardly does.
+// session's. Where the session's is lost, a statement is not refused for what it hardly does; and to set it would replace
+// diagnostics.
 func (m *Machine) mayRead(c class) bool {
-	return c.has(classCode) && m.insertID.value != 0 && !m.insertID.lost && m.hides(hiddenInsertID)
+	return c.has(classCode) && !c.has(classDiagnostics) && m.insertID.value != 0 && !m.insertID.lost && m.hides(hiddenInsertID)
 }
 
 // alignInsertID gives the backend the session's LAST_INSERT_ID(), unless a statement has just made it there.
@@ -194,5 +195,6 @@ func (m *Machine) loseVirtual() {
 // resetVirtual is what COM_RESET_CONNECTION does to the session.
 func (m *Machine) resetVirtual() {
 	m.loseVirtual()
+	m.previous.setRows(0)
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 }

@@ -229,20 +229,35 @@ func TestFlagsOfStatements(t *testing.T) {
 		"KILL 5; SELECT 1":                 classKillOther,
 		"SELECT 1; KILL 5":                 classKillOther,
 		"/*!KILL*/ 5":                      classKill,
-		"SELECT CONNECTION_ID()":           classConnectionID,
-		" select Connection_Id ( ) ; ":     classConnectionID,
-		"SELECT CONNECTION_ID() AS id":     none,
+		"SELECT CONNECTION_ID()":           none,
 		"SELECT CONNECTION_ID(); SELECT 1": none,
-		"SELECT CONNECTION_ID() FROM dual": none,
+		"GET DIAGNOSTICS @a = ROW_COUNT":   classPrevious | classDiagnostics,
+		"GET DIAGNOSTICS @a = NUMBER":      classDiagnostics,
 		"COMMIT RELEASE":                   classRelease,
 		"ROLLBACK AND CHAIN NO RELEASE":    none,
 	} {
-		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines); got != want {
+		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classKeepsFound); got != want {
 			t.Errorf("%s: %b, not %b", s, got, want)
 		}
 	}
 	if c := scan([]byte("KILL QUERY 4711"), false, false); c.kill != 4711 {
 		t.Errorf("kill of %d", c.kill)
+	}
+}
+
+func TestFoundRowsIsCountedWhereItIsTheNumberOfRows(t *testing.T) {
+	for s, want := range map[string]classFlags{
+		"SELECT * FROM t": classCounts, "select 1;": classCounts, "SELECT a, b FROM t GROUP BY a LIMIT 5": classCounts,
+		"SELECT * FROM (SELECT a FROM t LIMIT 5) AS d": classCounts, "SELECT a FROM t LIMIT ?": classCounts,
+		"SELECT a FROM t LIMIT 5, 2": 0, "SELECT a FROM t LIMIT ?,?": 0, "SELECT a FROM t LIMIT 2 OFFSET 5": 0,
+		"SELECT 1 UNION SELECT 2": 0, "(SELECT 1)": 0, "SELECT 1; SELECT 2": 0, "SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1": 0,
+		"SELECT a INTO @a FROM t": 0, "SELECT /*!50000 a */ FROM t": 0, "SELECT a FROM t LIMIT ROWS EXAMINED 5": 0,
+		"SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS WITH TIES": 0, "WITH c AS (SELECT 1) SELECT * FROM c": 0, "TABLE t": 0,
+		"BEGIN": classKeepsFound, "COMMIT": classKeepsFound, "SAVEPOINT a": 0, "COMMIT; SELECT 1": 0, "UPDATE t SET a = 1": 0, "SHOW TABLES": 0,
+	} {
+		if got := scan([]byte(s), false, false).flags & (classCounts | classKeepsFound); got != want {
+			t.Errorf("%s: %b, not %b", s, got, want)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ const statusStateChanged = protocol.SERVER_SESSION_STATE_CHANGED
 // okPacket is an OK packet of a server that speaks SESSION_TRACK (section "OK_Packet"). Its slices point into what was
 // parsed.
 type okPacket struct {
+	affected uint64
 	insertID uint64
 	status   uint16
 	warnings uint16
@@ -25,8 +26,7 @@ type okPacket struct {
 // parseOK reads the payload of an OK packet, with either header.
 func parseOK(payload []byte) (okPacket, bool) {
 	f := fields{rest: payload[1:]}
-	f.integer() // affected rows
-	o := okPacket{insertID: f.integer()}
+	o := okPacket{affected: f.integer(), insertID: f.integer()}
 	o.statusAt = len(payload) - len(f.rest)
 	o.status, o.warnings = f.uint16(), f.uint16()
 	o.infoAt = len(payload) - len(f.rest)

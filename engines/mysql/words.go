@@ -58,6 +58,8 @@ const (
 	kwIdentity
 	kwDiagnosticCount
 	kwThreadID
+	kwLimit
+	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
 )
 
 // call is what a word means in front of a parenthesis.
@@ -160,6 +162,8 @@ var keywords = map[keyword]string{
 	kwIdentity:         "IDENTITY LAST_INSERT_ID",
 	kwDiagnosticCount:  "WARNING_COUNT ERROR_COUNT",
 	kwThreadID:         "PSEUDO_THREAD_ID",
+	kwLimit:            "LIMIT",
+	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",
 }
 
 // harmlessCalls are the servers' own functions that leave no state behind, and the words of the grammar that may stand

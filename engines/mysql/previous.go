@@ -1,0 +1,288 @@
+package mysql
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// What a statement may ask about the connection and its previous statement is answered here where no backend has it: what
+// CONNECTION_ID() says is the proxy's own, and ROW_COUNT(), FOUND_ROWS() and LAST_INSERT_ID() are known from what the
+// servers answered. That needs a SELECT of these functions and nothing else, because the name of a column that has no
+// alias is its expression.
+
+// previous is what the session's last statement left.
+type previous struct {
+	rows       int64 // ROW_COUNT()
+	rowsKnown  bool
+	found      uint64 // FOUND_ROWS()
+	foundKnown bool
+	local      bool // no backend has it, because the statement was answered here
+	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
+}
+
+func (v *previous) setRows(n int64) { v.rows, v.rowsKnown = n, true }
+
+// firstPrevious is what a server's session begins with.
+func (m *Machine) firstPrevious() previous {
+	v := previous{rowsKnown: true, foundKnown: true}
+	if m.e.isMariaDB() {
+		v.found = 1
+	}
+	return v
+}
+
+func (e *Engine) isMariaDB() bool {
+	s := e.server.Load()
+	return s != nil && s.mariaDB
+}
+
+// deprecatesFoundRows says whether FOUND_ROWS() leaves a warning (MySQL 8.0.17, "Deprecation Notes").
+func (e *Engine) deprecatesFoundRows() bool {
+	s := e.server.Load()
+	return s != nil && !s.mariaDB && versionNumber(s.version) >= 80017
+}
+
+// foreign says whether the held backend's values of the previous statement are not the session's.
+func (m *Machine) foreign() bool {
+	return m.state.last != m || m.pins.disturbed || m.previous.local
+}
+
+// diagnostics is a query that leaves the diagnostics of the session's previous statement on a backend that does not have
+// them. Others keep their backend.
+func (m *Machine) diagnostics() string {
+	if m.previous.deprecated {
+		return "SELECT FOUND_ROWS()"
+	}
+	return clearDiagnostics
+}
+
+// notePrevious notes what the statement that is over left.
+func (m *Machine) notePrevious() {
+	r, v := &m.request, &m.previous
+	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
+		return
+	}
+	v.local, v.deprecated = false, v.deprecated && r.class.has(classDiagnostics) && !r.failed
+	switch {
+	case r.failed:
+		v.rows, v.rowsKnown, v.foundKnown = -1, true, false
+		return
+	case r.command == protocol.COM_QUERY, r.command == protocol.COM_STMT_EXECUTE, r.command == protocol.COM_INIT_DB:
+		v.rows, v.rowsKnown = r.affected, true
+	default:
+		v.rowsKnown = false
+	}
+	switch {
+	case r.class.has(classCounts):
+		v.found, v.foundKnown = r.rows, true
+	case !r.class.has(classKeepsFound):
+		v.foundKnown = false
+	}
+}
+
+// noteCommand notes what a command that is no statement left: it has an OK of its own, or something else.
+func (m *Machine) noteCommand() {
+	switch m.request.command {
+	case protocol.COM_PING, protocol.COM_STMT_RESET, protocol.COM_RESET_CONNECTION:
+		m.previous.setRows(0)
+	case protocol.COM_STATISTICS:
+	default:
+		m.previous.rowsKnown = false
+	}
+}
+
+// asked is one column of what is answered here.
+type asked struct {
+	function string // in upper case
+	name     []byte // of the column
+}
+
+// maxAsked bounds columns; names are no longer than a server's aliases.
+const (
+	maxAsked     = 8
+	maxAskedName = 250
+)
+
+// askedBy takes a SELECT apart that asks for nothing but the values told here.
+func askedBy(text []byte) (all []asked, ok bool) {
+	r := actReader{rest: text}
+	take := func() (p piece, start int) {
+		p = r.next()
+		return p, len(text) - len(r.rest) - len(p.bytes)
+	}
+	if p, _ := take(); !p.is("SELECT") {
+		return nil, false
+	}
+	for {
+		p, start := take()
+		if !p.is("ROW_COUNT", "FOUND_ROWS", "LAST_INSERT_ID", "CONNECTION_ID") || len(all) == maxAsked {
+			return nil, false
+		}
+		a := asked{function: strings.ToUpper(string(p.bytes))}
+		if p, _ = take(); !p.char('(') {
+			return nil, false
+		}
+		if p, _ = take(); !p.char(')') {
+			return nil, false
+		}
+		a.name = text[start : len(text)-len(r.rest)]
+		if p, ok = a.alias(&r); !ok || !plainAlias(a.name) {
+			return nil, false
+		}
+		all = append(all, a)
+		if p.char(',') {
+			continue
+		}
+		p = tail(p, &r)
+		return all, p.kind == tokenNone && !r.conditional && !r.bad
+	}
+}
+
+// tail reads what may follow such a SELECT without changing it, from p on, and returns the piece behind it.
+func tail(p piece, r *actReader) piece {
+	if p.is("FROM") {
+		if p = r.next(); !p.is("DUAL") {
+			return p
+		}
+		p = r.next()
+	}
+	if p.is("LIMIT") {
+		if p = r.next(); !p.is("1") {
+			return p
+		}
+		p = r.next()
+	}
+	if p.char(';') {
+		p = r.next()
+	}
+	return p
+}
+
+// alias reads the alias, if there is one, and returns the piece behind it.
+func (a *asked) alias(r *actReader) (piece, bool) {
+	p := r.next()
+	as := p.is("AS")
+	if as {
+		p = r.next()
+	}
+	name, named := p.bytes, true
+	switch {
+	case p.kind == tokenName, p.kind == tokenText, p.kind == tokenPunctuation && len(name) > 1: // double quotes
+		name = name[1 : len(name)-1]
+	case p.kind == tokenWord && words[strings.ToUpper(string(name))] == word{} && (name[0] < '0' || name[0] > '9'):
+	default:
+		named = false
+	}
+	if named {
+		a.name = name
+		p = r.next()
+	}
+	return p, named || !as
+}
+
+// plainAlias says whether a column's name reaches the client as it is written, whatever its character set.
+func plainAlias(name []byte) bool {
+	for _, c := range name {
+		if c < ' ' || c >= 0x7f || c == '\\' || c == '*' || c == '#' || c == '-' { // comments in front of the parenthesis, too
+			return false
+		}
+	}
+	return len(name) > 0 && len(name) <= maxAskedName && name[0] != ' ' && name[len(name)-1] != ' '
+}
+
+// tell answers a statement of class c that asks for nothing but values that are known here, unless the held backend has
+// them. It returns false if it did not.
+func (m *Machine) tell(c class, text []byte, w engine.Wire) bool {
+	if c.kinds&^bit(engine.KindConnectionID) != 0 || c.kinds == 0 && c.flags&(classPrevious|classInsertID) == 0 {
+		return false
+	}
+	all, ok := askedBy(text)
+	if !ok {
+		return false
+	}
+	var row []byte
+	deprecated := 0
+	for _, a := range all {
+		value, known := m.value(a.function)
+		if !known {
+			return false
+		}
+		if a.function == "FOUND_ROWS" && m.e.deprecatesFoundRows() {
+			deprecated++
+		}
+		row = appendText(row, value)
+	}
+	if deprecated > 1 {
+		return false // as many warnings
+	}
+	m.reply(w, m.appendTold(nil, all, row, uint16(deprecated)))
+	m.previous = previous{rows: -1, rowsKnown: true, found: 1, foundKnown: true, local: true, deprecated: deprecated > 0}
+	if m.b != nil {
+		if m.pins.result && !m.state.mariaDB { // MariaDB keeps warnings until a statement uses a table
+			m.pins.result = false
+			m.toggle(engine.KindLastResult, false, w)
+		}
+		m.settle(w)
+	}
+	return true
+}
+
+// value is what a function returns, if that is for the proxy to say.
+func (m *Machine) value(function string) (text []byte, known bool) {
+	if function == "CONNECTION_ID" {
+		return strconv.AppendUint(nil, uint64(m.info.id), 10), true
+	}
+	v := &m.previous
+	switch there := m.b != nil && !m.foreign(); function {
+	case "ROW_COUNT":
+		return strconv.AppendInt(nil, v.rows, 10), v.rowsKnown && !there
+	case "FOUND_ROWS":
+		return strconv.AppendUint(nil, v.found, 10), v.foundKnown && !there
+	default:
+		return strconv.AppendUint(nil, m.insertID.value, 10), !m.insertID.touched && !m.insertID.lost
+	}
+}
+
+// appendTold appends the result with one row.
+func (m *Machine) appendTold(dst []byte, all []asked, row []byte, warnings uint16) []byte {
+	dst = append(appendHeader(dst, 1, 1), byte(len(all)))
+	sequence := uint8(2)
+	for _, a := range all {
+		column := append([]byte{}, "\x03def\x00\x00\x00"...)
+		column = appendText(column, a.name)
+		column = append(column, m.definition(a.function)...)
+		dst = append(appendHeader(dst, len(column), sequence), column...)
+		sequence++
+	}
+	if m.endsColumns() {
+		dst = appendEOF(dst, sequence, m.session.status)
+		sequence++
+	}
+	dst = append(appendHeader(dst, len(row), sequence), row...)
+	end := len(dst) + headerSize
+	if m.endsColumns() {
+		dst = appendEOF(dst, sequence+1, m.session.status)
+		binary.LittleEndian.PutUint16(dst[end+1:], warnings)
+		return dst
+	}
+	dst = appendOK(dst, sequence+1, m.session.status)
+	dst[end] = protocol.EOF_HEADER
+	binary.LittleEndian.PutUint16(dst[end+5:], warnings)
+	return dst
+}
+
+// definition is what follows a column's name (section "Column Definition"): integers that are never NULL.
+func (m *Machine) definition(function string) string {
+	switch {
+	case function == "CONNECTION_ID" && m.e.isMariaDB():
+		return "\x00\x0c\x3f\x00\x0a\x00\x00\x00\x03\xa1\x00\x00\x00\x00"
+	case function == "ROW_COUNT", function == "FOUND_ROWS":
+		return "\x00\x0c\x3f\x00\x15\x00\x00\x00\x08\x81\x00\x00\x00\x00"
+	}
+	return "\x00\x0c\x3f\x00\x15\x00\x00\x00\x08\xa1\x00\x00\x00\x00"
+}
