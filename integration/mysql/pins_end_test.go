@@ -3,6 +3,7 @@ package mysql
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -87,7 +88,8 @@ func TestAPinEndsWithItsCause(t *testing.T) {
 
 // unpinned says whether nobody is pinned, at the latest when the proxy has asked the server what it had to.
 func unpinned(t *testing.T, f front) bool {
-	for range 100 {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if f.pinned(t) == 0 {
 			return true
 		}
