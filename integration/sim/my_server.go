@@ -236,7 +236,7 @@ func myStatement(q request) string {
 	case "get":
 		return "SELECT v FROM kv WHERE k = '" + arg(0) + "'" + comment
 	case "lastid":
-		return "SELECT LAST_INSERT_ID()" + comment
+		return "SELECT LAST_INSERT_ID() + 0" + comment // which the proxy does not answer itself
 	case "schema":
 		return "SELECT DATABASE()" + comment
 	case "set":
