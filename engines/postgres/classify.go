@@ -139,6 +139,12 @@ func (c *classifier) following() byte {
 	return c.peek(0)
 }
 
+// string says whether a string follows.
+func (c *classifier) string() bool {
+	ahead := c.scanner
+	return ahead.next() == tokenString
+}
+
 // name looks at a word or quoted name.
 func (c *classifier) name() {
 	next := c.following()
@@ -158,6 +164,10 @@ func (c *classifier) name() {
 	if next == '(' && c.calls && !first && !c.relation && !(c.kind == tokenWord && !qualified && c.syntax()) {
 		c.call(known)
 	}
+	if c.calls && next == '(' && !qualified && c.is("treat") { // TREAT (a AS b) calls the function pg_catalog.b, whatever it is
+		c.kinds.add(engine.KindUnknown)
+		c.opaque = true
+	}
 	c.catalog = next == '.' && !qualified && string(c.word()) == "pg_catalog"
 	switch c.keyword {
 	case keywordInto, keywordReferences:
@@ -166,6 +176,7 @@ func (c *classifier) name() {
 		if c.before == keywordInto { // SELECT INTO TEMP
 			c.kinds.add(engine.KindTemporaryTable)
 		}
+		c.relation = c.relation && next == '.' // INSERT INTO temp
 	default:
 		c.relation = c.relation && (next == '.' || c.keyword == keywordSyntax)
 	}
@@ -223,7 +234,7 @@ func (c *classifier) dispatch() {
 	case "discard":
 		c.discard()
 	case "prepare":
-		if !c.advance() || !c.is("transaction") || c.following() != '\'' {
+		if !c.advance() || !c.is("transaction") || !c.string() {
 			c.kinds.add(engine.KindPreparedStatement)
 		} else {
 			c.rolls = true
@@ -309,11 +320,11 @@ func (c *classifier) set() {
 		if c.advance(); !c.is("to") {
 			return
 		}
-	case "role":
+	case "role", "session_authorization":
 		c.role()
 		return
 	case "session":
-		if c.advance(); c.is("authorization") {
+		if c.advance(); c.is("authorization") || c.is("role") || c.is("session_authorization") || c.is("session") && c.following() != '.' {
 			c.role()
 			return
 		}
@@ -332,7 +343,7 @@ func (c *classifier) role() {
 // resetSetting decides about RESET, which makes nothing, unless there is an init query (verify.go).
 func (c *classifier) resetSetting() {
 	c.calls = false
-	if c.advance(); c.is("role") || c.is("session") {
+	if c.advance(); c.is("role") || c.is("session_authorization") || c.is("session") && c.following() != '.' {
 		c.ends.add(engine.KindRole)
 		return
 	}
@@ -387,11 +398,19 @@ func (c *classifier) create() {
 	c.garbled = true
 }
 
+// bound sees the bounds of a partition, FOR VALUES ..., whose expressions the server evaluates at once (the page of CREATE TABLE).
+func (c *classifier) bound() {
+	if c.is("values") && c.prev == tokenWord && c.before == keywordFor {
+		c.calls = true
+	}
+}
+
 // query reads on to the query of CREATE TABLE AS or CREATE VIEW, if there is one. drops says that ON COMMIT DROP was before it:
 // the table does not outlive its transaction, or its statement outside of one.
 func (c *classifier) query() (drops bool) {
 	commit := false
 	for c.advance() {
+		c.bound()
 		drops = drops || commit && c.is("drop")
 		commit = c.is("commit") && c.before == keywordOn && c.depth == 0
 		if c.keyword == keywordAs && c.depth == 0 {
@@ -405,9 +424,10 @@ func (c *classifier) query() (drops bool) {
 	return drops
 }
 
-// schema looks for temporary objects among those that CREATE SCHEMA creates.
+// schema looks for temporary objects, and what is executed, among the definitions in CREATE SCHEMA.
 func (c *classifier) schema() {
 	for c.advance() {
+		c.bound()
 		if c.keyword == keywordTemporary {
 			c.kinds.add(engine.KindTemporaryTable)
 		}

@@ -37,7 +37,7 @@ var harmless = []string{
 	"SELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock(2), pg_notify('a', 'b'), txid_current()",
 	"MERGE INTO t USING s ON (t.a = s.a) WHEN MATCHED THEN UPDATE SET b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)",
 	"BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION READ ONLY", "COMMIT", "END", "ROLLBACK", "ABORT", "COMMIT AND CHAIN",
-	"SAVEPOINT a", "RELEASE a", "ROLLBACK TO SAVEPOINT a", "PREPARE TRANSACTION 'x'", "COMMIT PREPARED 'x'", "ROLLBACK PREPARED 'x'",
+	"SAVEPOINT a", "RELEASE a", "ROLLBACK TO SAVEPOINT a", "PREPARE TRANSACTION 'x'", "PREPARE TRANSACTION $$x$$", "PREPARE TRANSACTION U&'x'", "COMMIT PREPARED 'x'", "ROLLBACK PREPARED 'x'",
 	"SET LOCAL search_path TO a", "SET LOCAL ROLE x", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "set constraints all deferred",
 	"COPY t FROM STDIN", "COPY t (a, b) TO STDOUT WITH (FORMAT csv)", "COPY (SELECT lower(a) FROM t) TO STDOUT",
 	"EXPLAIN SELECT 1", "EXPLAIN (ANALYZE, BUFFERS) SELECT 1", "EXPLAIN ANALYZE VERBOSE (SELECT 1)", "EXPLAIN (SELECT 1)", "SHOW all",
@@ -141,6 +141,16 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 		"SELECT a, set(1)": engine.KindUnknown, "SELECT query_to_xml('SELECT 1', true, true, '')": engine.KindUnknown,
 		"SELECT ts_stat('SELECT 1')": engine.KindUnknown, "SELECT dblink('x', 'y')": engine.KindUnknown, "CREATE EXTENSION x": engine.KindUnknown,
 		"CREATE LANGUAGE x": engine.KindUnknown, "ALTER EXTENSION x UPDATE": engine.KindUnknown, "START_REPLICATION SLOT a": engine.KindUnknown,
+		"CREATE TABLE p PARTITION OF t FOR VALUES IN (pg_advisory_lock(1))":                       engine.KindNamedLock,
+		"CREATE TABLE p PARTITION OF t FOR /**/ VALUES FROM (set_config('a', 'b', false)) TO (2)": engine.KindSetting,
+		"CREATE SCHEMA s CREATE TABLE p PARTITION OF t FOR VALUES IN (nextval('q'))":              engine.KindSequence,
+		"INSERT INTO temp SELECT set_config('a', 'b', false)":                                     engine.KindSetting,
+		"INSERT INTO local DEFAULT VALUES RETURNING pg_advisory_lock(1)":                          engine.KindNamedLock,
+		"SELECT TREAT(1 AS pg_advisory_lock)":                                                     engine.KindUnknown, `SELECT U&"setse\0065d"(0.5)`: engine.KindUnknown,
+		`SELECT U&"set!005fconfig" UESCAPE '!' ('a', 'b', false)`: engine.KindUnknown, `CREATE TABLE U&"pg!005ftemp" uescape '!' . t (a int)`: engine.KindTemporaryTable,
+		"SET SESSION ROLE a": engine.KindRole, "SET SESSION SESSION AUTHORIZATION a": engine.KindRole,
+		"SET session_authorization = a": engine.KindRole, "RESET session_authorization": engine.KindRole,
+		"RESET session.x": engine.KindSetting, "SET session.x = 1": engine.KindSetting,
 		"IDENTIFY_SYSTEM": engine.KindUnknown, "SELECT 'unterminated": engine.KindUnknown, "SELECT /* unterminated": engine.KindUnknown,
 		"SELECT $a$ unterminated $b$": engine.KindUnknown, "FROBNICATE": engine.KindUnknown, `"SELECT" 1`: engine.KindUnknown, "1": engine.KindUnknown,
 		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END": engine.KindUnknown, "ALTER TABLE t ALTER a TYPE int USING f(a)": engine.KindUnknown,
@@ -150,6 +160,17 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 	} {
 		if v := classify([]byte(sql), lexing{}); !(v.kinds | v.maybe | v.ends).has(want) && !(want == engine.KindUnknown && (v.opaque || v.foreign || v.garbled)) {
 			t.Errorf("%q: %q, want %v", sql, v, want)
+		}
+	}
+}
+
+func TestTemporaryViewsHoldCode(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"CREATE TEMP VIEW v AS SELECT 1": true, "CREATE OR REPLACE LOCAL TEMPORARY VIEW v AS SELECT 1": true,
+		"CREATE TEMP TABLE t (a int)": false, "CREATE GLOBAL TEMP SEQUENCE s": false, "CREATE TABLE t (a int)": true,
+	} {
+		if v := classify([]byte(sql), lexing{}); v.creates != want {
+			t.Errorf("%q creates code: %v", sql, v.creates)
 		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	keywordAs
 	keywordBy
 	keywordConflict
+	keywordFor
 	keywordGroup // or ORDER, PARTITION: what BY follows
 	keywordGrouping
 	keywordInsert
@@ -48,7 +49,7 @@ func keywordOf(word []byte) keyword {
 	switch string(word) {
 	case "all", "and", "any", "array", "asymmetric", "between", "bigint", "boolean", "both", "case", "cast", "check", "coalesce",
 		"collate", "current_time", "current_timestamp", "dec", "decimal", "default", "distinct", "else", "end", "except",
-		"exists", "extract", "fetch", "float", "for", "from", "greatest", "having", "in", "int", "integer",
+		"exists", "extract", "fetch", "float", "from", "greatest", "having", "in", "int", "integer",
 		"intersect", "interval", "json", "json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg",
 		"json_query", "json_scalar", "json_serialize", "json_table", "json_value", "lateral", "leading", "least", "limit",
 		"localtime", "localtimestamp", "merge_action", "national", "nchar", "normalize", "nullif", "numeric",
@@ -71,6 +72,8 @@ func keywordOf(word []byte) keyword {
 		return keywordConflict
 	case "cube", "rollup":
 		return keywordRollup
+	case "for":
+		return keywordFor
 	case "group", "order", "partition":
 		return keywordGroup
 	case "grouping":
@@ -114,7 +117,7 @@ func keywordOf(word []byte) keyword {
 // syntax says that the last word, which is neither quoted nor qualified and has a parenthesis behind it, is no function's name.
 func (c *classifier) syntax() bool {
 	switch c.keyword {
-	case keywordSyntax, keywordAs, keywordInto, keywordOn, keywordNot, keywordPrimary, keywordReferences, keywordThen,
+	case keywordSyntax, keywordAs, keywordFor, keywordInto, keywordOn, keywordNot, keywordPrimary, keywordReferences, keywordThen,
 		keywordTime, keywordWith, keywordCharacter, keywordGrouping:
 		return true
 	case keywordGroup:
@@ -206,7 +209,8 @@ func (s *scanner) parenthesis(each func(*scanner)) bool {
 // call decides about a call of the last name. known says that pg_catalog's function of the name is meant, or may be: nobody
 // but a superuser who asks for it gets another one before it.
 func (c *classifier) call(known bool) {
-	if c.length == 0 {
+	if c.length == 0 { // it may be any, of those too that leave what the server does not tell
+		c.kinds.add(engine.KindUnknown)
 		c.opaque = true
 		return
 	}

@@ -177,6 +177,7 @@ func (s *scanner) name(c byte) tokenKind {
 	case next == '&' && c|0x20 == 'u' && s.peek(2) == '"':
 		s.at += 2
 		kind := s.quotedName()
+		s.escape()
 		s.length = 0 // it may say anything
 		return kind
 	}
@@ -199,6 +200,17 @@ func (s *scanner) name(c byte) tokenKind {
 		s.length = n
 	}
 	return tokenWord
+}
+
+// escape moves behind the UESCAPE 'x' that may belong to a name (4.1.2.3).
+func (s *scanner) escape() {
+	ahead := *s
+	if !ahead.space() || ahead.peek(0)|0x20 != 'u' || ahead.peek(1)|0x20 != 'e' { // not another of these names
+		return
+	}
+	if ahead.next(); ahead.is("uescape") && ahead.next() == tokenString {
+		s.at = ahead.at
+	}
 }
 
 // quoted reads a string from its first quote on (4.1.2.1, 4.1.2.2).

@@ -104,10 +104,15 @@ func (c *classifier) controls() bool {
 
 // code says that what CREATE or ALTER is about may hold code that is executed unseen.
 func (c *classifier) code() bool {
+	temporary := false
 	ahead := c.scanner
-	ahead.next()
+	for ahead.next(); ahead.is("temp") || ahead.is("temporary") || ahead.is("local") || ahead.is("global"); ahead.next() {
+		temporary = true
+	}
 	switch string(ahead.word()) {
-	case "temp", "temporary", "index", "unique", "sequence", "database", "role", "user", "group", "tablespace",
+	case "table":
+		return !temporary
+	case "index", "unique", "sequence", "database", "role", "user", "group", "tablespace",
 		"publication", "subscription", "system":
 		return false
 	}
