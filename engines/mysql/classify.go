@@ -89,6 +89,8 @@ type classifier struct {
 	// naming says that a table's name stands here, so that a parenthesis begins a list of columns.
 	naming   bool
 	argument bool // LAST_INSERT_ID( was the last, and something before it already set the value
+	assigns  bool // what SET assigns begins with @
+	system   bool // @@ was before, and perhaps a scope with its dot
 	target   killTarget
 	// counts says that the text is one SELECT; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
 	// is the position of its last LIMIT.
@@ -217,7 +219,14 @@ func (c *classifier) names(w word) bool {
 
 func (t token) is(char byte) bool { return t.kind == tokenPunctuation && t.char == char }
 
-func (c *classifier) after(t token) { c.prev = t }
+func (c *classifier) after(t token) {
+	if c.assigns && !t.is('@') {
+		c.pin(engine.KindUserVariable)
+		c.assigns = false
+	}
+	c.system = t.is('@') && c.prev.is('@') || c.system && (t.kind == tokenWord && c.prev.is('@') || t.is('.'))
+	c.prev = t
+}
 
 // quotedName takes an identifier in backticks, or a string in double quotes, which sql_mode may make one.
 func (c *classifier) quotedName() {
@@ -225,8 +234,13 @@ func (c *classifier) quotedName() {
 		c.unknown()
 	}
 	c.other()
-	if c.first == kwSet && c.position <= 4 {
+	switch {
+	case c.first == kwSet && c.position <= 4:
 		c.pin(engine.KindSetting)
+		c.flag(classInsertID | classSetsInsertID) // it may be the variable of that name
+	case c.system:
+		c.unknown()
+		c.flag(classDiagnostics)
 	}
 	c.after(token{kind: tokenName, exempt: c.exempts(), dotted: c.prev.is('.')})
 }
@@ -351,9 +365,9 @@ func (c *classifier) at() {
 		c.pin(engine.KindUserVariable) // LOAD DATA ... (a, @b)
 	case c.prev.kind == tokenWord && c.prev.word.keyword == kwInto:
 		c.pin(engine.KindUserVariable)
-	case c.first == kwSet && c.position == 2:
-		c.pin(engine.KindUserVariable)
-	case c.first == kwSet && c.position == 3 && c.prev.is('@'):
-		c.found.kinds &^= 1 << engine.KindUserVariable
+	case c.first == kwSet && c.prev.is('@'):
+		c.assigns = false
+	case c.first == kwSet && (c.position == 2 || c.prev.is(',') && c.depth == 0):
+		c.assigns = true
 	}
 }

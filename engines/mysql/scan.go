@@ -202,7 +202,8 @@ func (l *lexer) between(c byte) bool {
 		// Comment").
 		if c > ' ' {
 			l.punctuation('-')
-			return l.was('-')
+			l.mode = lexDash // the second may begin one yet
+			return false
 		}
 		if l.code {
 			l.doubt()
