@@ -12,7 +12,7 @@ UNIT     := $(shell $(GO) list ./... 2>/dev/null | grep -v /integration)
 RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
 FUZZTIME ?= 30s
 
-.PHONY: build demo test unit race integration lint fuzz bench check clean
+.PHONY: build demo test unit race integration oracle lint fuzz bench check clean
 
 build: ## bin/berth
 	$(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -21,7 +21,7 @@ demo: build ## databases too small for the crowd, with and without Berth (KEEP=1
 	scripts/install-deps
 	scripts/demo
 
-test: lint unit race integration ## every test that continuous integration runs
+test: lint unit race oracle integration ## every test that continuous integration runs
 
 unit:
 	$(GO) test $(UNIT)
@@ -32,6 +32,12 @@ race:
 integration: build ## against real servers and real drivers
 	scripts/install-deps
 	scripts/integration
+
+oracle: ## the SQL scanners against PostgreSQL's parser and TiDB's (a module of its own)
+	scripts/install-deps
+	cd integration/oracle
+	$(GO) vet $(PKGS)
+	$(GO) test $(PKGS)
 
 lint: ## formatting, vet, staticcheck, the kqueue build
 	test -z "$$(gofmt -l cmd config core engines integration plugins | tee /dev/stderr)"

@@ -1,0 +1,44 @@
+package mysql
+
+import "github.com/berthdb/berth/core/engine"
+
+// Effects is what the scan makes of some SQL before it goes to a server. It is an upper bound, taken from the text alone; what
+// the server's trackers report is not in it.
+type Effects struct {
+	// Leaves is state that it may leave in the session without the server saying so, whether or not it fails.
+	Leaves []engine.Kind
+	// ReadsInsertID says that it may read LAST_INSERT_ID(), SetsInsertID that it may set it and no OK says so.
+	ReadsInsertID, SetsInsertID bool
+	// Previous says that it asks for ROW_COUNT() or FOUND_ROWS() of the statement before it, Diagnostics for its warnings.
+	Previous, Diagnostics bool
+	LeavesFoundRows       bool // with SQL_CALC_FOUND_ROWS
+	Kills                 bool // it is a KILL, or has one
+	// Own says that the proxy may answer it: it is one SELECT of what the connection knows of itself and of its last statement.
+	Own bool
+	// Defines says that it may create code that other statements execute without naming it.
+	Defines bool
+	Renames bool // it may give a table another name
+	// Inert says that it begins and ends transactions and does nothing else.
+	Inert bool
+	// Confirms says that it sets autocommit to what it is by default, and does nothing else.
+	Confirms bool
+}
+
+// Explain scans SQL of one statement or more as a session's would be, in a character set no character of which ends with a
+// backslash. literalBackslash says that the session's sql_mode has NO_BACKSLASH_ESCAPES.
+func Explain(sql []byte, literalBackslash bool) Effects {
+	c := confirm(scan(sql, literalBackslash, false), sql)
+	_, own := askedBy(sql)
+	e := Effects{
+		ReadsInsertID: c.has(classInsertID), SetsInsertID: c.has(classSetsInsertID),
+		Previous: c.has(classPrevious), Diagnostics: c.has(classDiagnostics), LeavesFoundRows: c.has(classFoundRows),
+		Kills: c.has(classKill) || c.has(classKillOther), Own: own, Defines: c.has(classDefines),
+		Renames: c.has(classRenames), Inert: !c.has(classCode), Confirms: c.has(classConfirms),
+	}
+	for k := range engine.Kind(engine.Kinds) {
+		if c.kinds&bit(k) != 0 {
+			e.Leaves = append(e.Leaves, k)
+		}
+	}
+	return e
+}
