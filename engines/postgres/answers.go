@@ -10,6 +10,7 @@ const (
 	answerReset                    // as answerQuery, to what cleans the backend up; not refused
 	answerUnseen                   // as answerQuery, one row
 	answerVerify                   // as answerUnseen
+	answerRestore                  // as answerReset, to what brings the backend in line with the session
 	answerSync                     // ReadyForQuery
 	answerParse                    // ParseComplete
 	answerBind                     // BindComplete

@@ -27,6 +27,7 @@ type verdict struct {
 	creates     bool    // it may create code that later statements execute without naming it
 	deallocates bool    // it has DISCARD ALL or DEALLOCATE ALL
 	names       bool    // it refers to prepared statements by their names
+	scoped      bool    // it may set something for the transaction only
 }
 
 // unread is what a statement may do that cannot be looked at.
@@ -38,7 +39,7 @@ func (v verdict) or(o verdict) verdict {
 	return verdict{
 		opaque: v.opaque || o.opaque, foreign: v.foreign || o.foreign, garbled: v.garbled || o.garbled, kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
-		deallocates: v.deallocates || o.deallocates, names: v.names || o.names,
+		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped,
 	}
 }
 
@@ -318,6 +319,7 @@ func (c *classifier) set() {
 			break // a setting of that name
 		}
 		if c.advance(); !c.is("to") {
+			c.scoped = true
 			return
 		}
 	case "role", "session_authorization":

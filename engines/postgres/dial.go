@@ -28,7 +28,7 @@ func (e *Engine) Dial(ctx context.Context, t engine.Target, key engine.Key) (eng
 	if err != nil {
 		return engine.Dialed{}, dialError(t, err)
 	}
-	d, err := s.handOver(ctx, t.InitQuery)
+	d, err := e.handOver(ctx, s, t.InitQuery)
 	if err != nil {
 		_ = s.conn.Close()
 		return engine.Dialed{}, dialError(t, err)
@@ -108,14 +108,14 @@ func (s *greeted) explain(err error) error {
 }
 
 // handOver ends the login: what is left on the connection is a backend at a clean boundary, of which nothing was read ahead.
-func (s *greeted) handOver(ctx context.Context, initQuery string) (engine.Dialed, error) {
-	var initial []parameter
+func (e *Engine) handOver(ctx context.Context, s *greeted, initQuery string) (engine.Dialed, error) {
+	var base *settings
 	if initQuery != "" {
 		if _, err := s.pg.Exec(ctx, initQuery).ReadAll(); err != nil {
 			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
 		}
 		var err error
-		if initial, err = s.settings(ctx, initQuery); err != nil {
+		if base, err = e.initial(ctx, s, initQuery); err != nil {
 			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
 		}
 	}
@@ -133,12 +133,12 @@ func (s *greeted) handOver(ctx context.Context, initQuery string) (engine.Dialed
 		return engine.Dialed{}, idleProtocolError("the server gave no usable cancel key")
 	}
 	state := newBackendState(h.PID, h.SecretKey, s.heard.params)
-	state.initial = initial
+	state.base, state.actual = base, base
 	return engine.Dialed{Conn: s.conn, State: state}, nil
 }
 
-// settings asks what initQuery has changed.
-func (s *greeted) settings(ctx context.Context, initQuery string) ([]parameter, error) {
+// initial asks what initQuery has set.
+func (e *Engine) initial(ctx context.Context, s *greeted, initQuery string) (*settings, error) {
 	if s.pg.TxStatus() != 'I' {
 		return nil, nil // it will be refused
 	}
@@ -146,17 +146,21 @@ func (s *greeted) settings(ctx context.Context, initQuery string) ([]parameter, 
 	for name := range customNames([]byte(initQuery)) {
 		names = append(names, string(bytes.ToLower(name)))
 	}
-	results, err := s.pg.Exec(ctx, settingsQuery(names)).ReadAll()
+	results, err := s.pg.Exec(ctx, settingsQuery(names, nil)).ReadAll()
 	if err != nil {
 		return nil, err
 	}
-	var initial []parameter
+	var found foundSettings
 	for _, r := range results {
 		for _, row := range r.Rows {
-			initial = append(initial, parameter{string(row[0]), string(row[1])})
+			found.add(row[0], row[1], s.pg.ParameterStatus("session_authorization"), false)
 		}
 	}
-	return initial, nil
+	base, ok := e.settings.intern(found.list)
+	if found.strange || !ok {
+		return nil, &mismatch{errors.New("it sets what cannot be set again: values must be ASCII, and not too many")}
+	}
+	return base, nil
 }
 
 func splitAddress(address string) (host string, port uint16, err error) {

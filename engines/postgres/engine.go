@@ -36,6 +36,7 @@ type Engine struct {
 	unseen     *cache[databaseOf, *unseen]
 	connection connectionTemplate
 	statements sharedStatements
+	settings   sharedSettings
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 }
 
@@ -95,7 +96,7 @@ func (e *Engine) Idle(b *engine.Backend, in []byte) (consumed int, err error) {
 	}
 	learned := false
 	defer func() {
-		if learned {
+		if learned && state.actual == state.base {
 			e.learn(b.Key, state.params)
 		}
 	}()

@@ -119,6 +119,10 @@ func describe(err error) (code, message string) {
 	if errors.As(err, &refused) {
 		return refused.code, refused.message
 	}
+	var restore *restoreError
+	if errors.As(err, &restore) {
+		return restore.server.Code, restore.Error()
+	}
 	var role *roleError
 	if errors.As(err, &role) {
 		return role.message()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -65,6 +66,8 @@ func (m *machine) broken(f *feed, reason string, w engine.Wire) (int, error) {
 }
 
 const (
+	setTag           = "SET\x00"
+	resetTag         = "RESET\x00"
 	discardAllTag    = "DISCARD ALL\x00"
 	deallocateAllTag = "DEALLOCATE ALL\x00"
 )
@@ -77,7 +80,12 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'Z', 'S', 'E':
 		return fr.holdable()
 	case 'C':
-		return fr.size == headerLength+len(discardAllTag) || fr.size == headerLength+len(deallocateAllTag)
+		switch fr.size - headerLength {
+		case len(discardAllTag), len(deallocateAllTag):
+			return true
+		case len(setTag), len(resetTag):
+			return m.lend.sets.sent > 0
+		}
 	case 't', 'T', 'n':
 		return !m.queue.empty() && m.queue.first().describesNamed() && fr.holdable()
 	}
@@ -90,7 +98,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'A', 'N':
 		return fr.kind == 'A' || !m.lend.sweep.active, ""
 	case 'S':
-		return true, m.parameter(fr, f)
+		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active, w)
 	case 'E':
 		return m.failed(body(fr, f), f, w), ""
 	case 'Z':
@@ -129,7 +137,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 // answeredBy says whether kind may come while a is owed, and whether it is the end of it.
 func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	switch a.kind() {
-	case answerQuery, answerReset, answerUnseen, answerVerify:
+	case answerQuery, answerReset, answerUnseen, answerVerify, answerRestore:
 		return false, true
 	case answerCall:
 		return false, kind == 'V'
@@ -189,6 +197,9 @@ func (m *machine) completed(a expected, tag []byte) {
 		m.lend.sequences = standingYes
 	}
 	all := string(tag) == discardAllTag
+	if all || string(tag) == setTag || string(tag) == resetTag {
+		m.lend.sets.done++
+	}
 	if m.reset.sent && all {
 		m.reset.done = true
 	}
@@ -205,18 +216,28 @@ func (m *machine) copyBegan() {
 	m.lend.copySyncs += syncs
 }
 
-// parameter notes a ParameterStatus, which the client gets, too (54.2.7).
-func (m *machine) parameter(fr frame, f *feed) (reason string) {
+// parameter notes a ParameterStatus, which the client gets, too (54.2.7), unless the machine's own doing is the cause: then
+// the client is told of what differs in the end.
+func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward bool, reason string) {
 	name, value, ok := "", "", false
 	if whole(fr, f) {
 		name, value, ok = parseParameterStatus(body(fr, f))
 	}
 	if !ok {
-		return "malformed ParameterStatus"
+		return false, "malformed ParameterStatus"
 	}
 	m.state.setParam(name, value)
+	if own {
+		return false, ""
+	}
+	forward = true
+	if name == applicationName && m.forgetsApplication() {
+		forward, value = false, m.session.application
+		m.toClient(f, w)
+		w.ToClient(appendParameter(nil, parameter{name, value}))
+	}
 	if old, ok := lookup(m.seen, name); ok && old == value {
-		return ""
+		return forward, ""
 	}
 	seen := make([]parameter, 0, len(m.seen)+1)
 	for _, p := range m.seen {
@@ -225,17 +246,22 @@ func (m *machine) parameter(fr frame, f *feed) (reason string) {
 		}
 	}
 	m.see(append(seen, parameter{name, value}))
-	return ""
+	return forward, ""
 }
 
 // failed notes an ErrorResponse, and says whether the client gets it.
 func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	m.reading.fatal = m.reading.fatal || isFatal(body)
-	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active
+	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
 	if m.queue.empty() {
 		return true
 	}
 	a := m.queue.first()
+	if a.kind() == answerRestore && !strings.HasPrefix(errorCode(body), "57P") {
+		m.toClient(f, w)
+		m.restoreFailed(body, w)
+		return false
+	}
 	if k := a.kind(); k == answerQuery || k == answerExecute {
 		m.lend.copying = false
 		m.lend.uncertain = m.lend.uncertain || m.lend.copySyncs > 0
@@ -361,6 +387,10 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		m.lend.copying, m.lend.copySyncs = false, 0
 	}
 	m.lend.tx, m.lend.ready = status[0], m.queue.empty()
+	if a.kind() == answerRestore {
+		m.restored(w)
+		return false, ""
+	}
 	if k := a.kind(); (k == answerReset || k == answerUnseen || k == answerVerify) && !m.swept(a, status[0], w) {
 		return false, "a backend that cannot be cleaned up"
 	}

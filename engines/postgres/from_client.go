@@ -235,7 +235,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.prepareSequences(true, w)
 	}
 	m.guess(&v, 0)
-	m.report(v, text, w)
+	m.report(v, text, false, w)
 	m.began(w)
 	if owed == answerQuery {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
@@ -250,7 +250,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 func (m *machine) call(fr frame, f *feed, w engine.Wire) {
 	p := body(fr, f)
 	if len(p) < 4 || !largeObjectFunction(binary.BigEndian.Uint32(p)) {
-		m.report(verdict{opaque: true}, nil, w)
+		m.report(verdict{opaque: true}, nil, false, w)
 	}
 	m.began(w)
 	m.push(answerCall)
@@ -296,7 +296,8 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.parseSent(keep, v)
 	}
 	if len(name) > 0 { // the unnamed one is reported when it is bound
-		m.report(v, text, w)
+		m.directSets = m.directSets || v.changesSettings()
+		m.report(v, text, true, w)
 	}
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)
@@ -325,8 +326,11 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if len(statement) > 0 && m.mapped(statement) {
 			return m.bindNamed(p[:len(portal)+1], statement, fr, f, w), nil
 		}
-		if len(statement) == 0 && !m.useUnnamed(true, f, w) {
+		if len(statement) == 0 && !m.useUnnamed(true, len(portal) > 0, f, w) {
 			return false, nil
+		}
+		if len(statement) > 0 && m.directSets {
+			m.settingsSent(verdict{}, nil, false)
 		}
 		m.lend.sweep.creates = m.lend.sweep.creates || len(statement) > 0 && m.creates
 	case 'D':
@@ -334,7 +338,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 			return m.describeNamed(name, fr, f, w), nil
 		}
 		owed = answerDescribe
-		if ofUnnamed(p) && !m.useUnnamed(false, f, w) {
+		if ofUnnamed(p) && !m.useUnnamed(false, false, f, w) {
 			return false, nil
 		}
 	case 'C':
@@ -371,7 +375,7 @@ func statementName(body []byte) []byte {
 
 // useUnnamed makes the unnamed statement ready for a message that uses it. It returns false if that message must wait for
 // answers.
-func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
+func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool {
 	v := m.unnamed.verdict
 	if !m.unnamed.exists {
 		v = verdict{}
@@ -392,7 +396,7 @@ func (m *machine) useUnnamed(executed bool, f *feed, w engine.Wire) bool {
 		if v.sequence {
 			m.prepareSequences(false, w)
 		}
-		m.report(v, nil, w)
+		m.report(v, m.unnamedText(), portal, w)
 	}
 	m.prepareUnnamed(w)
 	return true

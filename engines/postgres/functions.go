@@ -226,7 +226,9 @@ func (c *classifier) call(known bool) {
 	}
 	switch string(c.word()) {
 	case "set_config":
-		if !c.local() {
+		if c.local() {
+			c.scoped = true
+		} else {
 			c.kinds.add(engine.KindSetting)
 		}
 	case "nextval", "setval":

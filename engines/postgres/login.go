@@ -158,6 +158,7 @@ func (l *login) accepted(s startup) engine.Accepted {
 			user:          s.user,
 			database:      s.database,
 			application:   s.application(),
+			named:         s.named(),
 			clientAddress: l.o.ClientAddress,
 			protocol:      l.protocol,
 			cancelSecret:  secret,

@@ -255,16 +255,36 @@ func appendNegotiate(dst []byte, version uint32, unknown []string) []byte {
 // application is the client's application_name.
 func (s startup) application() string {
 	for _, p := range s.settings {
-		if p.name == "application_name" {
+		if p.name == applicationName {
 			return p.value
 		}
 	}
 	return ""
 }
 
-// key is what a session that starts like this needs of a backend.
+// key is what a session that starts like this needs of a backend. The application's name is no part of it where it can be
+// restored, so that clients of several names share backends.
 func (s startup) key() engine.Key {
-	return engine.Key{User: s.user, Database: s.database, Options: encodeOptions(s.settings)}
+	settings := s.settings
+	if s.named() {
+		settings = slices.DeleteFunc(slices.Clone(settings), func(p parameter) bool { return p.name == applicationName })
+	}
+	return engine.Key{User: s.user, Database: s.database, Options: encodeOptions(settings)}
+}
+
+const applicationName = "application_name"
+
+// named says that the session has an application's name that can be restored. The server replaces what is not printable ASCII
+// (20.8 application_name), and cuts names at 63 bytes.
+func (s startup) named() bool {
+	name := s.application()
+	for i := range len(name) {
+		if name[i] < ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	_, ok := settingSQL(applicationName, name)
+	return ok && name != "" && len(name) < maxWord
 }
 
 // encodeOptions writes settings as a start-up packet does. No name or value contains a NUL.

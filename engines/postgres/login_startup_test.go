@@ -71,10 +71,15 @@ func TestSessionsThatStartAlikeShareAKey(t *testing.T) {
 	if first != same {
 		t.Errorf("%q and %q differ", first, same)
 	}
+	for _, application := range []string{"application_name\x00it's another\x00", ""} {
+		if other := key("user\x00alice\x00datestyle\x00ISO\x00" + application + "\x00"); other != first {
+			t.Errorf("with %q the key is %q", application, other)
+		}
+	}
 	for _, other := range []string{
 		"user\x00alice\x00datestyle\x00iso\x00application_name\x00App\x00\x00", // values are exact
-		"user\x00alice\x00datestyle\x00ISO\x00application_name\x00app\x00\x00",
-		"user\x00alice\x00datestyle\x00ISO\x00\x00",
+		"user\x00alice\x00datestyle\x00ISO\x00application_name\x00\x00\x00",    // not what the server would make of none
+		"user\x00alice\x00datestyle\x00ISO\x00application_name\x00\u00fc\x00\x00",
 		"user\x00alice\x00datestyle\x00ISO\x00application_name\x00App\x00options\x00-c a=b+c\\ d\x00\x00",
 	} {
 		if key(other) == first {

@@ -28,7 +28,7 @@ func TestAClientLogsInWithSCRAM(t *testing.T) {
 	if a.User != "alice" || a.Database != "shop" || a.Application != "App" {
 		t.Errorf("accepted %+v", a)
 	}
-	want := engine.Key{User: "alice", Database: "shop", Options: "application_name\x00App\x00"}
+	want := engine.Key{User: "alice", Database: "shop"}
 	if a.Key != want {
 		t.Errorf("key %q, want %q", a.Key, want)
 	}

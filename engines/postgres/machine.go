@@ -19,6 +19,8 @@ type machineState struct {
 	statements backendStatements
 	// snapshot is a copy of params that nobody changes, nil if params changed since it was made.
 	snapshot []parameter
+	// actual is what is set.
+	actual *settings
 }
 
 const severalSessions = math.MaxUint64
@@ -42,12 +44,17 @@ type machine struct {
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
-	number        uint64             // of the last statement that was sent, from 1
-	customs       []string           // names of settings in statements that executed code of unknown effect
-	nameless      bool               // it has changed settings whose names are not known, since its last reset
-	creates       bool               // it has prepared, by name, a statement that creates code
-	lexing        lexing             // what seen says about how to read SQL
-	head          [headerLength]byte // of a message that is sent under another length
+	number        uint64    // of the last statement that was sent, from 1
+	customs       []string  // names of settings in statements that executed code of unknown effect
+	nameless      bool      // it has changed settings whose names are not known, since its last reset
+	settings      *settings // what the session has set, if set: otherwise what the init query sets
+	set           bool
+	first         struct{ of, is *settings } // what the session begins with, on a backend whose base is of
+	roles         bool                       // it has said who executes, since its last reset
+	directSets    bool                       // a statement under a name of the backend's own may change settings
+	creates       bool                       // it has prepared, by name, a statement that creates code
+	lexing        lexing                     // what seen says about how to read SQL
+	head          [headerLength]byte         // of a message that is sent under another length
 }
 
 // reading is where the machine is in the two streams.
@@ -81,6 +88,8 @@ type lend struct {
 	ownValues bool     // that it surely has none
 	sweep     sweep
 	verify    verification
+	sets      pendingSettings
+	restoring bool   // what brings the backend in line is not answered
 	suspect   []byte // the text of the last statement that may have left what only the server knows
 }
 
@@ -109,6 +118,7 @@ func (m *machine) Start(w engine.Wire) {
 
 // welcome tells the client that it is logged in (54.2.1).
 func (m *machine) welcome(params []parameter, w engine.Wire) {
+	params = m.withApplication(params)
 	var out []byte
 	for _, p := range params {
 		out = appendParameter(out, p)
@@ -117,6 +127,20 @@ func (m *machine) welcome(params []parameter, w engine.Wire) {
 	w.ToClient(appendReady(out))
 	m.reading.starting = false
 	m.see(params)
+}
+
+// withApplication returns params, which are a backend's as it was dialed, with the application's name.
+func (m *machine) withApplication(params []parameter) []parameter {
+	if !m.session.named {
+		return params
+	}
+	params = slices.Clone(params)
+	for i := range params {
+		if params[i].name == applicationName {
+			params[i].value = m.session.application
+		}
+	}
+	return params
 }
 
 // see notes what the client has been told.
@@ -149,8 +173,9 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 	if m.state.values = m.serial; !m.lend.ownValues {
 		m.state.values = severalSessions
 	}
+	m.align(w)
 	m.settleStandings()
-	if !m.reading.starting {
+	if !m.reading.starting && !m.lend.restoring {
 		m.tellParameters(w)
 	}
 	m.trimStatements(w)
@@ -161,6 +186,10 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 func (m *machine) tellParameters(w engine.Wire) {
 	now := m.snapshot()
 	if len(now) == 0 || len(now) == len(m.seen) && &now[0] == &m.seen[0] {
+		return
+	}
+	if slices.Equal(now, m.seen) {
+		m.seen = now
 		return
 	}
 	var out []byte
@@ -179,7 +208,9 @@ func (m *machine) tellParameters(w engine.Wire) {
 // that sessions and backends share it.
 func (m *machine) snapshot() []parameter {
 	if m.state.snapshot == nil {
-		m.e.learn(m.session.key, m.state.params)
+		if m.state.actual == m.state.base {
+			m.e.learn(m.session.key, m.state.params)
+		}
 		shared, _ := m.e.parameters(m.session.key)
 		if !slices.Equal(shared, m.state.params) { // another loop learned something else meanwhile
 			shared = slices.Clone(m.state.params)
@@ -203,7 +234,7 @@ func (m *machine) Granted(b *engine.Backend, w engine.Wire) {
 	if m.backend == nil {
 		m.attach(b, w)
 	}
-	if m.reading.starting {
+	if m.reading.starting && !m.lend.restoring {
 		m.welcome(m.snapshot(), w)
 		m.boundary(w)
 	}
@@ -294,6 +325,11 @@ func (m *machine) boundary(w engine.Wire) {
 	if w.Idle() {
 		m.backend, m.state = nil, nil
 		return
+	}
+	if !l.sets.active && m.state.actual != unknownSettings {
+		if m.align(w); l.restoring { // what was reset goes back to what the session began with
+			return
+		}
 	}
 	l.asked = true
 }

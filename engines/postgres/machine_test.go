@@ -116,14 +116,12 @@ func TestTheUnnamedStatementBelongsToTheSession(t *testing.T) {
 
 func TestSessionStatePinsUntilAReset(t *testing.T) {
 	runCases(t, []relayCase{
-		{"SET", []step{{"client", "Q SET a = 1"}, {"server", "C SET, Z I"}}, "Q SET a = 1", "C SET, Z I", "setting"},
-		{"SET by the extended protocol", []step{{"client", "P |SET a = 1, B |, E, S"}, {"server", "1, 2, C SET, Z I"}}, "P |SET a = 1, B |, E, S", "1, 2, C SET, Z I", "setting"},
-		{"DISCARD ALL ends it", []step{{"client", "Q SET a = 1"}, {"server", "C SET, Z I"}, {"client", "Q DISCARD ALL"}, {"server", "C DISCARD ALL, Z I"}},
-			"Q SET a = 1, Q DISCARD ALL", "C SET, Z I, C DISCARD ALL, Z I", "setting, reset, idle"},
-		{"a DISCARD ALL that fails does not", []step{{"client", "Q SET a = 1"}, {"server", "C SET, Z I"}, {"client", "Q DISCARD ALL"}, {"server", "! 25001, Z I"}},
-			"Q SET a = 1, Q DISCARD ALL", "C SET, Z I, ! 25001, Z I", "setting"},
-		{"nor one that a SET follows at once", []step{{"client", "Q DISCARD ALL, Q SET a = 1"}, {"server", "C DISCARD ALL, Z I, C SET, Z I"}},
-			"Q DISCARD ALL, Q SET a = 1", "C DISCARD ALL, Z I, C SET, Z I", "setting"},
+		{"LISTEN", []step{{"client", "Q LISTEN a"}, {"server", "C LISTEN, Z I"}}, "Q LISTEN a", "C LISTEN, Z I", "listen"},
+		{"LISTEN by the extended protocol", []step{{"client", "P |LISTEN a, B |, E, S"}, {"server", "1, 2, C LISTEN, Z I"}}, "P |LISTEN a, B |, E, S", "1, 2, C LISTEN, Z I", "listen"},
+		{"DISCARD ALL ends it", []step{{"client", "Q LISTEN a"}, {"server", "C LISTEN, Z I"}, {"client", "Q DISCARD ALL"}, {"server", "C DISCARD ALL, Z I"}},
+			"Q LISTEN a, Q DISCARD ALL", "C LISTEN, Z I, C DISCARD ALL, Z I", "listen, reset, idle"},
+		{"nor one that a LISTEN follows at once", []step{{"client", "Q DISCARD ALL, Q LISTEN a"}, {"server", "C DISCARD ALL, Z I, C LISTEN, Z I"}},
+			"Q DISCARD ALL, Q LISTEN a", "C DISCARD ALL, Z I, C LISTEN, Z I", "listen"},
 		{"lastval never shows another session's value", []step{{"another", ""}, {"client", "Q SELECT lastval()"}, {"server", "C DISCARD SEQUENCES, Z I, ! 55000, Z I"}},
 			"Q DISCARD SEQUENCES, Q SELECT lastval()", "! 55000, Z I", "idle"},
 		{"nor when the session had the backend before", []step{{"another", ""}, {"client", "Q SELECT 1"}, {"server", "C SELECT 1, Z I"},

@@ -34,22 +34,30 @@ type sharedStatement struct {
 	parse, describe, close []byte // the messages under the shared name
 	name                   []byte // with its NUL
 	text                   []byte // the SQL
+	reading                string // what was set that may change its meaning
 }
 
 // sharedStatements are an engine's, as long as a session or a backend has them. Any goroutine may use them.
 type sharedStatements struct {
 	mu    sync.Mutex
-	byKey map[string]weak.Pointer[sharedStatement] // by what follows the name in a Parse: the text and the types
+	byKey map[statementKey]weak.Pointer[sharedStatement]
 	last  uint64
 	times uint64 // of Parse messages, in the order in which they were sent
 }
 
+// statementKey tells statements apart: by what was set when they were parsed, and by what follows the name in a Parse, which is
+// the text and the types.
+type statementKey struct{ reading, rest string }
+
+// unique is a reading that nothing else has.
+func (s *sharedStatements) unique() string { return "\x00" + strconv.FormatUint(s.now(), 36) }
+
 // intern returns the statement of a Parse whose body, behind the name, is rest; and a time after all those given before.
-func (s *sharedStatements) intern(rest []byte) (shared *sharedStatement, time uint64) {
+func (s *sharedStatements) intern(reading string, rest []byte) (shared *sharedStatement, time uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.times++
-	if known := s.byKey[string(rest)].Value(); known != nil {
+	if known := s.byKey[statementKey{reading, string(rest)}].Value(); known != nil {
 		return known, s.times
 	}
 	s.last++
@@ -58,11 +66,12 @@ func (s *sharedStatements) intern(rest []byte) (shared *sharedStatement, time ui
 	shared = &sharedStatement{
 		name: name, parse: parseMessage(name, rest), describe: statementMessage('D', name), close: statementMessage('C', name),
 	}
+	shared.reading = reading
 	shared.text, _, _ = cutString(rest)
 	shared.text = bytes.Clone(shared.text)
-	key := string(rest)
+	key := statementKey{reading, string(rest)}
 	if s.byKey == nil {
-		s.byKey = make(map[string]weak.Pointer[sharedStatement])
+		s.byKey = make(map[statementKey]weak.Pointer[sharedStatement])
 	}
 	s.byKey[key] = weak.Make(shared)
 	runtime.AddCleanup(shared, s.forget, key)
@@ -78,7 +87,7 @@ func (s *sharedStatements) now() uint64 {
 }
 
 // forget is called when nobody has the statement of key any more; it may have been made anew since.
-func (s *sharedStatements) forget(key string) {
+func (s *sharedStatements) forget(key statementKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byKey[key].Value() == nil {
@@ -187,6 +196,12 @@ func (b *backendStatements) certain() (n int) {
 		}
 	}
 	return n
+}
+
+// rest is what follows the name in a Parse.
+func (s *sharedStatement) rest() []byte {
+	_, rest, _ := cutString(s.parse[headerLength:])
+	return rest
 }
 
 func (b *backendStatements) clear() { b.held = nil }
@@ -305,7 +320,7 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamed)+" is the most for a session", fr, f, w)
 		return true
 	}
-	shared, now := m.e.statements.intern(rest)
+	shared, now := m.e.statements.intern(m.readingNow(), rest)
 	m.flush(f, w)
 	m.sendParse(shared, now, w)
 	m.pushBatch(answerParse|answerNamed, w)
@@ -349,6 +364,13 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 		h.used = t.clock
 		return true
 	}
+	if reading := m.readingNow(); reading != s.shared.reading {
+		// It is parsed again with what is set now, as the server would do by itself where that matters.
+		s.shared, _ = m.e.statements.intern(reading, s.shared.rest())
+		if h := t.held[s.shared]; h != nil {
+			return m.present(s, f, w)
+		}
+	}
 	m.flush(f, w)
 	m.began(w)
 	m.reading.batch = true
@@ -368,7 +390,7 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 
 // useNamed makes a named statement ready for a message that uses it. It returns nil if the message was refused (goOn) or has
 // to wait.
-func (m *machine) useNamed(name []byte, executed bool, fr frame, f *feed, w engine.Wire) (s *namedStatement, goOn bool) {
+func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed, w engine.Wire) (s *namedStatement, goOn bool) {
 	if m.unsettled(f, w) {
 		return nil, false
 	}
@@ -397,7 +419,7 @@ func (m *machine) useNamed(name []byte, executed bool, fr frame, f *feed, w engi
 			m.prepareSequences(false, w)
 		}
 		v.opaque = v.opaque || v.garbled
-		m.report(v, s.shared.text, w)
+		m.report(v, s.shared.text, portal, w)
 	}
 	return s, true
 }
@@ -405,7 +427,7 @@ func (m *machine) useNamed(name []byte, executed bool, fr frame, f *feed, w engi
 // bindNamed sends a Bind under the shared name. before is what precedes the name in the message's body, name is as the client
 // sent it, without its NUL.
 func (m *machine) bindNamed(before, name []byte, fr frame, f *feed, w engine.Wire) bool {
-	s, goOn := m.useNamed(name, true, fr, f, w)
+	s, goOn := m.useNamed(name, true, len(before) > 1, fr, f, w)
 	if s == nil {
 		return goOn
 	}
@@ -429,7 +451,7 @@ func (m *machine) bindNamed(before, name []byte, fr frame, f *feed, w engine.Wir
 
 // describeNamed sends a Describe under the shared name.
 func (m *machine) describeNamed(name []byte, fr frame, f *feed, w engine.Wire) bool {
-	s, goOn := m.useNamed(name, false, fr, f, w)
+	s, goOn := m.useNamed(name, false, false, fr, f, w)
 	if s == nil {
 		return goOn
 	}
@@ -470,8 +492,8 @@ func (m *machine) goDirect(v verdict, f *feed, w engine.Wire) bool {
 		if reserved([]byte(name)) {
 			continue
 		}
-		_, rest, _ := cutString(s.shared.parse[headerLength:])
-		w.ToBackend(parseMessage(append([]byte(name), 0), rest))
+		w.ToBackend(parseMessage(append([]byte(name), 0), s.shared.rest()))
+		m.directSets = m.directSets || s.verdict.changesSettings()
 		m.push(answerOwn | answerSwallow)
 		if !m.reading.batch { // in a batch it would end the implicit transaction
 			w.ToBackend(syncMessage)

@@ -19,8 +19,8 @@ type backendState struct {
 	// params is what the server reported last, one entry a name, in the order in which it first reported them.
 	// setParam keeps it current while relaying and while idle.
 	params []parameter
-	// initial is what settingsQuery said behind the init query; nil without one.
-	initial []parameter
+	// base is what the init query has set.
+	base *settings
 	// unseen is what is known of the database's code; nil if nobody asks.
 	unseen *unseen
 
@@ -36,6 +36,7 @@ type sessionInfo struct {
 	user          string
 	database      string
 	application   string
+	named         bool // the application's name is restored, and no part of key
 	clientAddress string
 	protocol      uint32 // protocol30 or protocol32: what was agreed with the client
 	cancelSecret  []byte // 4 bytes, 32 with protocol 3.2: goes into BackendKeyData

@@ -124,6 +124,27 @@ func (m *machine) parseFailed(a expected) {
 	}
 }
 
+// unnamedText is the SQL of the statement that a Bind which is sent now means, nil if it is not known.
+func (m *machine) unnamedText() []byte {
+	u := &m.unnamed
+	message := u.parse
+	switch {
+	case u.inFlight > 0 && !u.batched, u.inFlight == 0 && u.lost:
+		return nil
+	case u.inFlight > 0:
+		message = u.pending
+	}
+	if len(message) < headerLength {
+		return nil
+	}
+	_, rest, _ := cutString(message[headerLength:])
+	text, _, ok := cutString(rest)
+	if !ok {
+		return nil
+	}
+	return text
+}
+
 func (m *machine) forgetUnnamed() { m.unnamed.exists, m.unnamed.lost = false, false }
 
 // unnamedGone notes that the server has no unnamed statement any more.

@@ -196,6 +196,7 @@ func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
 		m.forgetOwn() // by DISCARD ALL
 	}
 	m.state.values, m.lend.ownValues = 0, true
+	m.state.actual = m.state.base
 	m.lend.verify.ignored, m.lend.verify.dirty = 0, false
 	return true
 }

@@ -54,8 +54,11 @@ type verification struct {
 	unknown bool    // which pins
 	opaque  bool    // code of unknown effect was executed since the server was asked what is left
 	typo    bool    // the first answer that is awaited tells whether something was executed
-	all     bool    // the question is about everything, settings too
+	all     bool    // the question is about everything, settings too,
+	coded   bool    // because of code
 	dirty   bool    // something may be left that the question does not show
+
+	settings foundSettings // of the answer about everything
 }
 
 // open is what only the server can tell.
@@ -86,6 +89,7 @@ func (m *machine) tidy(w engine.Wire) (waits bool) {
 // not asked about; the query would end an unnamed statement that cannot be made again, and waits for that one's end.
 func (m *machine) verify(w engine.Wire) (waits bool) {
 	v := &m.lend.verify
+	m.settleSettings()
 	kinds := v.open()
 	if kinds == 0 && !v.unknown && m.pins != 0 {
 		v.settle()
@@ -106,7 +110,8 @@ func (m *machine) verify(w engine.Wire) (waits bool) {
 		m.lend.sweep.used, v.opaque = false, false
 		return m.verify(w)
 	}
-	if all = all || kinds&settingKinds != 0; all {
+	v.coded = all
+	if all = all || kinds&settingKinds != 0 || m.lend.sets.unsure; all {
 		kinds = verifiableKinds
 	}
 	if kinds != 0 || v.unknown {
@@ -145,17 +150,21 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 // ask asks about kinds, or about everything.
 func (m *machine) ask(kinds kindSet, all bool, w engine.Wire) {
 	v := &m.lend.verify
-	v.asked, v.found, v.answer, v.all = kinds, 0, false, all
-	names := m.customs
+	v.asked, v.found, v.answer, v.all, v.settings = kinds, 0, false, all, foundSettings{}
+	var mentioned []string
 	if m.state.unseen != nil {
-		names = slices.Concat(names, m.state.unseen.settings())
+		for _, name := range m.state.unseen.settings() {
+			if !slices.Contains(m.customs, name) {
+				mentioned = append(mentioned, name)
+			}
+		}
 	}
-	w.ToBackend(queryMessage(verifyQuery(kinds, all, names)))
+	w.ToBackend(queryMessage(verifyQuery(kinds, all, m.customs, mentioned)))
 	m.push(answerVerify | answerSwallow)
 }
 
-// verifyQuery asks about kinds, or about everything, with names of settings.
-func verifyQuery(kinds kindSet, all bool, names ...[]string) string {
+// verifyQuery asks about kinds, or about everything, with names of settings (settingsQuery).
+func verifyQuery(kinds kindSet, all bool, names, mentioned []string) string {
 	q := []byte("SELECT ")
 	for i, k := range verifiable {
 		if i > 0 {
@@ -168,7 +177,7 @@ func verifyQuery(kinds kindSet, all bool, names ...[]string) string {
 		}
 	}
 	if all {
-		return string(q) + ", " + sharedQuestion + "; " + settingsQuery(names...)
+		return string(q) + ", " + sharedQuestion + "; " + settingsQuery(names, mentioned)
 	}
 	return string(q) + ", NULL"
 }
@@ -215,7 +224,7 @@ func (m *machine) settingRow(body []byte) {
 			}
 		}
 	}
-	m.lend.verify.found.add(engine.KindSetting)
+	m.lend.verify.settings.strange = true
 }
 
 // cutField returns the first field of the rest of a DataRow, nil for NULL, and what follows.
@@ -260,25 +269,37 @@ func (m *machine) verified(failed bool, status byte, w engine.Wire) bool {
 			m.hold(k, m.lend.suspect, w)
 		}
 	}
-	for _, k := range [...]engine.Kind{engine.KindSetting, engine.KindRole} {
-		switch {
-		case v.found.has(k) && !v.told.has(k):
-			m.hold(k, m.lend.suspect, w)
-		case v.all && v.told.has(k) && !v.found.has(k) && m.state.initial == nil && !(k == engine.KindSetting && m.nameless):
-			m.tell(engine.Event{Kind: k, Undo: true}, w)
-			v.told &^= 1 << k
-		}
+	if v.all {
+		m.holdSettings(w)
 	}
 	if v.unknown {
 		m.tell(engine.Event{Kind: engine.KindUnknown, Undo: true}, w)
 		v.unknown = false
 	}
 	if v.all {
-		v.opaque, v.dirty, m.lend.sweep.used = false, true, false
+		v.dirty = v.dirty || v.coded
+		v.opaque, m.lend.sweep.used = false, false
 	}
 	v.settle()
 	m.lend.suspect = nil
 	return true
+}
+
+// holdSettings lets go of settings that can be restored, and holds what cannot.
+func (m *machine) holdSettings(w engine.Wire) {
+	v := &m.lend.verify
+	if !m.settingsVerified() {
+		if !v.told.has(engine.KindSetting) && !v.ignored.has(engine.KindSetting) {
+			m.hold(engine.KindSetting, m.lend.suspect, w)
+		}
+		return
+	}
+	for _, k := range [...]engine.Kind{engine.KindSetting, engine.KindRole} {
+		if v.told.has(k) {
+			m.tell(engine.Event{Kind: k, Undo: true}, w)
+			v.told &^= 1 << k
+		}
+	}
 }
 
 // hold reports state of a kind that is on the backend now, or will be.
@@ -312,18 +333,17 @@ const maxSuspect = 1 << 10
 
 // report tells the core what a statement that is being sent may leave behind; text is its text, or nil. It counts from here
 // on, not from the server's confirmation: where it fails, the server is asked.
-func (m *machine) report(v verdict, text []byte, w engine.Wire) {
+func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	m.number++
 	if m.session.temporary && !v.inert {
 		v.maybe.add(engine.KindTemporaryTable)
 	}
-	if m.state.initial != nil { // RESET takes away what the init query has set, and the server does not list what is missing
-		v.kinds |= v.ends & settingKinds
-		v.ends &^= settingKinds
-	}
 	s := &m.lend.verify
 	s.failed = false
 	v.opaque = v.opaque && m.unseenChanges != engine.UnseenTrust
+	if v.changesSettings() {
+		m.settingsSent(v, text, portal)
+	}
 	if v.kinds|v.maybe|v.ends != 0 || v.rolls || v.opaque {
 		m.changes(v, text, w)
 	}
@@ -339,10 +359,9 @@ func (m *machine) report(v verdict, text []byte, w engine.Wire) {
 func (m *machine) judge(text []byte) verdict {
 	v := classify(text, m.lexing)
 	sets := v.kinds.has(engine.KindSetting)
-	if (v.opaque || sets) && !m.remember(text) {
+	if (v.opaque || sets) && !m.remember(text) || sets && !m.readNames(text) {
 		v.kinds.add(engine.KindUnknown)
 	}
-	m.nameless = m.nameless || sets && !namesSettings(text)
 	if u := m.state.unseen; v.foreign && u != nil && u.now() != suspicionNone {
 		m.rememberStrings(text)
 	}
@@ -376,24 +395,38 @@ func (m *machine) changes(v verdict, text []byte, w engine.Wire) {
 	s.undone = s.undone || v.rolls
 	s.opaque = s.opaque || v.opaque
 	for _, k := range [...]engine.Kind{engine.KindSetting, engine.KindRole} {
-		if v.ends.has(k) && !v.kinds.has(k) && !s.told.has(k) {
-			// RESET leaves what any backend has; a policy may pin on it all the same.
-			if m.tell(engine.Event{Kind: k, Restorable: true, Rule: "RESET", Statement: text, Number: m.number}, w) == engine.Pin {
-				s.told.add(k)
-			}
+		if (v.ends | v.kinds).has(k) && !s.told.has(k) && !s.ignored.has(k) {
+			m.setting(k, v, text, w)
 		}
 	}
 	if v.kinds|v.maybe == 0 && !v.opaque {
 		return
 	}
 	m.reset = reset{}
-	if v.maybe&^s.told != 0 || v.opaque {
+	if v.maybe&^s.told != 0 || v.opaque || v.kinds&settingKinds != 0 {
 		m.lend.suspect = append(m.lend.suspect[:0], text[:min(len(text), maxSuspect)]...)
 	}
+	v.kinds &^= settingKinds
 	for k := engine.Kind(0); v.kinds>>k != 0; k++ {
 		if v.kinds.has(k) && !s.told.has(k) && !s.ignored.has(k) {
 			m.hold(k, text, w)
 		}
+	}
+}
+
+// setting reports settings that are restored, unless the policy wants otherwise.
+func (m *machine) setting(k engine.Kind, v verdict, text []byte, w engine.Wire) {
+	s := &m.lend.verify
+	m.roles = m.roles || k == engine.KindRole
+	rule := rules[k]
+	if !v.kinds.has(k) {
+		rule = "RESET"
+	}
+	switch m.tell(engine.Event{Kind: k, Restorable: true, Rule: rule, Statement: text, Number: m.number}, w) {
+	case engine.Pin:
+		s.told.add(k)
+	case engine.Ignore:
+		s.ignored.add(k)
 	}
 }
 
@@ -403,7 +436,8 @@ func (m *machine) forgotten(w engine.Wire) {
 	loaded := v.told.has(engine.KindLibrary)
 	m.tell(engine.Event{Kind: engine.KindReset}, w)
 	v.told, v.ignored, v.ends, v.unknown = 0, 0, 0, false
-	m.unnamed.reported, m.nameless = false, false
+	m.unnamed.reported, m.nameless, m.roles = false, false, false
+	m.settle(nil)
 	if loaded {
 		m.hold(engine.KindLibrary, nil, w)
 	}

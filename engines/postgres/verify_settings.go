@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-
-	"github.com/berthdb/berth/core/engine"
 )
 
 // Code that no scan sees may change settings, too. After it the server is asked which ones differ from what the connection
@@ -16,49 +14,86 @@ import (
 // maxCustomNames is how many such names are remembered of a session's statements, or of a database's functions.
 const maxCustomNames = 64
 
-// settingsQuery asks for the settings that are not as the server makes them, and for the role; names are of settings
-// that it may not define.
-func settingsQuery(names ...[]string) string {
+// settingsQuery asks for the settings that are not as the server makes them, and for the role. names are of settings that the
+// server may not define and the session may have set; mentioned are more of them, which may be there as somebody's RESET has
+// left them: empty (20.16).
+func settingsQuery(names, mentioned []string) string {
 	q := "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> ALL ('{transaction_isolation," +
 		"transaction_read_only,transaction_deferrable}') UNION ALL SELECT 'role', pg_catalog.current_setting('role')" +
 		" UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
-	all := slices.Concat(names...)
-	if len(all) == 0 {
-		return q
+	return q + customQuery(names, "IS NOT NULL") + customQuery(mentioned, "<> ''")
+}
+
+// customQuery asks for settings that the server does not define.
+func customQuery(names []string, where string) string {
+	if len(names) == 0 {
+		return ""
 	}
 	// Names have no quotes in them (customNames).
-	return q + " UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest('{" + strings.Join(all, ",") +
-		"}'::pg_catalog.text[]) n WHERE pg_catalog.current_setting(n, true) <> ''" +
+	return " UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest('{" + strings.Join(names, ",") +
+		"}'::pg_catalog.text[]) n WHERE pg_catalog.current_setting(n, true) " + where +
 		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = n)" +
 		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c" +
 		" WHERE c = n || '=' || pg_catalog.current_setting(n, true))"
 }
 
+// foundSettings are what the server says is set.
+type foundSettings struct {
+	list    []setting
+	strange bool // something is set that cannot be made again
+}
+
+// add notes a row of the answer. user is who has logged in. roles says that the role may have been left on purpose: the server
+// does not tell what it would be otherwise.
+func (f *foundSettings) add(name, value []byte, user string, roles bool) {
+	n := strings.ToLower(string(name))
+	if n == "role" && string(value) == "none" && !roles || n == "session_authorization" && string(value) == user {
+		return
+	}
+	sql, ok := settingSQL(n, string(value))
+	f.strange = f.strange || !ok || !restorable(n)
+	f.list = append(f.list, setting{n, sql})
+}
+
+// after returns the list in the order of what was set before, and of ops; what neither knows comes before who executes it.
+func (f *foundSettings) after(before *settings, ops []settingOp) []setting {
+	order := make(map[string]int)
+	for i, e := range apply(before, ops) {
+		order[e.name] = i + 1
+	}
+	place := func(e setting) int {
+		switch n, ok := order[e.name]; {
+		case ok:
+			return n
+		case e.name == "session_authorization":
+			return len(order) + 1
+		case e.name == "role":
+			return len(order) + 2
+		}
+		return 0
+	}
+	slices.SortStableFunc(f.list, func(a, b setting) int { return place(a) - place(b) })
+	return f.list
+}
+
 // settingFound notes a row of the answer.
 func (m *machine) settingFound(name, value []byte) {
-	v := &m.lend.verify
-	switch string(name) {
-	case "role":
-		if string(value) != m.initially("role", "none") {
-			v.found.add(engine.KindRole)
-		}
-	case "session_authorization":
-		if string(value) != m.initially("session_authorization", m.session.key.User) {
-			v.found.add(engine.KindRole)
-		}
-	default:
-		if string(value) != m.initially(string(name), "") && !startsWith(m.session.key.Options, name, value) {
-			v.found.add(engine.KindSetting)
-		}
+	if !startsWith(m.session.key.Options, name, value) {
+		m.lend.verify.settings.add(name, value, m.session.key.User, m.roles)
 	}
 }
 
-// initially is the value of a setting when the connection was made, behind the init query.
-func (m *machine) initially(name, otherwise string) string {
-	if value, ok := lookup(m.state.initial, name); ok {
-		return value
+// settingsVerified notes what the server says is set. It returns false if that cannot be restored, and so pins.
+func (m *machine) settingsVerified() bool {
+	v, p := &m.lend.verify, &m.lend.sets
+	s, ok := m.e.settings.intern(v.settings.after(m.state.actual, p.ops))
+	if v.settings.strange || m.nameless || !ok {
+		m.state.actual = unknownSettings
+		m.lend.sets = pendingSettings{}
+		return false
 	}
-	return otherwise
+	m.settle(s)
+	return true
 }
 
 // startsWith says that start-up parameters give a setting, which the server does not define, this value.
@@ -70,14 +105,32 @@ func startsWith(options string, name, value []byte) bool {
 // remember takes the names of settings out of a text that is executed. It returns false if there are too many.
 func (m *machine) remember(text []byte) bool {
 	for name := range customNames(text) {
-		name := string(bytes.ToLower(name))
-		if slices.Contains(m.customs, name) {
-			continue
-		}
-		if len(m.customs) == maxCustomNames {
+		if !m.rememberName(string(bytes.ToLower(name))) {
 			return false
 		}
-		m.customs = append(m.customs, name)
+	}
+	return true
+}
+
+func (m *machine) rememberName(name string) bool {
+	if slices.Contains(m.customs, name) {
+		return true
+	}
+	if len(m.customs) == maxCustomNames {
+		return false
+	}
+	m.customs = append(m.customs, name)
+	return true
+}
+
+// readNames takes the names of settings out of a text that changes some. It returns false if there are too many.
+func (m *machine) readNames(text []byte) bool {
+	t := readSettings(text, m.lexing)
+	m.nameless = m.nameless || t.nameless
+	for _, name := range t.names {
+		if !m.rememberName(name) {
+			return false
+		}
 	}
 	return true
 }
@@ -100,30 +153,6 @@ func (m *machine) rememberStrings(text []byte) {
 			}
 		}
 	}
-}
-
-// namesSettings says that a text that changes settings names them in a form that customNames finds. What set_config is given,
-// and an UPDATE of pg_settings, may come from anywhere. Nor does the answer show a seed, which the server never lists, or an
-// empty string under a name with a dot, which is what RESET leaves as well (20.16).
-func namesSettings(text []byte) bool {
-	lower := bytes.ToLower(text)
-	for _, hidden := range [...]string{`\`, "set_config", "pg_settings", "seed"} {
-		if bytes.Contains(lower, []byte(hidden)) {
-			return false
-		}
-	}
-	if bytes.IndexByte(text, '.') >= 0 && (bytes.Contains(text, []byte("''")) || bytes.Contains(text, []byte("$$"))) {
-		return false
-	}
-	inName := func(i int) bool {
-		return i >= 0 && i < len(text) && (isNameStart(text[i]) || isDigit(text[i]) || text[i] == '$')
-	}
-	for i, c := range text {
-		if c == '.' && (bytes.IndexByte(text, '"') >= 0 || !inName(i-1) || !inName(i+1)) {
-			return false
-		}
-	}
-	return true
 }
 
 // customNames yields whatever in text may be the name of a setting with a dot in it (20.1, 20.16): names with dots between them.

@@ -69,17 +69,25 @@ func (s *stage) does(sql, answer string) {
 	s.server(messages(answer))
 }
 
-func TestOnlySettingsWhoseNamesShowAreTakenForReset(t *testing.T) {
-	for text, want := range map[string]bool{
-		"SET work_mem = '7MB'": true, "set search_path = \"$user\", public": true, "SET app.tenant = 'a'": true, "SET a = 1.5": true,
-		"SELECT set_config($1, 'a', false)": false, "SELECT SET_CONFIG('a.b', 'c', false)": false, `SET "app"."tenant" = 'a'`: false,
-		"SET app.tenant = ''": false, "SET app.tenant = $$$$": false, "SET app.tenant TO $a$$a$": false, "SET search_path = ''": true,
-		"SET seed = 0.5": false, `SET SESSION "seed" TO 1`: false, "SET Seed TO DEFAULT": false,
-		"SET app . tenant = 'a'": false, "SET app/**/.tenant = 'a'": false, `SET U&"app\002Etenant" = 'a'`: false,
-		"UPDATE pg_settings SET setting = 'a' WHERE name = b": false, "SET a = '.x'": false,
+func TestSettingsWhoseNamesDoNotShowAreToldFromOthers(t *testing.T) {
+	for text, want := range map[string]string{
+		"SET work_mem = '7MB'": "", "SET app.tenant = 'a'": "app.tenant", "SET a = 1.5": "", `SET "App"."Tenant" = 'a'`: "app.tenant",
+		"SET app . tenant = ''": "app.tenant", "SET app/**/.tenant = 'a'": "app.tenant", `SET U&"app\002Etenant" = 'a'`: "?",
+		"SET seed = 0.5": "?", `SET SESSION "seed" TO 1`: "?", "SET Seed TO DEFAULT": "?", "SELECT set_config('seed', '1', false)": "?",
+		"SELECT set_config($1, 'a', false)": "?", "SELECT SET_CONFIG('A.b', 'c', false)": "a.b", "SELECT set_config( 'a.b' , $1, false)": "a.b",
+		"SELECT set_config('a.b', 'c', false), set_config(x, 'c', false)": "?", "SELECT set_config('a' || '.b', 'c', false)": "?", "SELECT set_config": "",
+		`SELECT "set_config"('a.b', 'c', false)`: "a.b", `SELECT pg_catalog.set_config/* x */('a.b', 'it''s', false)`: "a.b",
+		`SELECT set_config('a\.b', 'c', false)`: "?", `SELECT set_config('a.b', 'c\d', false)`: "a.b", "SELECT set_config(E'a.b', 'c', false)": "?",
+		"SELECT set_config($$a.b$$, 'c', false)": "?", "SELECT set_config('a.''b', 'c', false)": "?", `SELECT U&"x"('a.b')`: "?",
+		"UPDATE pg_settings SET setting = 'a' WHERE name = b": "", "SET a = '.x'": "", `SET "a.b".c = 1`: "a.b.c",
 	} {
-		if got := namesSettings([]byte(text)); got != want {
-			t.Errorf("%s: %v", text, got)
+		r := readSettings([]byte(text), lexing{})
+		got := strings.Join(r.names, " ")
+		if r.nameless {
+			got = "?"
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }
@@ -367,14 +375,17 @@ func TestWhatCodeLeftKeepsTheBackendAsItsOwnKind(t *testing.T) {
 	}{
 		"a lock":         {nil, []engine.Kind{engine.KindNamedLock}, "named_lock"},
 		"two things":     {nil, []engine.Kind{engine.KindTemporaryTable, engine.KindListen}, "temporary_table, listen"},
-		"a setting":      {[][2]string{{"work_mem", "9MB"}}, nil, "setting"},
-		"one of its own": {[][2]string{{"a.b", "c"}}, nil, "setting"},
-		"a role":         {[][2]string{{"role", "x"}}, nil, "role"},
-		"another user":   {[][2]string{{"session_authorization", "x"}}, nil, "role"},
+		"a setting":      {[][2]string{{"work_mem", "9MB"}}, nil, ""},
+		"one of its own": {[][2]string{{"a.b", "c"}}, nil, ""},
+		"a role":         {[][2]string{{"role", "x"}}, nil, ""},
+		"another user":   {[][2]string{{"session_authorization", "x"}}, nil, ""},
+		"temp_buffers":   {[][2]string{{"temp_buffers", "100"}}, nil, "setting"},
+		"not ASCII":      {[][2]string{{"a.b", "\u00fc"}}, nil, "setting"},
 		"the first ones": {[][2]string{{"work_mem", "7MB"}}, nil, ""},
 	} {
 		s := newStage(t)
-		s.free.State.(*backendState).initial = []parameter{{"work_mem", "7MB"}}
+		base, _ := s.m.e.settings.intern([]setting{{"work_mem", `SET "work_mem" = '7MB'`}})
+		s.free.State.(*backendState).base, s.free.State.(*backendState).actual = base, base
 		s.does("DO 'set_config(''a.b'', ''c'', false)'", "C DO, Z I")
 		if got := s.asksAbout(); got != "all settings a.b" {
 			t.Fatalf("%s: asked about %q", name, got)

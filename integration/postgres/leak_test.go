@@ -23,7 +23,7 @@ var probes atomic.Uint64
 // list of activity shows whose locks are meant.
 func pristine() string {
 	return fmt.Sprintf(`/* probe %d of %d */ select coalesce((select string_agg(name || '=' || setting, ',' order by name)
-		from pg_settings where source = 'session' and name not like 'transaction%%'), 'no settings'),
+		from pg_settings where source = 'session' and name not like 'transaction%%' and name <> 'application_name'), 'no settings'),
 	current_setting('transaction_isolation') = current_setting('default_transaction_isolation')
 		and current_setting('transaction_read_only') = current_setting('default_transaction_read_only'),
 	(select count(*) from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and query = current_query()),
@@ -56,8 +56,30 @@ type change struct {
 	want  string   // with this answer
 }
 
-// changes leave something behind: the session must be pinned afterwards.
-var changes = []change{
+// pinning leaves something behind that only its connection has: the session must be pinned afterwards.
+var pinning = []change{
+	{"a function in COPY that sets", []string{"create temp table c (n text)", "insert into c select FN()"}, "show work_mem", "9MB"},
+	{"CREATE TEMP TABLE", []string{"create temp table tmp as select 7 as n"}, "select n from tmp", "7"},
+	{"CREATE TABLE pg_temp", []string{"create table pg_temp.tmp as select 7 as n"}, "select n from pg_temp.tmp", "7"},
+	{"SELECT INTO TEMP", []string{"select 7 as n into temp tmp"}, "select n from tmp", "7"},
+	{"CREATE TEMP VIEW", []string{"create temporary view tmp as select 7 as n"}, "select n from tmp", "7"},
+	{"CREATE TEMP SEQUENCE", []string{"create temp sequence tmp start 7"}, "select last_value from tmp", "7"},
+	{"a function in pg_temp", []string{"create function pg_temp.f() returns int language sql as 'select 7'"}, "select pg_temp.f()", "7"},
+	{"PREPARE", []string{"prepare p as select 7"}, "execute p", "7"},
+	{"PREPARE in a transaction that is rolled back", []string{"begin", "prepare p as select 7", "rollback"}, "execute p", "7"},
+	{"an advisory lock", []string{"select pg_advisory_lock(4712, 1)"}, advisory, "1"},
+	{"a tried advisory lock", []string{"select pg_try_advisory_lock(4712, 1)"}, advisory, "1"},
+	{"an advisory lock in a transaction that is rolled back", []string{"begin", "select pg_advisory_lock(4712, 1)", "!select 1/0", "rollback"}, advisory, "1"},
+	{"a shared advisory lock", []string{"select pg_advisory_lock_shared(4712)"}, advisory, "1"},
+	{"LISTEN", []string{"listen leaks"}, "select pg_listening_channels()", "leaks"},
+	{"LISTEN in a transaction", []string{"begin", "listen leaks", "commit"}, "select pg_listening_channels()", "leaks"},
+	{"DECLARE WITH HOLD", []string{"declare held scroll cursor with hold for select generate_series(7, 9)"}, "fetch absolute 1 held", "7"},
+	{"nextval", []string{"select nextval('SEQ')"}, "select currval('SEQ') = lastval()", "t"},
+	{"setval", []string{"select setval('SEQ', 100)"}, "select currval('SEQ') >= 100", "t"},
+}
+
+// restored is changed on whatever connection the session has: the session must not be pinned.
+var restored = []change{
 	{"SET", []string{"set work_mem = '9MB'"}, "show work_mem", "9MB"},
 	{"SET behind a comment", []string{"/* app */ -- x\n SeT\twork_mem to '9MB'"}, "show work_mem", "9MB"},
 	{"SET SESSION", []string{"set session work_mem = '9MB'"}, "show work_mem", "9MB"},
@@ -78,26 +100,8 @@ var changes = []change{
 	{"set_config in DO", []string{"do $$ begin perform set_config('work_mem', '9MB', false); end $$"}, "show work_mem", "9MB"},
 	{"a function that sets", []string{"select FN()"}, "show work_mem", "9MB"},
 	{"a function in FROM that sets", []string{"select * from FN()"}, "show work_mem", "9MB"},
-	{"a function in COPY that sets", []string{"create temp table c (n text)", "insert into c select FN()"}, "show work_mem", "9MB"},
-	{"CREATE TEMP TABLE", []string{"create temp table tmp as select 7 as n"}, "select n from tmp", "7"},
-	{"CREATE TABLE pg_temp", []string{"create table pg_temp.tmp as select 7 as n"}, "select n from pg_temp.tmp", "7"},
-	{"SELECT INTO TEMP", []string{"select 7 as n into temp tmp"}, "select n from tmp", "7"},
-	{"CREATE TEMP VIEW", []string{"create temporary view tmp as select 7 as n"}, "select n from tmp", "7"},
-	{"CREATE TEMP SEQUENCE", []string{"create temp sequence tmp start 7"}, "select last_value from tmp", "7"},
-	{"a function in pg_temp", []string{"create function pg_temp.f() returns int language sql as 'select 7'"}, "select pg_temp.f()", "7"},
-	{"PREPARE", []string{"prepare p as select 7"}, "execute p", "7"},
-	{"PREPARE in a transaction that is rolled back", []string{"begin", "prepare p as select 7", "rollback"}, "execute p", "7"},
-	{"an advisory lock", []string{"select pg_advisory_lock(4712, 1)"}, advisory, "1"},
-	{"a tried advisory lock", []string{"select pg_try_advisory_lock(4712, 1)"}, advisory, "1"},
-	{"an advisory lock in a transaction that is rolled back", []string{"begin", "select pg_advisory_lock(4712, 1)", "!select 1/0", "rollback"}, advisory, "1"},
-	{"a shared advisory lock", []string{"select pg_advisory_lock_shared(4712)"}, advisory, "1"},
-	{"LISTEN", []string{"listen leaks"}, "select pg_listening_channels()", "leaks"},
-	{"LISTEN in a transaction", []string{"begin", "listen leaks", "commit"}, "select pg_listening_channels()", "leaks"},
-	{"DECLARE WITH HOLD", []string{"declare held scroll cursor with hold for select generate_series(7, 9)"}, "fetch absolute 1 held", "7"},
 	{"SET ROLE", []string{"set role ROLE"}, "select current_user = 'ROLE'", "t"},
 	{"SET SESSION AUTHORIZATION", []string{"set session authorization app", "set my.own = 'z'"}, "show my.own", "z"},
-	{"nextval", []string{"select nextval('SEQ')"}, "select currval('SEQ') = lastval()", "t"},
-	{"setval", []string{"select setval('SEQ', 100)"}, "select currval('SEQ') >= 100", "t"},
 }
 
 const advisory = "select count(*) from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and query = current_query() and usename = current_user and state = 'active'"
@@ -125,6 +129,7 @@ type player struct {
 	startup  map[string]string
 	settings string  // what a client with this start-up packet finds at the server
 	changed  *change // what it did to its session, nil if nothing
+	pins     bool    // and that it pins
 	valued   bool    // it may have made a sequence give a value
 }
 
@@ -146,7 +151,7 @@ func TestNoSessionSeesWhatAnotherDidToItsConnection(t *testing.T) {
 		for range players {
 			g.players = append(g.players, nil)
 		}
-		undone := g.random.Perm(len(changes)) // every change at least once, in any order
+		undone := g.random.Perm(len(pinning) + len(restored)) // every change at least once, in any order
 		for step := 0; (step < steps || step < most && len(undone) > 0) && !t.Failed(); step++ {
 			g.step(t, &undone)
 		}
@@ -201,14 +206,18 @@ func (g *game) step(t *testing.T, undone *[]int) {
 		return
 	case p.changed != nil && g.random.IntN(2) == 0:
 		ask(t, p.conn, "discard all")
-		p.changed, p.valued = nil, false
-	case g.pinned() == nil && len(p.startup) == 0 && g.random.IntN(3) > 0:
-		n := g.random.IntN(len(changes))
+		p.changed, p.valued, p.pins = nil, false, false
+	case p.changed == nil && g.pinned() == nil && len(p.startup) == 0 && g.random.IntN(3) > 0:
+		n := g.random.IntN(len(pinning) + len(restored))
 		if len(*undone) > 0 {
 			n, *undone = (*undone)[0], (*undone)[1:]
 		}
-		g.play(t, p, &changes[n])
-		p.changed = &changes[n]
+		if p.pins = n < len(pinning); p.pins {
+			p.changed = &pinning[n]
+		} else {
+			p.changed = &restored[n-len(pinning)]
+		}
+		g.play(t, p, p.changed)
 	case p.changed == nil:
 		g.play(t, p, &harmless[g.random.IntN(len(harmless))])
 	}
@@ -217,7 +226,7 @@ func (g *game) step(t *testing.T, undone *[]int) {
 
 func (g *game) pinned() *player {
 	for _, p := range g.players {
-		if p != nil && p.changed != nil {
+		if p != nil && p.pins {
 			return p
 		}
 	}
@@ -267,8 +276,8 @@ func (g *game) verify(t *testing.T, p *player) {
 		if got := ask(t, p.conn, g.names.Replace(c.probe)); got != c.want {
 			t.Errorf("%s: the session finds %q afterwards, not %q", c.name, got, c.want)
 		}
-		if s := g.session(t, p.conn.PID()); s.Pinned == "" || s.Backend == 0 {
-			t.Errorf("%s: the session is not pinned: %+v", c.name, s)
+		if s := g.session(t, p.conn.PID()); (s.Pinned != "") != p.pins || p.pins && s.Backend == 0 {
+			t.Errorf("%s: %+v", c.name, s)
 		}
 		return
 	}

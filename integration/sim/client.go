@@ -60,8 +60,9 @@ type dialect interface {
 	encode(*client, request) []byte
 	answer(*client, request) (answer, error)
 	quit() []byte
-	undoes() bool // a rollback undoes settings
-	dooms() bool  // a statement that fails dooms its transaction
+	undoes() bool   // a rollback undoes settings
+	restores() bool // settings do not keep the backend
+	dooms() bool    // a statement that fails dooms its transaction
 	mischief(s *session, last bool)
 }
 
@@ -327,7 +328,7 @@ func (c *client) refused(q request, txn *transaction, why string, begun time.Dur
 	switch {
 	case c.open:
 		return errors.New("refused within a transaction")
-	case len(c.settings) > 0 || len(c.locks) > 0:
+	case len(c.settings) > 0 && !c.r.dialect.restores() || len(c.locks) > 0:
 		return errors.New("refused although it is pinned")
 	}
 	if txn != nil {

@@ -17,6 +17,7 @@ func (lines) serve(s *session)               { serveLines(s) }
 func (lines) mischief(s *session, last bool) { lineMischief(s, last) }
 func (lines) quit() []byte                   { return []byte("quit\n") }
 func (lines) undoes() bool                   { return false }
+func (lines) restores() bool                 { return false }
 func (lines) dooms() bool                    { return true }
 
 func (l lines) accept(r *run, c *client, id uint32, _ *engine.Conn) (engine.Accepted, error) {

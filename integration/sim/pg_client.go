@@ -55,6 +55,7 @@ var _ dialect = pg{}
 func (pg) serve(s *session) { servePostgres(s) }
 func (pg) quit() []byte     { return message(nil, 'X') }
 func (pg) undoes() bool     { return true }
+func (pg) restores() bool   { return true }
 func (pg) dooms() bool      { return true }
 
 func (pg) mischief(s *session, last bool) {

@@ -169,8 +169,26 @@ func (s *pgSession) ask(q request) {
 		}
 	case q.verb == "clean":
 		s.reset()
+	case q.verb == "restore":
+		s.restore(q.args)
 	}
 	s.out = message(s.out, 'C', text(q.verb))
+}
+
+// restore executes what the proxy sends to bring the connection in line with a session.
+func (s *pgSession) restore(statements []string) {
+	for _, sql := range statements {
+		name, value, sets := strings.Cut(sql, " = ")
+		verb, name, _ := strings.Cut(name, " ")
+		k := strings.TrimPrefix(strings.ReplaceAll(name, `"`, ""), "my.")
+		switch {
+		case k == "exit_on_error":
+		case sets:
+			s.settings[k] = strings.Trim(value, "'")
+		case verb == "RESET":
+			delete(s.settings, k)
+		}
+	}
 }
 
 // holds answers the proxy's question what a session holds: locks are all that this model has.
@@ -252,6 +270,8 @@ func pgRequest(sql []byte) request {
 			q.args = []string{"settings"}
 		}
 		return q
+	case strings.HasPrefix(text, "SET exit_on_error"):
+		return request{tag: own, verb: "restore", args: strings.Split(text, ";\n")}
 	case strings.Contains(text, "pg_proc"):
 		return request{tag: own, verb: "unseen"}
 	}

@@ -1,0 +1,256 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// pendingSettings is what was sent since the last boundary that is about settings.
+type pendingSettings struct {
+	ops        []settingOp
+	sent, done int  // commands, and tags of them
+	active     bool // something may have changed
+	unsure     bool // only the server can tell what is set
+	scoped     bool // the transaction may have settings of its own
+}
+
+// wanted is what has to be set on the held backend for the session.
+func (m *machine) wanted() *settings {
+	if m.set {
+		return m.settings
+	}
+	if m.first.is == nil || m.first.of != m.state.base {
+		m.first.of, m.first.is = m.state.base, m.own(m.state.base)
+	}
+	return m.first.is
+}
+
+// own is what the session has where s is set on the backend: the application's name as well, if it began with one, to which
+// RESET goes back.
+func (m *machine) own(s *settings) *settings {
+	if !m.session.named {
+		return s
+	}
+	if _, ok := s.lookup(applicationName); ok {
+		return s
+	}
+	sql, _ := settingSQL(applicationName, m.session.application)
+	list := append(slices.Clone(s.all()), setting{applicationName, sql})
+	if own, ok := m.e.settings.intern(list); ok {
+		return own
+	}
+	return s
+}
+
+// align brings the backend in line with the session, in the same write as the request that it was borrowed for. An error in it
+// becomes fatal, so that the request behind it is never executed with other settings (20.13 exit_on_error).
+func (m *machine) align(w engine.Wire) {
+	want := m.wanted()
+	if m.state.actual == want {
+		return
+	}
+	sql := restoreSQL(m.state.actual, want)
+	m.state.actual = want
+	if sql == "" {
+		return
+	}
+	m.state.unnamed = statementID{} // a simple Query ends it (54.2.3)
+	w.ToBackend(queryMessage(sql))
+	m.push(answerRestore | answerSwallow)
+	m.lend.restoring = true
+	w.Observe(engine.StateRestored)
+}
+
+// restoreSQL makes a connection that has from have to. It is empty if that is so already.
+func restoreSQL(from, to *settings) string {
+	var resets, sets []string
+	identity := to != nil && to.identity || from != nil && from.identity
+	for _, e := range from.all() {
+		if _, ok := to.lookup(e.name); !ok && !isIdentity(e.name) {
+			resets = append(resets, "RESET "+quoteSetting(e.name))
+		}
+	}
+	_, hurried := from.lookup("statement_timeout")
+	for _, e := range to.all() {
+		sql, ok := from.lookup(e.name)
+		if !ok || sql != e.sql {
+			sets = append(sets, e.sql)
+			continue
+		}
+	}
+	if from != unknownSettings && len(resets)+len(sets) == 0 && !changesIdentity(from, to) {
+		return ""
+	}
+	q := []string{"SET exit_on_error = on"}
+	if hurried {
+		q = append(q, "SET statement_timeout = 0")
+	}
+	if _, ok := from.lookup("default_transaction_deferrable"); ok {
+		q = append(q, "SET TRANSACTION NOT DEFERRABLE") // a SELECT would wait
+	}
+	if identity {
+		q = append(q, "RESET SESSION AUTHORIZATION", "RESET ROLE")
+	}
+	if from == unknownSettings {
+		q = append(q, "RESET ALL", "SET exit_on_error = on")
+	}
+	q = append(q, resets...)
+	for _, e := range to.all() {
+		sql, ok := from.lookup(e.name)
+		if !ok || sql != e.sql || isIdentity(e.name) || hurried && e.name == "statement_timeout" {
+			q = append(q, e.sql)
+		}
+	}
+	return strings.Join(append(q, "RESET exit_on_error"), ";\n")
+}
+
+func changesIdentity(from, to *settings) bool {
+	for _, name := range [...]string{"role", "session_authorization"} {
+		a, had := from.lookup(name)
+		b, has := to.lookup(name)
+		if had != has || a != b {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetsApplication says that what was sent resets the application's name, which the server reports: to the session it is still
+// what it began with.
+func (m *machine) forgetsApplication() bool {
+	p := &m.lend.sets
+	if !m.session.named || !p.active || p.unsure {
+		return false
+	}
+	for _, e := range apply(m.state.actual, p.ops) {
+		if e.name == applicationName {
+			return false
+		}
+	}
+	return true
+}
+
+// restored is called when the backend is in line with the session.
+func (m *machine) restored(w engine.Wire) {
+	m.lend.restoring = false
+	if m.reading.starting {
+		m.welcome(m.snapshot(), w)
+		return
+	}
+	m.tellParameters(w)
+}
+
+// restoreFailed ends a session whose settings could not be restored: what it has sent behind them was not executed.
+func (m *machine) restoreFailed(body []byte, w engine.Wire) {
+	m.end(&restoreError{parseServerError(body)}, w)
+}
+
+// restoreError says why a session cannot go on: its settings cannot be made any more.
+type restoreError struct{ server *engine.ServerError }
+
+func (e *restoreError) Error() string {
+	return "could not restore the session's settings on another database connection: " + e.server.Message
+}
+
+// changesSettings says that settings are not what they were before, if it is executed.
+func (v verdict) changesSettings() bool {
+	return (v.kinds|v.ends)&settingKinds != 0 || v.deallocates || v.scoped
+}
+
+// settingsSent notes what a statement that is being sent does to the settings. text is nil if that is not known; portal says that
+// it may be executed later than what is sent behind it.
+func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
+	p := &m.lend.sets
+	p.scoped = p.scoped || v.scoped
+	p.active = p.active || (v.kinds|v.ends)&settingKinds != 0 || v.deallocates || text == nil
+	t := readSettings(text, m.lexing)
+	p.sent += t.commands
+	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
+	if !p.unsure {
+		p.ops = append(p.ops, t.ops...)
+	}
+}
+
+// settleSettings decides at a boundary what is set now, if that is known from what was sent.
+func (m *machine) settleSettings() {
+	p := &m.lend.sets
+	switch {
+	case !p.active:
+		*p = pendingSettings{}
+		return
+	case p.unsure:
+		p.scoped = false
+		return
+	}
+	if m.lend.verify.undone || m.lend.verify.opaque || p.sent != p.done || m.state.actual == unknownSettings {
+		p.unsure = true
+		return
+	}
+	s, ok := m.e.settings.intern(apply(m.state.actual, p.ops))
+	if !ok {
+		p.unsure = true
+		return
+	}
+	m.settle(s)
+}
+
+// settle notes what is set, for the session and on its backend.
+func (m *machine) settle(s *settings) {
+	m.state.actual = s
+	m.set = false
+	base := m.wanted()
+	m.settings = m.own(s)
+	m.set = m.settings != base
+	m.lend.sets = pendingSettings{}
+}
+
+// readingNow tells apart texts that may mean different things: by what is set, or by nothing but this moment while that is
+// not known.
+func (m *machine) readingNow() string {
+	p := &m.lend.sets
+	u := m.state.unseen
+	if p.active || p.scoped || m.lend.verify.opaque || m.lend.sweep.used && u != nil && u.now() != suspicionNone {
+		return m.e.statements.unique()
+	}
+	return m.state.actual.text()
+}
+
+// quoteSetting writes the name of a setting in a RESET or SET.
+func quoteSetting(name string) string {
+	return `"` + strings.ReplaceAll(name, ".", `"."`) + `"`
+}
+
+// settingSQL makes a setting have a value that the server has said. It returns false if that cannot be written so that it
+// means the same whatever else is set.
+func settingSQL(name, value string) (sql string, ok bool) {
+	for _, text := range [...]string{name, value} {
+		for i := range len(text) {
+			if text[i] == 0 || text[i] >= 0x80 {
+				return "", false
+			}
+		}
+	}
+	const quote = "$berth$"
+	switch {
+	case strings.ContainsAny(name, `"'\;`) || name == "":
+		return "", false
+	case strings.IndexByte(value, '\\') < 0:
+		value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	case strings.Contains(value, "$berth") || strings.HasSuffix(value, "$"):
+		return "", false
+	default:
+		value = quote + value + quote
+	}
+	switch name {
+	case "role":
+		return "SET ROLE " + value, true
+	case "session_authorization":
+		return "SET SESSION AUTHORIZATION " + value, true
+	case "search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries", "unix_socket_directories":
+		// SET would take a string for one element of the list (variable_is_guc_list_quote).
+		return "SELECT pg_catalog.set_config('" + name + "', " + value + ", false)", true
+	}
+	return "SET " + quoteSetting(name) + " = " + value, true
+}

@@ -1,0 +1,341 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func TestWhatATextDoesToTheSettings(t *testing.T) {
+	for text, want := range map[string]string{
+		"SELECT 1": "0", "": "0", ";;": "0", "SET a = 1": "1 a:SET a = 1", "set  A to\n'b' ; ": "1 a:set  A to\n'b'",
+		"SET SESSION a = b, \"C\", 1.5": "1 a:SET SESSION a = b, \"C\", 1.5", "SELECT 1; SET a = -1; RESET b": "2 a:SET a = -1 -b",
+		"SET a.b = 'c'": "1 a.b:SET a.b = 'c'", `SET "A"."b" TO on`: `1 a.b:SET "A"."b" TO on`, "SET a = DEFAULT": "1 -a", "SET a TO DEFAULT": "1 -a",
+		"SET LOCAL a = 1": "1", "SET LOCAL a = DEFAULT": "1", "SET TRANSACTION READ ONLY": "1", "SET CONSTRAINTS ALL DEFERRED": "0",
+		"SET transaction_read_only = on": "1", "SET TIME ZONE 'x'": "1 timezone:SET TIME ZONE 'x'", "SET TIME ZONE LOCAL": "1 -timezone",
+		"SET TIME ZONE DEFAULT": "1 -timezone", "RESET TIME ZONE": "1 -timezone", "SET NAMES 'utf8'": "1 client_encoding:SET NAMES 'utf8'",
+		"SET NAMES": "1 -client_encoding", "SET NAMES DEFAULT": "1 -client_encoding", "SET SCHEMA 'a'": "1 search_path:SET SCHEMA 'a'",
+		"SET ROLE a": "1 role:SET ROLE a", "SET SESSION ROLE a": "1 role:SET SESSION ROLE a", "SET ROLE NONE": "1 role:SET ROLE NONE", "SET role = 'a'": "1 role:SET role = 'a'", "RESET ROLE": "1 -role",
+		"RESET a": "1 -a", "RESET a.b": "1 -a.b", "RESET ALL": "1 all", "DISCARD ALL": "1 discard", "DISCARD TEMP": "0",
+		"SET a = 'b;c'; RESET d": "2 a:SET a = 'b;c' -d", "SET a = 1; SET b = 2": "2 a:SET a = 1 b:SET b = 2",
+
+		"SET a = 'b' -- c": "?", "SET /* x */ a = 1": "?", `SET a = 'b\'`: "?", `SET a = E'b\n'`: "?", "SET a = $$b$$": "?", "SET a = '\u00fc'": "?",
+		"SET SESSION AUTHORIZATION a": "?", "RESET SESSION AUTHORIZATION": "?", "SET session_authorization = a": "?",
+		"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY": "?", "SET TIME ZONE INTERVAL '1' HOUR": "?", "SET DateStyle = DMY": "?",
+		"SET temp_buffers = 100": "?", "SET seed = 0.5": "?", "SET exit_on_error = on": "?", "SET sort_mem = 1": "?", "SET XML OPTION DOCUMENT": "?",
+		"SET session = 1": "?", "SET local.x = 1": "?", "SET session.x = 1": "?", "SET LOCAL TO 'x'": "?", "SELECT set_config('a', 'b', false)": "?",
+		"UPDATE pg_settings SET setting = 1": "?", `SET U&"a" = 1`: "?", "SET a = 'b": "?", "SET": "?", "SET a = DEFAULT b": "?", "RESET": "?",
+		"SET a = 1; SELECT \"set_config\"('a', 'b', false)": "?",
+	} {
+		got := "?"
+		if r := readSettings([]byte(text), lexing{}); !r.unsure {
+			got = fmt.Sprint(r.commands)
+			for _, op := range r.ops {
+				got += map[settingOpKind]string{opSet: " " + op.name + ":" + op.sql, opReset: " -" + op.name, opResetAll: " all", opDiscard: " discard"}[op.kind]
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestReadingATextWithoutSettingsOrWithLocalOnesAllocatesNothing(t *testing.T) {
+	text := []byte("SET LOCAL statement_timeout = 1000; SELECT 1 FROM a WHERE b = 'c'")
+	if n := testing.AllocsPerRun(100, func() { readSettings(text, lexing{}) }); n > 1 { // the name
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestValuesAreWrittenSoThatTheyMeanTheSameUnderAllSettings(t *testing.T) {
+	for value, want := range map[string]string{
+		"": "''", "a": "'a'", "it's": "'it''s'", `a\b`: `$berth$a\b$berth$`, `'\`: `$berth$'\$berth$`, `\$berth$`: "", `\$`: "", "\u00fc": "", "a\x00": "",
+	} {
+		if want != "" {
+			want = `SET "a"."b" = ` + want
+		}
+		if got, _ := settingSQL("a.b", value); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"role": "SET ROLE 'x'", "session_authorization": "SET SESSION AUTHORIZATION 'x'", "timezone": `SET "timezone" = 'x'`,
+		"search_path": "SELECT pg_catalog.set_config('search_path', 'x', false)", `a"b`: "", "": "",
+	} {
+		if got, _ := settingSQL(name, "x"); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestABackendIsBroughtInLineByWhatDiffers(t *testing.T) {
+	made := func(names string) *settings {
+		if names == "?" {
+			return unknownSettings
+		}
+		var list []setting
+		for _, n := range strings.Fields(names) {
+			name, value, _ := strings.Cut(n, "=")
+			list = append(list, setting{name, name + ":" + value})
+		}
+		var table sharedSettings
+		s, _ := table.intern(list)
+		return s
+	}
+	const identity = "RESET SESSION AUTHORIZATION; RESET ROLE; "
+	for _, c := range []struct{ from, to, want string }{
+		{"", "", ""}, {"a=1 b=2", "b=2 a=1", ""}, {"", "a=1 b=2", "a:1; b:2"}, {"a=1", "", `RESET "a"`}, {"a=1 b=2", "a=2 c=3 b=2", "a:2; c:3"},
+		{"a.b=1", "", `RESET "a"."b"`}, {"role=x", "role=x", ""}, {"role=x", "", identity}, {"", "role=x", identity + "role:x"},
+		{"role=x a=1", "role=x", identity + `RESET "a"; role:x`}, {"session_authorization=x", "session_authorization=y role=z", identity + "session_authorization:y; role:z"},
+		{"statement_timeout=1", "statement_timeout=1", ""}, {"statement_timeout=1", "statement_timeout=1 a=1", "SET statement_timeout = 0; statement_timeout:1; a:1"},
+		{"statement_timeout=1", "", `SET statement_timeout = 0; RESET "statement_timeout"`},
+		{"default_transaction_deferrable=on", "", `SET TRANSACTION NOT DEFERRABLE; RESET "default_transaction_deferrable"`},
+		{"?", "a=1", identity + "RESET ALL; SET exit_on_error = on; a:1"}, {"?", "", identity + "RESET ALL; SET exit_on_error = on"},
+	} {
+		want := c.want
+		if want != "" {
+			want = "SET exit_on_error = on; " + strings.TrimSuffix(want, "; ") + "; RESET exit_on_error"
+		}
+		if got := strings.ReplaceAll(restoreSQL(made(c.from), made(c.to)), ";\n", "; "); got != want {
+			t.Errorf("from %s to %s:\n %s\nwant\n %s", c.from, c.to, got, want)
+		}
+	}
+}
+
+func TestEqualSettingsAreOneAndTooManyAreNone(t *testing.T) {
+	var table sharedSettings
+	one, _ := table.intern([]setting{{"a", "x"}, {"application_name", "y"}})
+	same, _ := table.intern([]setting{{"a", "x"}, {"application_name", "y"}})
+	other, _ := table.intern([]setting{{"a", "x"}, {"application_name", "z"}})
+	if one != same || one == other || one.text() != other.text() || one.text() == (*settings)(nil).text() {
+		t.Errorf("%p %p %p: %q %q", one, same, other, one.text(), other.text())
+	}
+	var many []setting
+	for i := range maxSettings + 1 {
+		many = append(many, setting{fmt.Sprint(i), "x"})
+	}
+	if _, ok := table.intern(many); ok {
+		t.Error("too many are kept")
+	}
+	if _, ok := table.intern(many[1:]); !ok {
+		t.Error("as many as may be are not")
+	}
+	if _, ok := table.intern([]setting{{"a", strings.Repeat("x", maxSettingsBytes)}}); ok {
+		t.Error("too long ones are kept")
+	}
+}
+
+const restoringA = "Q SET exit_on_error = on;\nSET a = 1;\nRESET exit_on_error"
+
+// moves lets the session find another backend, as it was dialed, when it borrows next.
+func (s *stage) moves() {
+	s.free = newTestBackend(s.m.session.key, s.free.State.(*backendState).params)
+	s.toBackend, s.toClient = nil, nil
+}
+
+func TestSettingsAreRestoredInTheSameWriteAsTheRequest(t *testing.T) {
+	s := newStage(t)
+	s.does("SET a = 1", "C SET, Z I")
+	if s.backend != nil || describeMessages(t, s.toBackend, true) != "Q SET a = 1" {
+		t.Fatalf("not given back at once: %v, sent %s", s.events, describeMessages(t, s.toBackend, true))
+	}
+	s.does("SELECT 1", "C SELECT 1, Z I")
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1" {
+		t.Errorf("on the same backend: %s", got)
+	}
+	s.moves()
+	s.client(messages("P |SELECT 1, B |, E, S"))
+	if got := describeMessages(t, s.toBackend, true); got != restoringA+", P |SELECT 1, B |, E, S" {
+		t.Errorf("on another: %s", got)
+	}
+	s.server(messages("C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
+	if got := describeMessages(t, s.toClient, false); got != "1, 2, C SELECT 1, Z I" || s.backend != nil {
+		t.Errorf("the client sees %s; given back %v", got, s.backend == nil)
+	}
+	s.does("RESET ALL", "C RESET, Z I")
+	s.moves()
+	s.does("SELECT 1", "C SELECT 1, Z I")
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1" {
+		t.Errorf("behind RESET ALL: %s", got)
+	}
+}
+
+func TestWhatRestoringReportsTheClientIsToldOnlyWhereItIsNews(t *testing.T) {
+	s := newStage(t)
+	s.does("SET TIME ZONE 'x'", "S TimeZone|x, C SET, Z I")
+	s.moves()
+	s.client(message("Q SELECT 1"))
+	s.server(messages("C SET, S TimeZone|x, S server_version|19, C SET, C RESET, Z I, C SELECT 1, Z I"))
+	if got := describeMessages(t, s.toClient, false); got != "S server_version|19, C SELECT 1, Z I" {
+		t.Errorf("the client sees %s", got)
+	}
+}
+
+func TestWhereTheTextDoesNotTellTheServerIsAskedWhatIsSet(t *testing.T) {
+	for name, c := range map[string]struct{ client, server string }{
+		"the view":               {"Q UPDATE pg_settings SET setting = 1", "C UPDATE 1, Z I"},
+		"an error":               {"Q SET a = 1", "! 22023, Z I"},
+		"an error behind it":     {"Q SET a = 1; SELECT 1/0", "C SET, ! 22012, Z I"},
+		"a rollback":             {"Q BEGIN; SET a = 1; ROLLBACK", "C BEGIN, C SET, C ROLLBACK, Z I"},
+		"never executed":         {"P |SET a = 1, B |, S", "1, 2, Z I"},
+		"executed later":         {"P |SET a = 1, B p|, P |SET a = 2, B |, E, E p, S", "1, 2, 1, 2, C SET, C SET, Z I"},
+		"another one executed":   {"P |SET LOCAL b = 1, B |, E, P |SET a = 1, B |, S", "1, 2, C SET, 1, 2, Z I"},
+		"code of unknown effect": {"Q SET a = 1; DO ''", "C SET, C DO, Z I"},
+		"a comment":              {"Q SET a = 1 -- x", "C SET, Z I"},
+		"a half of a value":      {"Q SET datestyle = DMY", "C SET, Z I"},
+		"a RESET that failed":    {"Q RESET b", "! 42704, Z I"},
+		"a savepoint":            {"Q BEGIN; SAVEPOINT x; SET a = 1; ROLLBACK TO x; COMMIT", "C BEGIN, C SAVEPOINT, C SET, C ROLLBACK, C COMMIT, Z I"},
+	} {
+		s := newStage(t)
+		s.client(messages(c.client))
+		s.server(messages(c.server))
+		if got := s.asksAbout(); !strings.HasPrefix(got, "all settings") {
+			t.Errorf("%s: asked about %q, sent %s", name, got, describeMessages(t, s.toBackend, true))
+			continue
+		}
+		s.finds([][2]string{{"TimeZone", "it's"}})
+		if s.asksAbout() == "clean" {
+			s.server(messages("C RESET, Z I"))
+		}
+		if s.backend != nil {
+			t.Fatalf("%s: not given back: %v", name, s.events)
+		}
+		s.moves()
+		s.client(message("Q SELECT 1"))
+		if got := describeMessages(t, s.toBackend, true); got != "Q SET exit_on_error = on;\nSET \"timezone\" = 'it''s';\nRESET exit_on_error, Q SELECT 1" {
+			t.Errorf("%s: then sent %s", name, got)
+		}
+	}
+}
+
+func TestWhatASessionHasSetNobodyElseFinds(t *testing.T) {
+	s := newStage(t)
+	s.does("SET a = 1", "C SET, Z I")
+	other := &stage{t: t, free: s.free}
+	other.m = newMachine(s.m.e, sessionInfo{id: 8, key: s.m.session.key}).(*machine)
+	other.m.Start(other)
+	other.client(message("Q SELECT 1"))
+	if got := describeMessages(t, other.toBackend, true); got != "Q SET exit_on_error = on;\nRESET \"a\";\nRESET exit_on_error, Q SELECT 1" {
+		t.Errorf("sent %s", got)
+	}
+}
+
+func TestALoginWaitsForABackendWithoutSettings(t *testing.T) {
+	s := newStage(t)
+	s.does("SET TIME ZONE 'x'", "S TimeZone|x, C SET, Z I")
+	e := New(Config{})
+	other := &stage{t: t, free: s.free}
+	other.m = newMachine(e, sessionInfo{id: 8, key: s.m.session.key}).(*machine)
+	other.m.Start(other)
+	if len(other.toClient) > 0 {
+		t.Errorf("the client is told %s", describeMessages(t, other.toClient, false))
+	}
+	other.server(messages("C SET, S TimeZone|y, C RESET, C RESET, Z I"))
+	if got := describeMessages(t, other.toClient, false); !strings.HasSuffix(got, "S TimeZone|y, K, Z I") || other.backend != nil {
+		t.Errorf("the client is told %s", got)
+	}
+}
+
+func TestARestoreThatFailsEndsTheSession(t *testing.T) {
+	for _, answer := range []string{"! FATAL|42704", "C SET, ! 42704, Z I, C SELECT 1, Z I"} {
+		s := newStage(t)
+		s.does("SET ROLE x", "C SET, Z I")
+		s.moves()
+		s.client(message("Q SELECT 1"))
+		s.server(messages(answer))
+		if got := describeMessages(t, s.toClient, false); got != "! FATAL|42704" || !s.ended || s.backend != nil {
+			t.Errorf("%s: the client sees %s, ended %v", answer, got, s.ended)
+		}
+	}
+}
+
+func TestASettingThatCannotBeRestoredPinsUntilItIsReset(t *testing.T) {
+	s := newStage(t)
+	s.does("SET temp_buffers = 100", "C SET, Z I")
+	s.finds([][2]string{{"temp_buffers", "100"}})
+	if got := strings.Join(s.events, ", "); got != "setting" || s.backend == nil {
+		t.Fatalf("events %s", got)
+	}
+	s.does("RESET temp_buffers", "C RESET, Z I")
+	s.finds(nil)
+	if got := strings.Join(s.events, ", "); got != "setting, undo setting, idle" {
+		t.Errorf("events %s", got)
+	}
+	s.moves()
+	s.does("SELECT 1", "C SELECT 1, Z I")
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1" {
+		t.Errorf("sent %s", got)
+	}
+}
+
+func TestStatementsAreSharedAmongSessionsWithEqualSettings(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("P a|SELECT 1, S"))
+	s.server(messages("1, Z I"))
+	s.does("SET search_path = x", "C SET, Z I")
+	s.toBackend = nil
+	s.client(messages("P b|SELECT 1, S"))
+	if got := describeMessages(t, s.toBackend, true); got != "P berth_2|SELECT 1, S" {
+		t.Errorf("with other settings: %s", got)
+	}
+	s.server(messages("1, Z I"))
+	s.toBackend = nil
+	s.client(messages("B |a, E, S"))
+	if got := describeMessages(t, s.toBackend, true); got != "B |berth_1, E, S" {
+		t.Errorf("what the backend has is used: %s", got)
+	}
+	s.server(messages("2, C SELECT 1, Z I"))
+	s.moves()
+	s.client(messages("B |a, E, S"))
+	if got := describeMessages(t, s.toBackend, true); !strings.HasSuffix(got, "P berth_2|SELECT 1, B |berth_2, E, S") {
+		t.Errorf("on another backend: %s", got)
+	}
+	s.server(messages("C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
+	s.does("BEGIN", "C BEGIN, Z T")
+	s.does("SET LOCAL search_path = y", "C SET, Z T")
+	s.toBackend = nil
+	s.client(messages("P c|SELECT 1, S"))
+	if got := describeMessages(t, s.toBackend, true); got != "P berth_3|SELECT 1, S" {
+		t.Errorf("with settings of the transaction: %s", got)
+	}
+}
+
+func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testing.T) {
+	e, key := New(Config{}), engine.Key{User: "u", Database: "d"}
+	params := []parameter{{"server_version", "18.0"}, {"application_name", ""}}
+	e.learn(key, params)
+	s := &stage{t: t, free: newTestBackend(key, params)}
+	s.m = newMachine(e, sessionInfo{id: 7, key: key, application: "it's x", named: true}).(*machine)
+	s.m.Start(s)
+	if got := describeMessages(t, s.toClient, false); got != "S server_version|18.0, S application_name|it's x, K, Z I" {
+		t.Errorf("the client is told %s", got)
+	}
+	const restore, restored = "Q SET exit_on_error = on;\nSET \"application_name\" = 'it''s x';\nRESET exit_on_error", "C SET, S application_name|it's x, C SET, C RESET, Z I, "
+	step := func(sql, answer, backend, client string) {
+		t.Helper()
+		s.toClient = nil
+		s.does(sql, answer)
+		if got := describeMessages(t, s.toBackend, true); got != backend {
+			t.Errorf("%s: sent %s", sql, got)
+		}
+		if got := describeMessages(t, s.toClient, false); got != client {
+			t.Errorf("%s: the client sees %s", sql, got)
+		}
+	}
+	step("SELECT 1", restored+"C SELECT 1, Z I", restore+", Q SELECT 1", "C SELECT 1, Z I")
+	step("SELECT 2", "C SELECT 1, Z I", "Q SELECT 2", "C SELECT 1, Z I")
+	step("SET application_name = y", "S application_name|y, C SET, Z I", "Q SET application_name = y", "S application_name|y, C SET, Z I")
+	step("RESET ALL", "S application_name|, C RESET, Z I", "Q RESET ALL", "S application_name|it's x, C RESET, Z I")
+	step("SELECT 3", restored+"C SELECT 1, Z I", restore+", Q SELECT 3", "C SELECT 1, Z I")
+	step("LISTEN a", "C LISTEN, Z I", "Q LISTEN a", "C LISTEN, Z I")
+	step("RESET ALL", "S application_name|, C RESET, Z I", "Q RESET ALL, "+restore, "S application_name|it's x, C RESET, Z I")
+	step("SELECT 4", restored+"C SELECT 1, Z I", "Q SELECT 4", "C SELECT 1, Z I")
+	other := &stage{t: t, free: newTestBackend(key, params)}
+	other.m = newMachine(e, sessionInfo{id: 8, key: key}).(*machine)
+	other.m.Start(other)
+	if got := describeMessages(t, other.toClient, false); got != "S server_version|18.0, S application_name, K, Z I" {
+		t.Errorf("another client is told %s", got)
+	}
+}
