@@ -27,6 +27,8 @@ const (
 	purposeReset                  // takes away what code left that nobody saw, and brings back what goes with it
 	purposeLocks                  // asks which named locks are held
 	purposeUnseen                 // asks whether there is such code
+	purposePlace                  // sets the default database in which a statement was prepared
+	purposePrepare                // prepares a statement of the session
 	purposeArm                    // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
 )
 

@@ -41,9 +41,10 @@ type Engine struct {
 	reached   chan struct{}              // closed when server is set for the first time
 	reachOnce sync.Once
 
-	decoy     atomic.Pointer[method] // how unknown users are asked; nil until the first
-	databases databaseCache
-	unseen    unseens
+	decoy      atomic.Pointer[method] // how unknown users are asked; nil until the first
+	databases  databaseCache
+	statements sharedStatements
+	unseen     unseens
 }
 
 var (

@@ -115,7 +115,8 @@ func (m *Machine) holds(kinds uint32) uint32 {
 
 // keeps says whether there is anything of a kind.
 func (m *Machine) keeps(k engine.Kind) bool {
-	return m.holding.has(k) || k == engine.KindTableLock && m.session.locked
+	return m.holding.has(k) || k == engine.KindTableLock && m.session.locked ||
+		k == engine.KindPreparedStatement && m.statements.kept > 0
 }
 
 // apply notes what an act did. It returns the kinds of what is known of it.

@@ -24,22 +24,23 @@ type Machine struct {
 	queue  answers
 	reader reader
 
-	request  request
-	upload   upload
-	session  session
-	insertID insertID
-	previous previous
-	pins     pins
-	holding  *holding // nil if nothing holds the session
-	number   uint64   // of the request in its session
-	text     []byte   // the beginning of the last one that pins
-	used     bool     // something was sent that may execute code, since the held backend was clean
-	dirty    bool     // it had state whose end only the texts of statements told
-	ignored  bool     // it has state that does not pin, by configuration, and that nobody else may find
-	login    loginPhase
-	change   *change // a COM_CHANGE_USER under way
-	refusal  error   // why the client's next request is answered with an error
-	closed   bool
+	request    request
+	upload     upload
+	session    session
+	statements sessionStatements
+	insertID   insertID
+	previous   previous
+	pins       pins
+	holding    *holding // nil if nothing holds the session
+	number     uint64   // of the request in its session
+	text       []byte   // the beginning of the last one that pins
+	used       bool     // something was sent that may execute code, since the held backend was clean
+	dirty      bool     // it had state whose end only the texts of statements told
+	ignored    bool     // it has state that does not pin, by configuration, and that nobody else may find
+	login      loginPhase
+	change     *change // a COM_CHANGE_USER under way
+	refusal    error   // why the client's next request is answered with an error
+	closed     bool
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
 	small         [eofSize + headerSize]byte // for what is sent from nowhere else
@@ -55,7 +56,8 @@ type machineState struct {
 	// statement that uses a table.
 	stale bool
 	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
-	options bool
+	options    bool
+	statements backendStatements
 }
 
 // session is the session's virtual state: what it would find on a connection of its own.
@@ -65,8 +67,7 @@ type session struct {
 	traits      bool   // SET TRANSACTION is waiting for its transaction
 	locked      bool   // LOCK TABLES
 	ownTrackers bool   // it sets itself what is tracked
-	cursors     []uint32
-	wide        bool // its character set has characters that end with a backslash
+	wide        bool   // its character set has characters that end with a backslash
 }
 
 // insertID is the session's LAST_INSERT_ID(). Backends have 0 while nobody holds them; the session's value is read
@@ -85,8 +86,7 @@ type request struct {
 	scanned  bool // class belongs to the bytes that the client has sent and that wait
 	class    class
 	command  byte
-	id       uint32 // of the prepared statement
-	act      *act   // what it does to what holds the session, if that may matter
+	act      *act // what it does to what holds the session, if that may matter
 	failed   bool
 	errno    uint16 // of the error it failed with
 	warnings uint16
@@ -94,8 +94,9 @@ type request struct {
 	rows     uint64 // that came
 	affected int64  // ROW_COUNT() after its last result, unless it failed
 	kinds    uint32 // session state that the server reported
-	file     bool   // the client is sending a file
-	sequence uint8  // of the client's last packet
+	settings settingsReport
+	file     bool  // the client is sending a file
+	sequence uint8 // of the client's last packet
 }
 
 // leaves notes that the server reported a change of state of kind k.
@@ -130,6 +131,7 @@ func (m *Machine) become(s sessionInfo) {
 	m.info = s
 	m.login = loginPending
 	m.session = session{schema: s.database, status: statusAutocommit, wide: wideCharset(s.charset)}
+	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 	m.previous = m.firstPrevious()
 	m.pins, m.holding = pins{}, nil
@@ -216,7 +218,7 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	}
 	waiting := m.request.active || m.request.scanned
 	// The rest of a long request that was answered before its end has nowhere to go.
-	owned := m.pins.pinned || m.InTransaction() || m.upload.active && !m.upload.discard
+	owned := m.pins.pinned || m.InTransaction() || m.statements.live > 0 || m.upload.active && !m.upload.discard
 	if m.insertID.touched {
 		m.insertID.lost = true
 	}
@@ -255,7 +257,8 @@ func (m *Machine) forget() {
 	m.b, m.state, m.holding = nil, nil, nil
 	m.queue.clear()
 	m.reader = reader{}
-	m.session.cursors, m.session.traits, m.session.locked = nil, false, false
+	m.session.traits, m.session.locked = false, false
+	m.loseStatements()
 	m.session.status &^= statusInTrans | statusReadOnly
 	m.insertID.touched, m.insertID.exact = false, false
 }
@@ -285,7 +288,7 @@ func (m *Machine) InTransaction() bool { return m.session.status&statusInTrans !
 // boundary says whether another session may have the backend.
 func (m *Machine) boundary() bool {
 	return m.queue.count == 0 && !m.request.active && !m.upload.active && !m.InTransaction() &&
-		!m.session.locked && len(m.session.cursors) == 0 && m.login == loginDone
+		!m.session.locked && m.statements.live == 0 && m.login == loginDone
 }
 
 // settle gives the backend back if nothing of the session is on it, after bringing it to the state in which backends
@@ -293,6 +296,9 @@ func (m *Machine) boundary() bool {
 func (m *Machine) settle(w engine.Wire) {
 	if m.b == nil || m.closed || !m.boundary() {
 		return
+	}
+	if m.statements.gathered {
+		m.settingsChanged(false, w)
 	}
 	m.reportTraits(w)
 	if m.holding != nil && m.inquire(w) {

@@ -30,6 +30,7 @@ type wire struct {
 	pool      *engine.Backend // what Borrow finds
 	held      *engine.Backend
 	pins      int
+	strict    bool // nothing is restored
 	events    []engine.Event
 	closed    bool
 	reason    error
@@ -75,11 +76,16 @@ func (w *wire) Discard(error) {
 }
 func (w *wire) Report(ev engine.Event) engine.Action {
 	w.events = append(w.events, ev)
+	if ev.Restorable && !w.strict {
+		return engine.Restore
+	}
 	switch {
 	case ev.Kind == engine.KindReset:
 		w.pins = 0
 	case ev.Undo:
-		w.pins--
+		if w.pins--; w.pins == 0 {
+			return engine.Ignore
+		}
 	default:
 		w.pins++
 	}
@@ -303,7 +309,7 @@ var conversions = []struct {
 	},
 }
 
-// prepareReads is what a PREPARE needs first: the session's LAST_INSERT_ID().
+// skipRestore answers what a statement that may read it needs first: the session's LAST_INSERT_ID().
 func skipRestore(r *rig) {
 	if bytes.Equal(r.backend, query("SET last_insert_id=0")) {
 		r.backend = nil

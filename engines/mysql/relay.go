@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"encoding/binary"
+
 	"github.com/berthdb/berth/core/engine"
 )
 
@@ -246,14 +248,21 @@ func (x *exchange) prepared(p []byte) error {
 	r := &x.m.reader
 	f := fields{rest: p[headerSize:]}
 	header := f.uint8()
-	f.uint32()
+	id := f.uint32()
 	columns, params := f.uint16(), f.uint16()
 	f.uint8()
+	var warnings uint16
 	if len(f.rest) > 0 {
-		x.m.request.warnings = f.uint16()
+		warnings = f.uint16()
 	}
 	if f.bad || header != okHeader {
 		return broken("malformed answer to COM_STMT_PREPARE")
+	}
+	if x.forwards() {
+		x.m.request.warnings = warnings
+		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, int(params)))
+	} else {
+		x.m.preparedAgain(id)
 	}
 	p[3] += r.shift
 	x.pass(len(p))
@@ -303,7 +312,7 @@ func (x *exchange) ok(p []byte) error {
 		if r.stage == stageRows {
 			m.request.affected = -1
 		}
-		x.m.cursor(o.status)
+		x.m.cursor(o.status, x.w)
 		p[3] += r.shift
 		kept := m.convert(p, o)
 		x.pass(kept)
@@ -326,6 +335,13 @@ func (x *exchange) ok(p []byte) error {
 func (x *exchange) failed(p []byte) error {
 	m := x.m
 	err := parseERR(p[headerSize:])
+	if x.forwards() && m.reader.stage == stageFirst && m.prepareAgain(err, x.w) {
+		m.reader = startOf(shapePrepare, 1)
+		x.flush()
+		x.pos += len(p)
+		x.run = x.pos
+		return nil
+	}
 	if x.forwards() {
 		if m.reader.eof {
 			x.endColumns(p[3], m.session.status)

@@ -155,20 +155,29 @@ func (m *Machine) hold(w engine.Wire) bool {
 	return true
 }
 
-// forward passes a request on that expects an answer of shape s.
-func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error) {
+// ready brings a backend in line for the request p of class c, and marks the request as under way. Otherwise it returns what its
+// caller shall return: more is needed first, or p is refused.
+func (m *Machine) ready(p packet, c class, w engine.Wire) (ok bool, n int, err error) {
 	m.request.class, m.request.scanned = c, true
 	if !m.hold(w) {
-		return 0, nil
+		return false, 0, nil
 	}
 	if !m.align(c, w) {
 		if m.refusal != nil && m.queue.count == 0 {
-			return m.refused(p, w)
+			n, err = m.refused(p, w)
 		}
-		return 0, nil
+		return false, n, err
 	}
 	m.began(w)
 	m.executes(c)
+	return true, 0, nil
+}
+
+// forward passes a request on that expects an answer of shape s.
+func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error) {
+	if ok, n, err := m.ready(p, c, w); !ok {
+		return n, err
+	}
 	w.ToBackend(p.bytes)
 	m.expect(s, purposeForward, 1)
 	m.streamOn(p)
@@ -179,7 +188,7 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
-	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
+	r.warnings, r.rows, r.affected, r.kinds, r.act, r.settings = 0, 0, 0, 0, nil, settingsReport{}
 	m.number++
 	w.Observe(engine.RequestBegan)
 }
@@ -200,6 +209,9 @@ func (m *Machine) refuse(err error, w engine.Wire) {
 // refused takes the request p and answers it with m.refusal; a long one when it is over.
 func (m *Machine) refused(p packet, w engine.Wire) (int, error) {
 	err := m.refusal
+	if p.command() == protocol.COM_STMT_SEND_LONG_DATA {
+		m.failLongData(p, err)
+	}
 	if !p.whole() {
 		m.began(w)
 		m.streamOn(p)
@@ -279,6 +291,9 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		m.request.class = m.classify(p, p.body()[at:]) // the first backend tells how to read
 		c = m.request.class
 	}
+	if !m.prepareSettings(c, p.body()[at:], w) {
+		return 0, nil
+	}
 	if at > 1 && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES == 0 {
 		blank(p.body()[1:at])
 	}
@@ -324,12 +339,14 @@ func (m *Machine) finish(w engine.Wire) {
 		return
 	}
 	w.Observe(engine.RequestEnded)
+	m.finishPrepared(w)
 	if replaces(r.command) {
 		m.finishStatement(w)
 	} else {
 		m.noteCommand()
 	}
 	if r.command == protocol.COM_RESET_CONNECTION && !r.failed {
+		m.dropStatements()
 		m.rearm(w)
 		return
 	}
@@ -351,6 +368,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if m.holding != nil {
 		m.letGo(w)
 	}
+	m.settingsChanged(m.changedSettings(), w)
 	if r.class.has(classRelease) && !r.failed && !m.InTransaction() {
 		w.Discard(nil)
 		m.forget()
@@ -373,16 +391,14 @@ func replaces(command byte) bool {
 // finishStatement notes what a statement leaves to the next one.
 func (m *Machine) finishStatement(w engine.Wire) {
 	r := &m.request
-	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) ||
-		r.command == protocol.COM_STMT_EXECUTE && r.class == (class{}) { // nothing is known of the statement
+	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) {
 		m.insertID.touched = true
 	}
-	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
-		r.leaves(engine.KindPreparedStatement)
-	}
 	m.notePrevious()
-	m.state.last = m
-	m.pins.disturbed = false
+	if r.command != protocol.COM_STMT_PREPARE || r.failed { // that one leaves the values of the statement before
+		m.state.last = m
+		m.pins.disturbed = false
+	}
 	told := r.failed || r.warnings > 0
 	if told && m.state.mariaDB {
 		m.state.stale = true

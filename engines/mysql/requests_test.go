@@ -134,67 +134,6 @@ func TestAResetEndsThePinsAndArmsTheTrackers(t *testing.T) {
 	}
 }
 
-func TestAPreparedStatementPinsAndIsRelayed(t *testing.T) {
-	for caps, end := range map[uint32]string{modernClient: "\xfe\x00\x00\x22\x00\x00\x00", oldClient: "\xfe\x00\x00\x22\x00"} {
-		r := newRig(t, caps)
-		r.send(command(protocol.COM_STMT_PREPARE, "SELECT a FROM t"))
-		skipRestore(r)
-		r.answer(reply("\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00", columnA))
-		if r.held == nil || !slices.Equal(r.kinds(), []engine.Kind{engine.KindPreparedStatement}) {
-			t.Fatalf("events %v", r.events)
-		}
-		execute := command(protocol.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00")
-		got := r.ask(execute, execute, reply("\x01", columnA, "\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x22\x00\x00\x00"))
-		want := reply("\x01", columnA, "\x00\x00\x01\x00\x00\x00", end)
-		if caps == oldClient {
-			want = reply("\x01", columnA, eofPlain, "\x00\x00\x01\x00\x00\x00", end)
-		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("client got %q, not %q", got, want)
-		}
-		r.ask(command(protocol.COM_STMT_SEND_LONG_DATA, "\x01\x00\x00\x00\x00\x00x"),
-			command(protocol.COM_STMT_SEND_LONG_DATA, "\x01\x00\x00\x00\x00\x00x"), nil)
-		r.ask(command(protocol.COM_STMT_CLOSE, "\x01\x00\x00\x00"), command(protocol.COM_STMT_CLOSE, "\x01\x00\x00\x00"), nil)
-		if r.m.Busy() {
-			t.Fatal("busy after commands that have no answer")
-		}
-	}
-}
-
-func TestACursorHoldsTheBackendAndKeepsItsEOF(t *testing.T) {
-	for _, caps := range []uint32{modernClient, oldClient} {
-		r := newRig(t, caps)
-		r.send(command(protocol.COM_STMT_PREPARE, "SELECT a FROM t"))
-		skipRestore(r)
-		r.answer(reply("\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00", columnA))
-		r.pins = 0 // were prepared statements restorable
-		execute := command(protocol.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x01\x01\x00\x00\x00")
-		got := r.ask(execute, execute, reply("\x01", columnA, "\xfe\x00\x00\x62\x40\x00\x00\x00\x16\x00\x14\x0cstatement_id\x06590172"))
-		want := reply("\x01", columnA, "\xfe\x00\x00\x62\x00\x00\x00")
-		if caps == oldClient {
-			want = reply("\x01", columnA, "\xfe\x00\x00\x62\x00")
-		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("client got %q, not %q", got, want)
-		}
-		if r.idles > 1 {
-			t.Fatal("idle with an open cursor")
-		}
-		fetch := command(protocol.COM_STMT_FETCH, "\x01\x00\x00\x00\x01\x00\x00\x00")
-		got = r.ask(fetch, fetch, reply("\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x82\x00\x00\x00"))
-		want = reply("\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x82\x00\x00\x00")
-		if caps == oldClient {
-			want = reply("\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x82\x00")
-		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("client got %q, not %q", got, want)
-		}
-		if len(r.m.session.cursors) != 0 {
-			t.Fatal("the cursor is still open after its last row")
-		}
-	}
-}
-
 func TestAFileOfTheClientIsRelayed(t *testing.T) {
 	for name, cut := range chunkings() {
 		for _, caps := range []uint32{modernClient, oldClient} {

@@ -31,6 +31,9 @@ func (m *Machine) send(command byte, text string, w engine.Wire) {
 		p = append(p, 0, 1) // no attributes, in one set (section "COM_QUERY")
 	}
 	p = append(p, text...)
+	if command == protocol.COM_RESET_CONNECTION {
+		m.dropStatements()
+	}
 	resize(p, len(p)-headerSize)
 	w.ToBackend(p)
 	m.insertID.scratch = p[:0]
@@ -101,6 +104,13 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	if p == purposeLocks {
 		m.inquired(w)
 		m.settle(w)
+		return nil
+	}
+	if p == purposePlace || p == purposePrepare {
+		m.restored(p, failure, w)
+		if !m.request.scanned {
+			m.settle(w)
+		}
 		return nil
 	}
 	if failure != nil {
@@ -196,5 +206,6 @@ func (m *Machine) loseVirtual() {
 func (m *Machine) resetVirtual() {
 	m.loseVirtual()
 	m.previous.setRows(0)
+	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 }

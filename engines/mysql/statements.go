@@ -1,103 +1,419 @@
 package mysql
 
 import (
-	"slices"
+	"encoding/binary"
+	"strconv"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/core/engine"
 )
 
-// Prepared statements live on the backend on which they were prepared, under its own ids: the first one pins the
-// session, so that ids need no translation.
+// The commands of prepared statements. A client's own COM_STMT_PREPARE always goes to a server, so that its errors and what it
+// says of parameters and columns are the server's. What a statement does counts when it is executed.
 
 // statement relays the commands of prepared statements.
 func (m *Machine) statement(p packet, w engine.Wire) (int, error) {
 	if p.command() == protocol.COM_STMT_PREPARE {
 		return m.prepare(p, w)
 	}
+	if len(p.bytes) < min(p.size, maxWhole) {
+		return 0, nil
+	}
 	f := fields{rest: p.body()[1:]}
-	m.request.id = f.uint32()
+	id := f.uint32()
 	if f.bad && answered(p.command()) {
 		m.refuse(errMalformed, w)
 		return len(p.bytes), nil
 	}
-	if m.b == nil || f.bad {
-		return m.noStatement(p, w)
-	}
-	switch p.command() {
-	case protocol.COM_STMT_CLOSE, protocol.COM_STMT_SEND_LONG_DATA:
-		return m.unanswered(p, w)
-	case protocol.COM_STMT_FETCH:
-		return m.forward(p, class{}, shapeRows, w)
-	case protocol.COM_STMT_RESET:
-		m.closeCursor()
-		return m.forward(p, class{}, shapeOne, w)
-	}
-	if m.can(protocol.CLIENT_QUERY_ATTRIBUTES) != (m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES != 0) {
-		m.refusal = errAttributes
+	s := m.find(id)
+	if f.bad || s == nil {
+		m.refusal = m.unknownStatement(p.command(), id)
 		return m.refused(p, w)
 	}
-	m.closeCursor()
-	return m.forward(p, class{}, shapeResults, w)
-}
-
-// errAttributes is for a group whose servers differ in what they know.
-var errAttributes = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
-	"The database server does not know query attributes, which were negotiated"}}
-
-// prepare relays a COM_STMT_PREPARE. What the statement may ask for when it is executed is brought in line now: the
-// backend stays.
-func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
-	if !m.request.scanned && p.whole() {
-		c := scan(p.body()[1:], m.literalBackslash(), m.session.wide)
-		if c.has(classKill) || c.has(classKillOther) {
-			m.refuse(errKillPrepared, w)
-			return len(p.bytes), nil
+	switch p.command() {
+	case protocol.COM_STMT_CLOSE:
+		return m.closeStatement(p, s, w)
+	case protocol.COM_STMT_SEND_LONG_DATA:
+		return m.longData(p, s, w)
+	case protocol.COM_STMT_FETCH:
+		if !s.cursor {
+			m.refusal = m.noCursor(id)
+			return m.refused(p, w)
 		}
+		return m.toHeld(p, s, s.own, shapeRows, w)
+	case protocol.COM_STMT_RESET:
+		return m.resetStatement(p, s, w)
 	}
-	return m.forward(p, class{flags: classInsertID}, shapePrepare, w)
+	return m.execute(p, s, w)
 }
 
-// noStatement answers for statements of a session that has none, since it has no backend.
-func (m *Machine) noStatement(p packet, w engine.Wire) (int, error) {
-	m.refusal = errNoStatement
-	return m.refused(p, w)
+// unknownStatement is what servers say of an id that there is not.
+func (m *Machine) unknownStatement(command byte, id uint32) error {
+	by := "mysql_stmt_precheck"
+	if m.e.isMariaDB() {
+		by = map[byte]string{
+			protocol.COM_STMT_EXECUTE: "mysqld_stmt_execute", protocol.COM_STMT_FETCH: "mysqld_stmt_fetch",
+			protocol.COM_STMT_RESET: "mysqld_stmt_reset",
+		}[command]
+	}
+	return &clientError{rendering: rendering{protocol.ER_UNKNOWN_STMT_HANDLER, "HY000",
+		"Unknown prepared statement handler (" + strconv.FormatUint(uint64(id), 10) + ") given to " + by}}
 }
 
-var errNoStatement = &clientError{rendering: rendering{protocol.ER_UNKNOWN_STMT_HANDLER, "HY000",
-	"Unknown prepared statement handler given to mysql_stmt_execute"}}
-
-// unanswered relays a command that has no answer.
-func (m *Machine) unanswered(p packet, w engine.Wire) (int, error) {
-	if p.command() == protocol.COM_STMT_CLOSE {
-		m.closeCursor()
+func (m *Machine) noCursor(id uint32) error {
+	message := "The statement (" + strconv.FormatUint(uint64(id), 10) + ") has no open cursor"
+	if !m.e.isMariaDB() {
+		message += "."
 	}
+	return &clientError{rendering: rendering{protocol.ER_STMT_HAS_NO_OPEN_CURSOR, "HY000", message}}
+}
+
+var (
+	// errAttributes is for a group whose servers differ in what they know.
+	errAttributes = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
+		"The database server does not know query attributes, which were negotiated"}}
+	errTooManyStatements = &clientError{rendering: rendering{protocol.ER_MAX_PREPARED_STMT_COUNT_REACHED, "42000",
+		"Can't create more than max_prepared_stmt_count statements (current value: " + strconv.Itoa(maxStatements) + ")"}}
+	// errStatementLost is for statements that no other backend can have as they were.
+	errStatementLost = &clientError{rendering: rendering{protocol.ER_NEED_REPREPARE, "HY000",
+		"Prepared statement needs to be re-prepared"}}
+	// errTypesApart is for what would be the only need to move the bytes of 16 MiB.
+	errTypesApart = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
+		"A COM_STMT_EXECUTE of 16 MiB must send the types of its parameters"}}
+)
+
+// prepare relays a COM_STMT_PREPARE.
+func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
+	t := &m.statements
+	if len(t.byID) >= maxStatements {
+		m.refusal = errTooManyStatements
+		return m.refused(p, w)
+	}
+	m.request.class, m.request.scanned = class{}, true
+	if !m.hold(w) {
+		return 0, nil
+	}
+	text := p.body()[1:]
+	c := m.classify(p, text)
+	if c.has(classKill) || c.has(classKillOther) {
+		m.refusal = errKillPrepared
+		return m.refused(p, w)
+	}
+	if ok, n, err := m.ready(p, class{}, w); !ok {
+		return n, err
+	}
+	s := &statement{class: c}
+	if p.size <= maxWhole && t.bytes+p.size <= maxStatementBytes {
+		if t.private {
+			s.shared = newShared(m.session.schema, p.bytes)
+		} else {
+			s.shared = m.e.statements.intern(m.session.schema, p.bytes)
+		}
+		m.drop(s.shared, w)
+		m.makeRoom(maxPrepared-1, w)
+	}
+	t.preparing, t.retried, t.last = s, false, nil
 	w.ToBackend(p.bytes)
+	m.expect(shapePrepare, purposeForward, 1)
 	m.streamOn(p)
-	if !m.upload.active {
-		m.settle(w)
+	if m.upload.active {
+		m.upload.lexer = m.newLexer()
+		m.upload.lexer.feed(text)
 	}
 	return len(p.bytes), nil
 }
 
-// cursor notes whether the statement that was executed has a cursor open: its backend cannot leave.
-func (m *Machine) cursor(status uint16) {
-	switch m.request.command {
-	case protocol.COM_STMT_EXECUTE:
-		if status&statusCursor != 0 && !slices.Contains(m.session.cursors, m.request.id) {
-			m.session.cursors = append(m.session.cursors, m.request.id)
-		}
-	case protocol.COM_STMT_FETCH:
-		if status&statusLastRow != 0 {
-			m.closeCursor()
-		}
+// preparedAgain takes in the OK of a COM_STMT_PREPARE of the machine's own.
+func (m *Machine) preparedAgain(id uint32) {
+	m.state.statements.put(m.statements.restoring.shared, &heldStatement{id: id})
+}
+
+// prepared takes in the OK of the client's COM_STMT_PREPARE. It returns the id that the client shall see.
+func (m *Machine) prepared(id uint32, params int) uint32 {
+	t := &m.statements
+	h := &heldStatement{id: id}
+	s := t.preparing
+	t.preparing = nil
+	s.params = params
+	if params > maxParams || t.bytes+s.size() > maxStatementBytes {
+		s.shared = nil
+	}
+	t.add(s)
+	if s.shared == nil {
+		m.keep(s, h)
+	} else {
+		m.state.statements.put(s.shared, h)
+	}
+	return s.id
+}
+
+// tellPrepared reports the statement that the client has prepared.
+func (m *Machine) tellPrepared(w engine.Wire) {
+	t := &m.statements
+	s := t.last
+	switch {
+	case s == nil:
+	case s.kept:
+		m.tellKept(w)
+	case !t.told:
+		t.told = true
+		m.tellStatement(engine.Event{Statement: s.shared.text(), Restorable: true}, w)
 	}
 }
 
-// closeCursor notes that the statement of the request has none any more.
-func (m *Machine) closeCursor() {
-	if i := slices.Index(m.session.cursors, m.request.id); i >= 0 {
-		m.session.cursors = slices.Delete(m.session.cursors, i, i+1)
+// tellKept reports that a statement cannot leave the backend.
+func (m *Machine) tellKept(w engine.Wire) {
+	if m.pins.reported&bit(engine.KindPreparedStatement) == 0 {
+		m.tellStatement(engine.Event{}, w)
 	}
+}
+
+func (m *Machine) tellStatement(e engine.Event, w engine.Wire) {
+	e.Kind, e.Rule, e.Number = engine.KindPreparedStatement, "COM_STMT_PREPARE", m.number
+	switch w.Report(e) {
+	case engine.Pin:
+		m.pins.pinned = true
+		m.pins.reported |= bit(engine.KindPreparedStatement)
+	case engine.Ignore:
+		m.ignored = m.ignored || !e.Restorable
+	}
+}
+
+// lacks says whether the held backend does not have s.
+func (m *Machine) lacks(s *statement) bool {
+	return s.own == nil && (s.shared == nil || m.state.statements.held[s.shared] == nil)
+}
+
+// present returns what the held backend has of s, after preparing it there if need be. It returns nil if answers are awaited
+// first, or if the request must be refused (m.refusal).
+func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
+	t := &m.statements
+	switch {
+	case s.own != nil:
+		return s.own
+	case m.refusal != nil:
+		return nil
+	case s.lost || s.shared == nil:
+		m.refusal = errStatementLost
+		return nil
+	}
+	if h := m.state.statements.use(s.shared); h != nil {
+		return h
+	}
+	t.restoring = s
+	if schema := s.shared.schema; schema != m.state.schema && schema != "" {
+		if m.session.schema == "" { // nothing would take it away again
+			m.refusal = errStatementLost
+			return nil
+		}
+		m.send(protocol.COM_INIT_DB, schema, w)
+		m.expect(shapeOne, purposePlace, 1)
+		return nil
+	}
+	if !t.gathering {
+		m.makeRoom(maxPrepared-1, w)
+	}
+	w.ToBackend(s.shared.packet)
+	m.pins.disturbed = true
+	m.expect(shapePrepare, purposePrepare, 1)
+	return nil
+}
+
+// restored deals with the end of the answer to what present sent.
+func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire) {
+	t := &m.statements
+	s := t.restoring
+	switch {
+	case failure == nil && p == purposePlace:
+		m.state.schema = s.shared.schema
+		return
+	case failure == nil:
+		t.retried = false
+	case p == purposePrepare && m.fullServer(failure, w):
+		return // it is tried again
+	case t.gathering:
+		s.lost = true
+	default:
+		m.refusal = failure
+	}
+	t.restoring = nil
+}
+
+// fullServer closes all that the backend has for everybody if a COM_STMT_PREPARE failed because the server has too many
+// statements. It says whether that makes sense to be tried again.
+func (m *Machine) fullServer(failure *engine.ServerError, w engine.Wire) bool {
+	t := &m.statements
+	if failure.Number != protocol.ER_MAX_PREPARED_STMT_COUNT_REACHED || t.retried || len(m.state.statements.held) == 0 {
+		t.retried = false
+		return false
+	}
+	t.retried = true
+	m.makeRoom(0, w)
+	return true
+}
+
+// prepareAgain sends the client's COM_STMT_PREPARE, which failed for want of room on the server, once more.
+func (m *Machine) prepareAgain(failure *engine.ServerError, w engine.Wire) bool {
+	s := m.statements.preparing
+	if m.request.command != protocol.COM_STMT_PREPARE || s == nil || s.shared == nil || !m.fullServer(failure, w) {
+		return false
+	}
+	w.ToBackend(s.shared.packet)
+	return true
+}
+
+// resetStatement relays a COM_STMT_RESET, or answers it where no server has anything to reset.
+func (m *Machine) resetStatement(p packet, s *statement, w engine.Wire) (int, error) {
+	s.failure = nil
+	if m.b == nil || m.lacks(s) {
+		m.previous.setRows(0)
+		m.previous.local = true
+		m.reply(w, appendOK(m.small[:0], 1, m.session.status))
+		return len(p.bytes), nil
+	}
+	return m.toHeld(p, s, m.present(s, w), shapeOne, w)
+}
+
+// toHeld passes on a request about a statement that the held backend has as h.
+func (m *Machine) toHeld(p packet, s *statement, h *heldStatement, answer shape, w engine.Wire) (int, error) {
+	if ok, n, err := m.ready(p, class{}, w); !ok {
+		return n, err
+	}
+	m.uses(s, h)
+	putID(p, h.id)
+	w.ToBackend(p.bytes)
+	m.expect(answer, purposeForward, 1)
+	m.streamOn(p)
+	return len(p.bytes), nil
+}
+
+// uses notes that the request is about s, which the server has as h.
+func (m *Machine) uses(s *statement, h *heldStatement) {
+	t := &m.statements
+	t.current, t.using, t.opened = s, h, false
+}
+
+// putID writes the server's id in place of the session's.
+func putID(p packet, id uint32) { binary.LittleEndian.PutUint32(p.body()[1:], id) }
+
+// closeStatement takes a statement from the session. The backend keeps it for others if it can.
+func (m *Machine) closeStatement(p packet, s *statement, w engine.Wire) (int, error) {
+	t := &m.statements
+	if s.own != nil {
+		m.closeOnServer(s.own.id, w)
+		s.own = nil
+	}
+	if s.live() {
+		s.long, s.cursor = false, false
+		t.live--
+	}
+	t.remove(s)
+	if s.kept {
+		t.kept--
+		m.unkept(w)
+	}
+	m.request.scanned = false
+	m.settle(w)
+	return len(p.bytes), nil
+}
+
+// unkept ends the pin of statements that could not leave the backend, if there are none any more.
+func (m *Machine) unkept(w engine.Wire) {
+	if m.b == nil || m.statements.kept > 0 || m.pins.reported&bit(engine.KindPreparedStatement) == 0 {
+		return
+	}
+	if m.holding != nil && m.holding.has(engine.KindPreparedStatement) {
+		return
+	}
+	dirty := m.dirty
+	m.undo(engine.KindPreparedStatement, w)
+	m.dirty = dirty // the statements were closed
+}
+
+// longData relays a COM_STMT_SEND_LONG_DATA, which has no answer.
+func (m *Machine) longData(p packet, s *statement, w engine.Wire) (int, error) {
+	m.request.class, m.request.scanned = class{}, true
+	if !m.hold(w) {
+		return 0, nil
+	}
+	h := m.present(s, w)
+	if h == nil {
+		if m.refusal != nil && m.queue.count == 0 {
+			return m.refused(p, w)
+		}
+		return 0, nil
+	}
+	m.request.scanned = false
+	m.mark(s, h, true, s.cursor, w)
+	putID(p, h.id)
+	w.ToBackend(p.bytes)
+	m.streamOn(p)
+	return len(p.bytes), nil
+}
+
+// failLongData notes that parts of long data are not sent.
+func (m *Machine) failLongData(p packet, err error) {
+	f := fields{rest: p.body()[1:]}
+	if s := m.find(f.uint32()); s != nil && !f.bad {
+		s.failure = err
+	}
+}
+
+// cursor notes whether the statement that was executed has a cursor open: its backend cannot leave.
+func (m *Machine) cursor(status uint16, w engine.Wire) {
+	s := m.statements.current
+	switch {
+	case s == nil:
+	case m.request.command == protocol.COM_STMT_EXECUTE && status&statusCursor != 0:
+		m.statements.opened = true
+		m.mark(s, m.statements.using, s.long, true, w)
+	case m.request.command == protocol.COM_STMT_FETCH && status&statusLastRow != 0:
+		m.mark(s, s.own, s.long, false, w)
+	}
+}
+
+// finishPrepared notes what the end of the client's request means for the statement that it was about.
+func (m *Machine) finishPrepared(w engine.Wire) {
+	t, r := &m.statements, &m.request
+	if r.command == protocol.COM_STMT_PREPARE {
+		t.preparing = nil
+		if !r.failed {
+			m.tellPrepared(w)
+		}
+		return
+	}
+	s, h := t.current, t.using
+	t.current, t.using = nil, nil
+	if s == nil {
+		return
+	}
+	if t.opened { // its rows are still to come
+		r.class.flags &^= classCounts
+	}
+	switch {
+	case r.failed && r.errno == protocol.ER_UNKNOWN_STMT_HANDLER:
+		m.vanished(s, h)
+	case r.failed && r.errno == protocol.ER_NEED_REPREPARE && s.own == nil:
+		m.drop(s.shared, w)
+	case r.command == protocol.COM_STMT_EXECUTE && r.failed:
+		h.types = nil // nobody knows how far it came
+		m.mark(s, h, s.long, t.opened, w)
+	case r.command == protocol.COM_STMT_EXECUTE:
+		m.mark(s, h, false, t.opened, w)
+	case r.command == protocol.COM_STMT_RESET && !r.failed:
+		m.mark(s, h, false, false, w)
+	}
+}
+
+// vanished notes that the server does not know the statement h of s, whatever the reason.
+func (m *Machine) vanished(s *statement, h *heldStatement) {
+	if s.own != h {
+		delete(m.state.statements.held, s.shared)
+		return
+	}
+	if s.live() {
+		m.statements.live--
+	}
+	s.own, s.long, s.cursor, s.lost = nil, false, false, s.kept
 }

@@ -53,6 +53,7 @@ const (
 type report struct {
 	variables bool // the session changed a variable
 	trackers  bool // one that says what is tracked
+	matters   bool // one that changes how statements are understood
 	changed   bool // something changed
 	schema    []byte
 	hasSchema bool
@@ -97,6 +98,9 @@ func (r *report) variable(name []byte) {
 		return
 	}
 	r.variables = true
+	if _, ok := indifferent[string(name)]; !ok {
+		r.matters = true
+	}
 	if bytes.HasPrefix(name, []byte("session_track_")) {
 		r.trackers = true
 	}
@@ -197,6 +201,8 @@ func (m *Machine) observe(o okPacket) bool {
 	if r.hasLocked {
 		m.session.locked = r.locked
 	}
+	m.request.settings.reported = m.request.settings.reported || r.variables
+	m.request.settings.matter = m.request.settings.matter || r.matters
 	m.session.ownTrackers = m.session.ownTrackers || r.trackers
 	switch {
 	case m.request.class.has(classConfirms): // finish judges it

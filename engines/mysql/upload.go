@@ -1,6 +1,10 @@
 package mysql
 
-import "github.com/berthdb/berth/core/engine"
+import (
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
 
 // upload is a request of the client that is too long to be held: it passes in the pieces in which it comes.
 type upload struct {
@@ -75,7 +79,10 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 	}
 	if u.lexer != nil {
 		c := u.lexer.finish()
-		const never = classKill | classKillOther | classPrevious | classDiagnostics
+		never := classKill | classKillOther | classPrevious | classDiagnostics
+		if m.request.command == protocol.COM_STMT_PREPARE {
+			never = classKill | classKillOther
+		}
 		if c.flags&never != 0 {
 			w.Discard(errLongStatement)
 			m.forget()
@@ -83,8 +90,12 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 			m.close(errLongStatement, w)
 			return nil
 		}
-		m.request.class = c
-		m.executes(c)
+		if s := m.statements.preparing; s != nil {
+			s.class = c
+		} else {
+			m.request.class = c
+			m.executes(c)
+		}
 	}
 	w.ToBackend(piece)
 	switch {

@@ -39,7 +39,7 @@ var rdsRows = []rdsRow{
 	{"SET SESSION TRANSACTION", rdsShares, []string{"set session transaction isolation level read committed"}, "setting", nil, ""},
 	{"CREATE TEMPORARY TABLE", rdsPins, []string{"create temporary table kept (a int)"}, "temporary_table", []string{"drop temporary table kept"}, ""},
 	{"PREPARE", rdsPins, []string{"prepare p from 'select 1'"}, "prepared_statement", []string{"deallocate prepare p"}, ""},
-	{"COM_STMT_PREPARE", rdsPins, []string{"COM_STMT_PREPARE"}, "prepared_statement", nil, ""},
+	{"COM_STMT_PREPARE", rdsPins, []string{"COM_STMT_PREPARE"}, "", nil, ""},
 	{"ROW_COUNT()", "pins, sometimes", []string{"select 1", "select row_count()"}, "", nil, ""},
 	{"FOUND_ROWS()", "pins, sometimes", []string{"select 1", "select found_rows()"}, "", nil, ""},
 	{"SQL_CALC_FOUND_ROWS", "pins, sometimes", []string{"select sql_calc_found_rows 1"}, "last_result", []string{"select 1"}, ""},

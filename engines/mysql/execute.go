@@ -1,0 +1,150 @@
+package mysql
+
+import (
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// execution is what the beginning of a COM_STMT_EXECUTE says (section "COM_STMT_EXECUTE"). Its slices point into what was
+// parsed.
+type execution struct {
+	params int    // that have values
+	typed  bool   // their types follow
+	flag   int    // where in the payload that is said, 0 if nowhere
+	types  []byte // with names, if query attributes were agreed on
+}
+
+// executionHead is the command, the id, flags, and the number of iterations.
+const executionHead = 1 + 4 + 1 + 4
+
+// hasCount is PARAMETER_COUNT_AVAILABLE: there may be more parameters than the statement has.
+const hasCount = 8
+
+// parseExecution reads as much of a payload as is there. params is how many parameters the statement has.
+func parseExecution(payload []byte, params int, attributes bool) (e execution, ok bool) {
+	f := fields{rest: payload}
+	head := f.bytes(executionHead)
+	if f.bad {
+		return e, false
+	}
+	e.params = params
+	if attributes && (params > 0 || head[5]&hasCount != 0) {
+		n := f.integer()
+		if n > maxAttributeCount {
+			return e, false
+		}
+		e.params = int(n)
+	}
+	if e.params == 0 {
+		return e, !f.bad
+	}
+	f.bytes((e.params + 7) / 8)
+	e.flag = len(payload) - len(f.rest)
+	e.typed = f.uint8() == 1
+	if !e.typed || f.bad {
+		return e, !f.bad
+	}
+	before := f.rest
+	if attributes {
+		for range e.params {
+			f.uint16()
+			f.text()
+		}
+	} else {
+		f.bytes(2 * e.params)
+	}
+	e.types = before[:len(before)-len(f.rest)]
+	return e, !f.bad
+}
+
+// execute relays a COM_STMT_EXECUTE.
+func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
+	c := s.class
+	m.request.class, m.request.scanned = c, true
+	if s.failure != nil {
+		m.refusal = s.failure
+		return m.refused(p, w)
+	}
+	if !m.hold(w) {
+		return 0, nil
+	}
+	attributes := m.can(protocol.CLIENT_QUERY_ATTRIBUTES)
+	if attributes != (m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES != 0) {
+		m.refusal = errAttributes
+		return m.refused(p, w)
+	}
+	e, sound := parseExecution(p.body(), s.params, attributes)
+	h, types := m.typed(s, &e, sound, c, w)
+	if h == nil || !m.prepareSettings(c, s.text(), w) {
+		if m.refusal != nil && m.queue.count == 0 {
+			return m.refused(p, w)
+		}
+		return 0, nil
+	}
+	if len(types) > 0 && p.size+len(types) >= headerSize+maxPayload {
+		m.refusal = errTypesApart
+		return m.refused(p, w)
+	}
+	if ok, n, err := m.ready(p, c, w); !ok {
+		return n, err
+	}
+	m.remember(c, s.text())
+	m.uses(s, h)
+	putID(p, h.id)
+	if len(types) > 0 {
+		m.executeTyped(p, e.flag, types, w)
+	} else {
+		w.ToBackend(p.bytes)
+	}
+	h.types, h.used = s, true
+	m.expect(shapeResults, purposeForward, 1)
+	m.streamOn(p)
+	return len(p.bytes), nil
+}
+
+// text is the statement's, nil if it is not remembered.
+func (s *statement) text() []byte {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared.text()
+}
+
+// typed returns what the backend has of s, and the types of parameters that must be added to the execution e. It returns nil as
+// present does.
+func (m *Machine) typed(s *statement, e *execution, sound bool, c class, w engine.Wire) (h *heldStatement, types []byte) {
+	if m.lacks(s) && (c.has(classPrevious) || c.has(classDiagnostics) && m.pins.result) {
+		m.refusal = errPrevious // preparing it replaces what it asks for
+		return nil, nil
+	}
+	h = m.present(s, w)
+	if h == nil {
+		return nil, nil
+	}
+	switch {
+	case sound && e.typed:
+		s.types = append(s.types[:0], e.types...)
+		s.typed = e.params
+	case sound && e.params == 0, s.own != nil && h.types == s:
+	case sound && s.typed == e.params:
+		if h.types != s {
+			types = s.types
+		}
+	case h.used && s.own == nil: // the server would take another session's types
+		m.drop(s.shared, w)
+		return m.present(s, w), nil
+	}
+	return h, types
+}
+
+// executeTyped sends p, a COM_STMT_EXECUTE without types, with types behind its flag.
+func (m *Machine) executeTyped(p packet, flag int, types []byte, w engine.Wire) {
+	head := append(m.insertID.scratch[:0], p.bytes[:headerSize+flag]...)
+	head = append(head, 1)
+	head = append(head, types...)
+	resize(head, p.size-headerSize+len(types))
+	w.ToBackend(head)
+	w.ToBackend(p.bytes[headerSize+flag+1:])
+	m.insertID.scratch = head[:0]
+}

@@ -1,0 +1,392 @@
+package mysql
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// about is a command about a statement.
+func about(c byte, id uint32, rest string) []byte {
+	return command(c, string(binary.LittleEndian.AppendUint32(nil, id))+rest)
+}
+
+// prepareOK is the OK of a COM_STMT_PREPARE without columns and with params parameters.
+func prepareOK(id uint32, params int) []byte {
+	p := binary.LittleEndian.AppendUint32([]byte{0}, id)
+	p = append(p, 0, 0, byte(params), 0, 0, 0, 0)
+	payloads := []string{string(p)}
+	for range params {
+		payloads = append(payloads, columnParam)
+	}
+	return reply(payloads...)
+}
+
+const (
+	once  = "\x00\x01\x00\x00\x00"             // no cursor, one iteration
+	read  = "\x01\x01\x00\x00\x00"             // a cursor
+	typed = "\x00\x01\x08\x00"                 // no NULL, and the type of one parameter
+	seven = "\x07\x00\x00\x00\x00\x00\x00\x00" // a BIGINT
+)
+
+// prepares sends a COM_STMT_PREPARE that becomes the server's statement id.
+func (r *rig) prepares(text string, id uint32, params int) uint32 {
+	r.t.Helper()
+	request := command(protocol.COM_STMT_PREPARE, text)
+	got := r.ask(request, r.expectClose(request), prepareOK(id, params))
+	if len(got) < headerSize+5 || got[headerSize] != okHeader {
+		r.t.Fatalf("preparing %s: client got %q", text, got)
+	}
+	return binary.LittleEndian.Uint32(got[headerSize+1:])
+}
+
+// expectClose is request behind the COM_STMT_CLOSE of the statement that it replaces.
+func (r *rig) expectClose(request []byte) []byte {
+	b := r.held
+	if b == nil {
+		b = r.pool
+	}
+	for s, h := range b.State.(*backendState).statements.held {
+		if bytes.Equal(s.packet, request) {
+			return append(about(protocol.COM_STMT_CLOSE, h.id, ""), request...)
+		}
+	}
+	return request
+}
+
+// swap gives the pool another backend, and returns the one that was there.
+func (r *rig) swap(b *engine.Backend) *engine.Backend {
+	r.t.Helper()
+	if r.held != nil {
+		r.t.Fatal("the backend is held")
+	}
+	b, r.pool = r.pool, b
+	return b
+}
+
+func other() *engine.Backend { return &engine.Backend{ID: 2, State: &backendState{id: 78}} }
+
+func TestAPreparedStatementFollowsItsSession(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("DO ?", 40, 1)
+	if r.held != nil || len(r.kinds()) != 1 || !r.events[0].Restorable {
+		t.Fatalf("held %v, events %.200v", r.held != nil, r.events)
+	}
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
+	first := r.swap(other())
+	// The other backend gets it, and the types that the client does not repeat.
+	again := about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00"+seven)
+	r.send(again)
+	if want := command(protocol.COM_STMT_PREPARE, "DO ?"); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.client, r.backend = nil, nil
+	r.answer(prepareOK(50, 1))
+	if want := about(protocol.COM_STMT_EXECUTE, 50, once+typed+seven); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.answer(reply(okMySQL))
+	if !bytes.Equal(r.client, reply(okPlain)) {
+		t.Fatalf("client got %q", r.client)
+	}
+	r.ask(again, about(protocol.COM_STMT_EXECUTE, 50, once+"\x00\x00"+seven), reply(okMySQL))
+	r.swap(first)
+	r.ask(again, about(protocol.COM_STMT_EXECUTE, 40, once+"\x00\x00"+seven), reply(okMySQL))
+	r.ask(about(protocol.COM_STMT_CLOSE, id, ""), nil, nil)
+	r.client = nil
+	r.send(again)
+	if !bytes.Contains(r.client, []byte("(1) given to mysql_stmt_precheck")) || r.m.Busy() {
+		t.Fatalf("a closed statement: client got %q", r.client)
+	}
+}
+
+func TestStatementsOfTheSameTextAreSharedAndTypesAreNot(t *testing.T) {
+	a := newRig(t, modernClient)
+	idA := a.prepares("DO ?", 40, 1)
+	a.ask(about(protocol.COM_STMT_EXECUTE, idA, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
+
+	b := &rig{t: t, wire: newWire(t), cut: func(n int) int { return n }}
+	b.m = newMachine(a.m.e, a.m.info).(*Machine)
+	b.m.Start(b.wire)
+	b.pool = a.swap(nil)
+	idB := b.prepares("DO ?", 41, 1) // in place of 40
+	const text = "\x00\x01\xfd\x00"
+	b.ask(about(protocol.COM_STMT_EXECUTE, idB, once+text+"\x01x"), about(protocol.COM_STMT_EXECUTE, 41, once+text+"\x01x"), reply(okMySQL))
+	a.pool = b.swap(nil)
+	untyped := about(protocol.COM_STMT_EXECUTE, idA, once+"\x00\x00"+seven)
+	a.ask(untyped, about(protocol.COM_STMT_EXECUTE, 41, once+typed+seven), reply(okMySQL))
+	a.ask(untyped, about(protocol.COM_STMT_EXECUTE, 41, once+"\x00\x00"+seven), reply(okMySQL))
+	// After an error nobody knows whether the types were taken.
+	a.ask(untyped, about(protocol.COM_STMT_EXECUTE, 41, once+"\x00\x00"+seven), reply(errSyntax))
+	a.ask(untyped, about(protocol.COM_STMT_EXECUTE, 41, once+typed+seven), reply(okMySQL))
+	// Who never said what types it has does not get another's.
+	idA2 := a.prepares("DO ?", 42, 1)
+	b.pool = a.swap(nil)
+	b.ask(about(protocol.COM_STMT_EXECUTE, idB, once+text+"\x01x"), about(protocol.COM_STMT_EXECUTE, 42, once+text+"\x01x"), reply(okMySQL))
+	a.pool = b.swap(nil)
+	a.client, a.backend = nil, nil
+	a.send(about(protocol.COM_STMT_EXECUTE, idA2, once+"\x00\x00"+seven))
+	if want := append(about(protocol.COM_STMT_CLOSE, 42, ""), command(protocol.COM_STMT_PREPARE, "DO ?")...); !bytes.Equal(a.backend, want) {
+		t.Fatalf("backend got %q, not %q", a.backend, want)
+	}
+}
+
+func TestWhatAStatementLeavesCountsWhenItIsExecuted(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("SET sql_mode = ''", 40, 0)
+	if r.held != nil || !slices.Equal(r.kinds(), []engine.Kind{engine.KindPreparedStatement}) {
+		t.Fatalf("held %v, events %v", r.held != nil, r.kinds())
+	}
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 40, once), reply(okMySQL))
+	if r.held == nil || !slices.Contains(r.kinds(), engine.KindSetting) {
+		t.Fatalf("held %v, events %v", r.held != nil, r.kinds())
+	}
+}
+
+func TestACursorHoldsTheBackendAndKeepsItsEOF(t *testing.T) {
+	for _, caps := range []uint32{modernClient, oldClient} {
+		r := newRig(t, caps)
+		id := r.prepares("DO ?", 40, 0)
+		got := r.ask(about(protocol.COM_STMT_EXECUTE, id, read), about(protocol.COM_STMT_EXECUTE, 40, read),
+			reply("\x01", columnA, "\xfe\x00\x00\x62\x40\x00\x00\x00\x16\x00\x14\x0cstatement_id\x06590172"))
+		want := reply("\x01", columnA, "\xfe\x00\x00\x62\x00\x00\x00")
+		if caps == oldClient {
+			want = reply("\x01", columnA, "\xfe\x00\x00\x62\x00")
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("client got %q, not %q", got, want)
+		}
+		if r.held == nil {
+			t.Fatal("idle with an open cursor")
+		}
+		// The same text again is another statement.
+		second := r.prepares("DO ?", 41, 0)
+		r.ask(about(protocol.COM_STMT_EXECUTE, second, once), about(protocol.COM_STMT_EXECUTE, 41, once), reply(okMySQL))
+		got = r.ask(about(protocol.COM_STMT_FETCH, id, "\x01\x00\x00\x00"), about(protocol.COM_STMT_FETCH, 40, "\x01\x00\x00\x00"),
+			reply("\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x82\x00\x00\x00"))
+		want = reply("\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x82\x00\x00\x00")
+		if caps == oldClient {
+			want = reply("\x00\x00\x01\x00\x00\x00", "\xfe\x00\x00\x82\x00")
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("client got %q, not %q", got, want)
+		}
+		if r.held != nil {
+			t.Fatal("the cursor is still open after its last row")
+		}
+		// The server has one of them for everybody.
+		if n := len(r.pool.State.(*backendState).statements.held); n != 1 || !bytes.Equal(r.backend, about(protocol.COM_STMT_CLOSE, 40, "")) {
+			t.Fatalf("%d statements, backend got %q", n, r.backend)
+		}
+		r.client = nil
+		r.send(about(protocol.COM_STMT_FETCH, id, "\x01\x00\x00\x00"))
+		if !bytes.Contains(r.client, []byte("has no open cursor")) {
+			t.Fatalf("fetching without a cursor: %q", r.client)
+		}
+	}
+}
+
+func TestLongDataHoldsTheBackendUntilItIsUsed(t *testing.T) {
+	for name, end := range map[string]func(r *rig, id uint32){
+		"by executing": func(r *rig, id uint32) {
+			r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
+		},
+		"by a reset": func(r *rig, id uint32) {
+			r.ask(about(protocol.COM_STMT_RESET, id, ""), about(protocol.COM_STMT_RESET, 40, ""), reply(okMySQL))
+		},
+		"by closing": func(r *rig, id uint32) {
+			r.ask(about(protocol.COM_STMT_CLOSE, id, ""), about(protocol.COM_STMT_CLOSE, 40, ""), nil)
+		},
+	} {
+		r := newRig(t, modernClient)
+		id := r.prepares("DO ?", 40, 1)
+		r.ask(about(protocol.COM_STMT_SEND_LONG_DATA, id, "\x00\x00x"), about(protocol.COM_STMT_SEND_LONG_DATA, 40, "\x00\x00x"), nil)
+		if r.held == nil || r.m.Busy() {
+			t.Fatalf("%s: held %v, busy %v", name, r.held != nil, r.m.Busy())
+		}
+		r.ask(query("SELECT 1"), query("SELECT 1"), reply(okMySQL))
+		if r.held == nil {
+			t.Fatalf("%s: idle with long data", name)
+		}
+		end(r, id)
+		if r.held != nil {
+			t.Fatalf("%s: still held", name)
+		}
+	}
+}
+
+func TestAStatementIsPreparedAgainInItsOwnDefaultDatabase(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.m.info.key.Database, r.m.session.schema = anyDatabase, "one"
+	r.pool.State.(*backendState).schema = "one"
+	id := r.prepares("DO ?", 40, 0)
+	b := other()
+	b.State.(*backendState).schema = "two"
+	r.swap(b)
+	r.m.session.schema = "two"
+	r.backend, r.client = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+	for _, step := range []struct {
+		want, answer []byte
+	}{
+		{command(protocol.COM_INIT_DB, "one"), reply(okMySQL)},
+		{command(protocol.COM_STMT_PREPARE, "DO ?"), prepareOK(50, 0)},
+		{command(protocol.COM_INIT_DB, "two"), reply(okMySQL)},
+		{about(protocol.COM_STMT_EXECUTE, 50, once), reply(okMySQL)},
+	} {
+		if !bytes.Equal(r.backend, step.want) {
+			t.Fatalf("backend got %q, not %q", r.backend, step.want)
+		}
+		r.backend = nil
+		r.answer(step.answer)
+	}
+	if !bytes.Equal(r.client, reply(okPlain)) {
+		t.Fatalf("client got %q", r.client)
+	}
+}
+
+func TestWhatTheServerSaysToPreparingAgainIsTheAnswer(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("DO ?", 40, 0)
+	r.swap(other())
+	got := r.ask(about(protocol.COM_STMT_EXECUTE, id, once), command(protocol.COM_STMT_PREPARE, "DO ?"), reply(errSyntax))
+	if !bytes.Equal(got, reply(errSyntax)) || r.held != nil || r.m.Busy() {
+		t.Fatalf("client got %q, held %v", got, r.held != nil)
+	}
+}
+
+func TestRoomOnTheServerIsMadeOnce(t *testing.T) {
+	const full = "\xff\xb5\x05#42000Can't create more than max_prepared_stmt_count statements"
+	r := newRig(t, modernClient)
+	r.prepares("DO 1", 40, 0)
+	r.backend = nil
+	request := command(protocol.COM_STMT_PREPARE, "DO 2")
+	got := r.ask(request, request, reply(full))
+	if want := append(about(protocol.COM_STMT_CLOSE, 40, ""), request...); len(got) != 0 || !bytes.Equal(r.backend, want) {
+		t.Fatalf("client got %q, backend got %q, not %q", got, r.backend, want)
+	}
+	r.backend = nil
+	r.answer(reply(full))
+	if !bytes.Equal(r.client, reply(full)) || len(r.backend) != 0 {
+		t.Fatalf("client got %q, backend got %q", r.client, r.backend)
+	}
+	id := r.prepares("DO 2", 41, 0)
+	b := other()
+	b.State.(*backendState).statements.put(newShared("", command(protocol.COM_STMT_PREPARE, "DO 3")), &heldStatement{id: 60})
+	r.swap(b)
+	execute := about(protocol.COM_STMT_EXECUTE, id, once)
+	r.ask(execute, request, reply(full))
+	if want := append(about(protocol.COM_STMT_CLOSE, 60, ""), request...); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.backend = nil
+	r.answer(prepareOK(61, 0))
+	if want := about(protocol.COM_STMT_EXECUTE, 61, once); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+}
+
+func TestABackendKeepsSoManyStatements(t *testing.T) {
+	r := newRig(t, modernClient)
+	for i := range uint32(maxPrepared + 10) {
+		request := command(protocol.COM_STMT_PREPARE, fmt.Sprintf("DO %d", i))
+		want := request
+		if i >= maxPrepared {
+			want = append(about(protocol.COM_STMT_CLOSE, 1000+i-maxPrepared, ""), request...)
+		}
+		r.ask(request, want, prepareOK(1000+i, 0))
+	}
+	if n := len(r.pool.State.(*backendState).statements.held); n != maxPrepared {
+		t.Fatalf("%d statements", n)
+	}
+}
+
+func TestASessionMayHaveSoManyStatements(t *testing.T) {
+	r := newRig(t, modernClient)
+	for i := range uint32(maxStatements) {
+		r.prepares("DO 1", 1000+i, 0)
+	}
+	r.client, r.backend = nil, nil
+	r.send(command(protocol.COM_STMT_PREPARE, "DO 1"))
+	if len(r.backend) != 0 || !bytes.Contains(r.client, []byte("max_prepared_stmt_count")) {
+		t.Fatalf("client got %q, backend got %q", r.client, r.backend)
+	}
+}
+
+func TestAStatementThatIsTooLongToBeRememberedPins(t *testing.T) {
+	r := newRig(t, modernClient)
+	request := command(protocol.COM_STMT_PREPARE, "SET sql_mode = '"+strings.Repeat("x", maxWhole)+"'")
+	got := r.ask(request, request, prepareOK(40, 0))
+	id := binary.LittleEndian.Uint32(got[headerSize+1:])
+	if r.held == nil || r.events[len(r.events)-1].Restorable || slices.Contains(r.kinds(), engine.KindSetting) {
+		t.Fatalf("held %v, events %.200v", r.held != nil, r.events)
+	}
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 40, once), reply(okMySQL))
+	if !slices.Contains(r.kinds(), engine.KindSetting) {
+		t.Fatalf("events %v", r.events)
+	}
+}
+
+func TestTheEndOfAStatementThatPinnedEndsThePin(t *testing.T) {
+	r := newRig(t, modernClient)
+	request := command(protocol.COM_STMT_PREPARE, "DO '"+strings.Repeat("x", maxWhole)+"'")
+	got := r.ask(request, request, prepareOK(40, 0))
+	id := binary.LittleEndian.Uint32(got[headerSize+1:])
+	r.ask(about(protocol.COM_STMT_CLOSE, id, ""), about(protocol.COM_STMT_CLOSE, 40, ""), nil)
+	if r.held != nil || r.pins != 0 {
+		t.Fatalf("held %v, events %.200v", r.held != nil, r.events)
+	}
+}
+
+func TestAResetEndsTheStatements(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("DO 1", 40, 0)
+	r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+	r.ask(command(protocol.COM_RESET_CONNECTION, ""), command(protocol.COM_RESET_CONNECTION, ""), reply(okMySQL))
+	r.answer(reply(okMySQL)) // to the trackers
+	if r.held != nil || len(r.pool.State.(*backendState).statements.held) != 0 {
+		t.Fatal("the backend is held, or is thought to have the statement")
+	}
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+	if len(r.backend) != 0 || !bytes.Contains(r.client, []byte("mysql_stmt_precheck")) {
+		t.Fatalf("client got %q, backend got %q", r.client, r.backend)
+	}
+}
+
+// Statements that are there when settings change keep their meaning, on the backend that has them.
+func TestStatementsAreGatheredBeforeSettingsChange(t *testing.T) {
+	set := query("SET sql_mode = 'ANSI_QUOTES'")
+	const changed = "\x00\x00\x00\x02\x40\x00\x00\x00\x17\x00\x15\x08sql_mode\x0bANSI_QUOTES"
+	for name, c := range map[string]struct {
+		answer string
+		kept   bool
+	}{"one that matters": {changed, true}, "another": {"\x00\x00\x00\x02\x40\x00\x00\x00\x0f\x00\x0d\x0aautocommit\x011", false}} {
+		r := newRig(t, modernClient)
+		id := r.prepares("DO 1", 40, 0)
+		r.swap(other())
+		r.client, r.backend = nil, nil
+		r.send(set)
+		if want := command(protocol.COM_STMT_PREPARE, "DO 1"); !bytes.Equal(r.backend, want) {
+			t.Fatalf("%s: backend got %q, not %q", name, r.backend, want)
+		}
+		r.backend = nil
+		r.answer(prepareOK(50, 0))
+		if !bytes.Equal(r.backend, set) {
+			t.Fatalf("%s: backend got %q", name, r.backend)
+		}
+		r.answer(reply(c.answer))
+		last := r.events[len(r.events)-1]
+		if kept := last.Kind == engine.KindPreparedStatement && !last.Restorable; kept != c.kept || r.m.find(id).kept != c.kept {
+			t.Fatalf("%s: events %v", name, r.kinds())
+		}
+		r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 50, once), reply(okMySQL))
+	}
+}

@@ -1,0 +1,593 @@
+package mysql
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// rotating runs a test through a proxy whose sessions change the backend with every transaction, if they can.
+func rotating(t *testing.T, r harness.Route, test func(t *testing.T, f front)) {
+	for _, name := range harness.MySQLNames() {
+		t.Run(name, func(t *testing.T) {
+			r := r
+			r.Server = harness.Shared(t, name)
+			if r.MaxConnections == 0 {
+				r.MaxConnections = pair
+			}
+			p := harness.Start(t, harness.Config{Routes: []harness.Route{r}, Env: []string{"BERTH_PARANOID=1"}})
+			f := front{p.Endpoint(name), p, r.Server}
+			t.Cleanup(func() { quiet(t, f) })
+			test(t, f)
+		})
+	}
+}
+
+// mustPrepare prepares a statement.
+func (w *wire) mustPrepare(t testing.TB, text string) statement {
+	t.Helper()
+	s, err := w.prepare(text)
+	if err != nil {
+		t.Fatalf("%.80s: %v", text, err)
+	}
+	return s
+}
+
+// executes checks what executing a statement shows.
+func (w *wire) executes(t testing.TB, s statement, want string, args ...any) {
+	t.Helper()
+	got, err := w.execute(s, 0, args...)
+	if show(got, err) != want {
+		t.Errorf("statement %d: %.200s, want %.200s", s.id, show(got, err), want)
+	}
+}
+
+// about sends a command about a statement.
+func (w *wire) about(t testing.TB, command byte, s statement, rest ...byte) {
+	t.Helper()
+	if err := w.command(command, append(binary.LittleEndian.AppendUint32(nil, s.id), rest...)...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// neverPinned checks that nothing pinned.
+func (f front) neverPinned(t testing.TB) {
+	t.Helper()
+	if n, err := f.Sum(t.Context(), "berth_pins_total", ""); err != nil || n != 0 {
+		t.Errorf("%v pins, %v", n, err)
+	}
+}
+
+func TestManyDriversInTheirDefaultModePrepareOnFewConnections(t *testing.T) {
+	const drivers, rounds, connections = 64, 20, 4
+	for _, env := range [][]string{nil, {"BERTH_PARANOID=1"}} {
+		for _, name := range harness.MySQLNames() {
+			t.Run(fmt.Sprint(name, env), func(t *testing.T) {
+				s := harness.Shared(t, name)
+				p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: connections}}, Env: env})
+				f := front{p.Endpoint(name), p, s}
+				counts := table(t, s, "counts", "(id int primary key, n int not null, who varchar(20))")
+				var done sync.WaitGroup
+				for i := range drivers {
+					done.Add(1)
+					go func() {
+						defer done.Done()
+						if err := drive(t, f, counts, i, rounds); err != nil {
+							t.Errorf("driver %d: %v", i, err)
+						}
+					}()
+				}
+				done.Wait()
+				f.neverPinned(t)
+				f.direct(t).sees(t, "select count(*), min(n), max(n) from "+counts, fmt.Sprintf("[%d,%d,%d]", drivers, rounds, rounds))
+				quiet(t, f)
+			})
+		}
+	}
+}
+
+// drive is one driver: it prepares, for every query, and keeps one statement prepared for long.
+func drive(t *testing.T, f front, counts string, i, rounds int) error {
+	cfg, err := f.GoMySQL(plain())
+	if err != nil {
+		return err
+	}
+	cfg.InterpolateParams = false
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), "insert into "+counts+" values (?, 0, ?)", i, fmt.Sprint("driver ", i)); err != nil {
+		return err
+	}
+	kept, err := db.PrepareContext(t.Context(), "select n, who, ? from "+counts+" where id = ?")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = kept.Close() }()
+	for n := range rounds {
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(t.Context(), "update "+counts+" set n = n + ? where id = ?", 1, i); err != nil {
+			return err
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		var got int
+		var who, said string
+		var arg any = fmt.Sprint(n)
+		if n%2 == 0 {
+			arg = n // of another type
+		}
+		if err := kept.QueryRowContext(t.Context(), arg, i).Scan(&got, &who, &said); err != nil {
+			return err
+		}
+		if got != n+1 || who != fmt.Sprint("driver ", i) || said != fmt.Sprint(n) {
+			return fmt.Errorf("round %d: %d, %s, %s", n, got, who, said)
+		}
+	}
+	return nil
+}
+
+func TestStatementsAreThereOnEveryBackend(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		for name, caps := range abilities() {
+			t.Run(name, func(t *testing.T) {
+				a, b := dial(t, f.Endpoint, plain(), caps), dial(t, f.Endpoint, plain(), caps)
+				sum, twice := a.mustPrepare(t, "select concat(?, '+', ?)"), a.mustPrepare(t, "select concat(?, ?)")
+				other := b.mustPrepare(t, "select concat(?, '+', ?)")
+				for i := range int64(8) {
+					a.executes(t, sum, fmt.Sprintf("[%d+1]", i), i, int64(1))
+					b.executes(t, other, fmt.Sprintf("[x%d+0]", i), fmt.Sprintf("x%d", i), int64(0))
+					a.executes(t, twice, fmt.Sprintf("[%d-]", i), i, "-")
+					b.sees(t, "select connection_id() is null", "[0]")
+				}
+				for _, s := range []statement{sum, twice} {
+					a.about(t, protocol.COM_STMT_CLOSE, s)
+				}
+				a.executes(t, sum, "error 1243", int64(1), int64(2))
+				b.executes(t, other, "[1+2]", int64(1), int64(2))
+				a.quit()
+				b.quit()
+			})
+		}
+	})
+}
+
+// TestTypesAreSentAgain executes without types what was executed with them, elsewhere and after others with other types.
+func TestTypesAreSentAgain(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		s, o := a.mustPrepare(t, "select ?, ?"), b.mustPrepare(t, "select ?, ?")
+		a.executes(t, s, "[-7,text]", int64(-7), "text")
+		for i := range 6 {
+			b.executes(t, o, "[x,NULL]", "x", nil)
+			body := binary.LittleEndian.AppendUint32(nil, s.id)
+			body = append(body, 0, 1, 0, 0, 0)
+			want := fmt.Sprintf("[%d,again]", i)
+			if i%2 == 0 {
+				body = append(append(body, 0, 0, byte(i)), 0, 0, 0, 0, 0, 0, 0)
+			} else { // NULL, whose type is still known
+				body = append(body, 1, 0)
+				want = "[NULL,again]"
+			}
+			if err := a.command(protocol.COM_STMT_EXECUTE, append(body, "\x05again"...)...); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := a.results(true); show(got, err) != want {
+				t.Errorf("%s, want %s", show(got, err), want)
+			}
+		}
+		// Who never sent types gets what the server says to that, and no other's types.
+		n, d := a.mustPrepare(t, "select ?, ?"), f.direct(t)
+		theirs := d.mustPrepare(t, "select ?, ?")
+		var shown [2]string
+		for i, c := range []struct {
+			*wire
+			statement
+		}{{a, n}, {d, theirs}} {
+			b.executes(t, o, "[x,y]", "x", "y")
+			c.about(t, protocol.COM_STMT_EXECUTE, c.statement, append([]byte{0, 1, 0, 0, 0, 0, 0}, "\x01p\x01q"...)...)
+			got, err := c.results(true)
+			shown[i] = show(got, err)
+		}
+		if shown[0] != shown[1] {
+			t.Errorf("without types: %s, the server says %s", shown[0], shown[1])
+		}
+		f.neverPinnedBut(t, "last_result")
+	})
+}
+
+func TestWhatAStatementDoesPinsWhenItIsExecuted(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		for text, look := range map[string]string{
+			"set sql_mode = 'NO_BACKSLASH_ESCAPES'":     "select @@sql_mode = 'NO_BACKSLASH_ESCAPES'",
+			"create temporary table prepared_t (a int)": "select count(*) = 0 from prepared_t",
+			"select get_lock('prepared', 0)":            "select is_used_lock('prepared') = connection_id()",
+			"set @prepared = 1":                         "select @prepared = 1",
+			"select 1 into @selected":                   "select @selected = 1",
+		} {
+			a, b := f.client(t), f.client(t)
+			s := a.mustPrepare(t, text)
+			if n := f.pinned(t); n != 0 {
+				t.Errorf("%s: %d pinned after preparing it", text, n)
+			}
+			if _, err := a.execute(s, 0); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%s: %d pinned after executing it", text, n)
+			}
+			for range 3 {
+				a.sees(t, look, "[1]")
+				b.sees(t, "select @@sql_mode = 'NO_BACKSLASH_ESCAPES', @prepared, @selected", "[0,NULL,NULL]")
+			}
+			a.quit()
+			b.quit()
+			waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+		}
+		// The pin of what has an end ends with it.
+		a := f.client(t)
+		make, drop := a.mustPrepare(t, "create temporary table prepared_t (a int)"), a.mustPrepare(t, "drop temporary table prepared_t")
+		for range 3 {
+			a.executes(t, make, "ok 0")
+			a.executes(t, drop, "ok 0")
+			if n := f.pinned(t); n != 0 {
+				t.Errorf("%d pinned after the table was dropped", n)
+			}
+		}
+		a.quit()
+	})
+}
+
+func TestLastInsertIDOfStatements(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		name := table(t, f.server, "prepared_ids", "(id int auto_increment primary key, n int)")
+		a, b := f.client(t), f.client(t)
+		insert, last := a.mustPrepare(t, "insert into "+name+" (n) values (?)"), a.mustPrepare(t, "select last_insert_id()")
+		others := b.mustPrepare(t, "insert into "+name+" (n) values (?)")
+		for i := range 5 {
+			if _, err := a.execute(insert, 0, int64(i)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.execute(others, 0, int64(i)); err != nil {
+				t.Fatal(err)
+			}
+			a.executes(t, last, fmt.Sprintf("[%d]", 2*i+1))
+			b.sees(t, "select last_insert_id()", fmt.Sprintf("[%d]", 2*i+2))
+		}
+		f.neverPinned(t)
+	})
+}
+
+// TestAStatementKeepsItsDefaultDatabase executes, in one default database, what was prepared in another.
+func TestAStatementKeepsItsDefaultDatabase(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		const another = "berth_statements"
+		for _, q := range []string{"drop database if exists " + another, "create database " + another, "grant all on " + another + ".* to app@'%'"} {
+			if err := f.server.Exec(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Cleanup(func() { _ = f.server.Exec(t.Context(), "drop database if exists "+another) })
+		here := table(t, f.server, "whose", "(s varchar(10))")
+		bare := strings.TrimPrefix(here, "app.")
+		d := f.direct(t)
+		d.do(t, "insert into "+here+" values ('app')", "create table "+another+"."+bare+" select 'another' as s")
+		b := f.client(t)
+		text := "select s, database() from " + bare
+		others := b.mustPrepare(t, text)
+		for _, a := range []*wire{f.client(t), d} { // servers do the same
+			a.do(t, "use app")
+			first := a.mustPrepare(t, text)
+			a.do(t, "use "+another)
+			second := a.mustPrepare(t, text)
+			for range 4 {
+				a.executes(t, first, "[app,app]")
+				b.executes(t, others, "[app,app]")
+				a.executes(t, second, "[another,"+another+"]")
+				a.sees(t, text, "[another,"+another+"]")
+				a.do(t, "use app")
+				a.executes(t, second, "[another,"+another+"]")
+				a.sees(t, text, "[app,app]")
+				a.do(t, "use "+another)
+			}
+		}
+		f.neverPinned(t)
+		if err := f.server.Exec(t.Context(), "drop database "+another); err != nil {
+			t.Fatal(err)
+		}
+		b.do(t, "select 1")
+		for range 3 {
+			if got := b.outcome("select 1"); got != "[1]" {
+				t.Error(got)
+			}
+			b.executes(t, others, "[app,app]")
+		}
+	})
+}
+
+// TestAStatementKeepsTheSettingsThatItWasPreparedUnder compares with a session that is alone with its server.
+func TestAStatementKeepsTheSettingsThatItWasPreparedUnder(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: 3}, func(t *testing.T, f front) {
+		a, d, others := f.client(t), f.direct(t), f.client(t)
+		const text = `select "a", 'b'`
+		var shown [2][]string
+		for i, w := range []*wire{a, d} {
+			before, same := w.mustPrepare(t, text), w.mustPrepare(t, text)
+			others.sees(t, "select 1", "[1]")
+			w.do(t, "set sql_mode = 'ANSI_QUOTES'")
+			_, err := w.prepare(text)
+			after := w.mustPrepare(t, "select 'c'")
+			for range 3 {
+				for _, s := range []statement{before, same, after} {
+					got, err := w.execute(s, 0)
+					shown[i] = append(shown[i], show(got, err))
+				}
+				s := others.mustPrepare(t, text)
+				others.executes(t, s, "[a,b]")
+			}
+			shown[i] = append(shown[i], fmt.Sprint(numberOf(err)))
+		}
+		if !slices.Equal(shown[0], shown[1]) {
+			t.Errorf("%v, the server says %v", shown[0], shown[1])
+		}
+		a.quit()
+	})
+}
+
+func TestAStatementSeesThatItsTableHasChanged(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		name := table(t, f.server, "changing", "(a int)")
+		a, b, d := f.client(t), f.client(t), f.direct(t)
+		d.do(t, "insert into "+name+" values (1)")
+		s := a.mustPrepare(t, "select * from "+name)
+		o := b.mustPrepare(t, "select * from "+name)
+		for i, q := range []string{"add b int default 2", "add c varchar(10) default 'three'", "drop a"} {
+			d.do(t, "alter table "+name+" "+q)
+			want := []string{"[1,2]", "[1,2,three]", "[2,three]"}[i]
+			for range 3 {
+				a.executes(t, s, want)
+				b.executes(t, o, want)
+			}
+		}
+		d.do(t, "drop table "+name)
+		for range 2 {
+			a.executes(t, s, "error 1146")
+			b.executes(t, o, "error 1146")
+		}
+		f.neverPinnedBut(t, "last_result")
+	})
+}
+
+// neverPinnedBut checks that nothing pinned but for one reason.
+func (f front) neverPinnedBut(t testing.TB, reason string) {
+	t.Helper()
+	all, err := f.Sum(t.Context(), "berth_pins_total", "")
+	some, err2 := f.Sum(t.Context(), "berth_pins_total", `reason="`+reason+`"`)
+	if err != nil || err2 != nil || all != some {
+		t.Errorf("%v pins, %v by %s, %v %v", all, some, reason, err, err2)
+	}
+}
+
+func TestLongDataAndCursorsHoldTheBackendForAWhile(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		s, same := a.mustPrepare(t, "select ?, 5"), a.mustPrepare(t, "select ?, 5")
+		others := b.mustPrepare(t, "select ?, 5")
+		for i := range 4 {
+			part := []byte(fmt.Sprintf("%d", i))
+			for range 3 {
+				a.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, append([]byte{0, 0}, part...)...)
+				b.executes(t, others, "[b,5]", "b")
+				a.executes(t, same, "[7,5]", int64(7))
+				a.sees(t, "select 1", "[1]")
+			}
+			a.executes(t, s, "["+string(bytes.Repeat(part, 3))+",5]", long{})
+			a.executes(t, s, "[x,5]", "x")
+			a.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, append([]byte{0, 0}, part...)...)
+			if _, err := a.one(protocol.COM_STMT_RESET, binary.LittleEndian.AppendUint32(nil, s.id)...); err != nil {
+				t.Error(err)
+			}
+			a.executes(t, s, "[y,5]", "y")
+		}
+		f.neverPinned(t)
+		waitFor(t, "nothing is lent", func() bool {
+			p, err := f.Pool(t.Context(), f.server.Name)
+			return err == nil && p.Lent == 0
+		})
+	})
+}
+
+func TestUnknownStatementsAreRefusedInTheServersWords(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		a, d := f.client(t), f.direct(t)
+		for _, c := range []struct {
+			command byte
+			rest    []byte
+		}{{protocol.COM_STMT_EXECUTE, []byte{0, 1, 0, 0, 0}}, {protocol.COM_STMT_FETCH, []byte{1, 0, 0, 0}}, {protocol.COM_STMT_RESET, nil}} {
+			var said [2]string
+			for i, w := range []*wire{a, d} {
+				_, err := w.one(c.command, append([]byte{200, 1, 0, 0}, c.rest...)...)
+				said[i] = fmt.Sprint(err)
+			}
+			if said[0] != said[1] {
+				t.Errorf("command %d: %s, the server says %s", c.command, said[0], said[1])
+			}
+		}
+		var said [2]string
+		for i, w := range []*wire{a, d} {
+			s := w.mustPrepare(t, "select 1")
+			_, err := w.one(protocol.COM_STMT_FETCH, append(binary.LittleEndian.AppendUint32(nil, s.id), 1, 0, 0, 0)...)
+			said[i] = strings.Replace(fmt.Sprint(err), fmt.Sprintf("(%d)", s.id), "(id)", 1)
+		}
+		if said[0] != said[1] {
+			t.Errorf("fetching without a cursor: %s, the server says %s", said[0], said[1])
+		}
+		for _, command := range []byte{protocol.COM_STMT_CLOSE, protocol.COM_STMT_SEND_LONG_DATA} {
+			if err := a.command(command, 200, 1, 0, 0, 0, 0, 'x'); err != nil {
+				t.Fatal(err)
+			}
+			a.sees(t, "select 1", "[1]")
+		}
+		// MariaDB's clients mean the last one that was prepared by the largest id.
+		for i, w := range []*wire{a, d} {
+			said[i] = ""
+			for _, text := range []string{"", "select 11", "select 12", "select from nothing"} {
+				if text != "" {
+					_, err := w.prepare(text)
+					said[i] += fmt.Sprint(numberOf(err), " ")
+				}
+				got, err := w.execute(statement{id: 1<<32 - 1}, 0)
+				said[i] += show(got, err) + "; "
+			}
+		}
+		if said[0] != said[1] {
+			t.Errorf("the last one: %s, the server says %s", said[0], said[1])
+		}
+	})
+}
+
+func TestAResetEndsAllStatements(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		o := b.mustPrepare(t, "select 1")
+		for _, hold := range []bool{false, true} {
+			s := a.mustPrepare(t, "select 1")
+			if hold {
+				a.do(t, "begin")
+			}
+			if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			a.executes(t, s, "error 1243")
+			for range 3 {
+				b.executes(t, o, "[1]")
+			}
+			s = a.mustPrepare(t, "select 2")
+			a.executes(t, s, "[2]")
+		}
+	})
+}
+
+func TestServersKeepABoundedNumberOfStatements(t *testing.T) {
+	for _, name := range harness.MySQLNames() {
+		t.Run(name, func(t *testing.T) {
+			f := ownServer(t, name, pair)
+			a, d := f.client(t), dial(t, f.server.Endpoint, superuser(), modern)
+			for i := range 1000 {
+				s := a.mustPrepare(t, fmt.Sprintf("select %d", i))
+				if i%2 == 0 {
+					a.executes(t, s, fmt.Sprintf("[%d]", i))
+				}
+				if i%3 > 0 {
+					a.about(t, protocol.COM_STMT_CLOSE, s)
+				}
+			}
+			got := d.must(t, "show global status like 'Prepared_stmt_count'")[0].rows[0][1]
+			if n, err := strconv.Atoi(fmt.Sprint(got)); err != nil || n > pair*200 {
+				t.Errorf("%v statements on the server", got)
+			}
+			a.quit()
+			// The same again and again is one.
+			b := f.client(t)
+			for range 300 {
+				s := b.mustPrepare(t, "select 'the same'")
+				b.executes(t, s, "[the same]")
+				b.about(t, protocol.COM_STMT_CLOSE, s)
+			}
+			b.quit()
+		})
+	}
+}
+
+func TestAFullServerMakesBackendsGiveUpTheirStatements(t *testing.T) {
+	for _, name := range harness.MySQLNames() {
+		t.Run(name, func(t *testing.T) {
+			f := ownServer(t, name, 1, "max_prepared_stmt_count=20")
+			a, b := f.client(t), f.client(t)
+			var all []statement
+			for i := range 50 {
+				all = append(all, a.mustPrepare(t, fmt.Sprintf("select %d", i)))
+			}
+			for i, s := range all {
+				a.executes(t, s, fmt.Sprintf("[%d]", i))
+				b.sees(t, "select 1", "[1]")
+			}
+			d := f.direct(t)
+			for i := range 20 {
+				if _, err := d.prepare(fmt.Sprintf("select %d", i)); err != nil {
+					break // what the proxy has counts
+				}
+			}
+			if _, err := a.prepare("select 'one more'"); err != nil && numberOf(err) != 1461 {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestUnderStrictAWSStatementsPin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Pool: harness.Keys{"session_pinning_preset": "strict-aws"}}, func(t *testing.T, f front) {
+		a := f.client(t)
+		s := a.mustPrepare(t, "select ?")
+		for range 2 {
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%d pinned", n)
+			}
+			a.executes(t, s, "[1]", int64(1))
+		}
+		a.about(t, protocol.COM_STMT_CLOSE, s)
+		if n := f.pinned(t); n != 1 {
+			t.Errorf("%d pinned after it was closed", n)
+		}
+		a.quit()
+	})
+	own(t, harness.Route{MaxConnections: pair, Pool: harness.Keys{
+		"session_pinning_preset": "strict-aws", "session_pinning_filters": []string{"EXCLUDE_PREPARED_STATEMENTS"},
+	}}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		s := a.mustPrepare(t, "select ?")
+		b.do(t, "select 1")
+		a.executes(t, s, "[1]", int64(1))
+		f.neverPinned(t)
+		a.quit()
+		b.quit()
+	})
+}
+
+func TestAStatementThatIsTooLongToMovePins(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		s := a.mustPrepare(t, "select ?, length('"+strings.Repeat("x", 100000)+"')")
+		for i := range int64(4) {
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%d pinned", n)
+			}
+			a.executes(t, s, fmt.Sprintf("[%d,100000]", i), i)
+			b.sees(t, "select 1", "[1]")
+		}
+		a.about(t, protocol.COM_STMT_CLOSE, s)
+		a.sees(t, "select 1", "[1]")
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d pinned after it was closed", n)
+		}
+	})
+}
