@@ -43,6 +43,8 @@ const (
 	classDefines
 	// classConfirms: it turns autocommit on and does nothing else.
 	classConfirms
+	// classCalls: it calls stored code, of which the server has said what it may leave.
+	classCalls
 	// classCounts: it is one SELECT whose rows are as many as FOUND_ROWS() says then.
 	classCounts
 	// classKeepsFound: it changes nothing about FOUND_ROWS().
@@ -113,6 +115,9 @@ func (c *classifier) unknown() {
 	c.pin(engine.KindUnknown)
 	c.flag(classInsertID | classCode)
 }
+
+// storedCode is code of the server's own: it may do anything, but the server can be asked what.
+func (c *classifier) storedCode() { c.flag(classCalls | classInsertID | classSetsInsertID | classCode) }
 
 // doubt says that a server may read the text in another way.
 func (c *classifier) doubt() { c.unknown() }
@@ -324,8 +329,14 @@ func (c *classifier) call() {
 	if !c.calls || p.exempt || naming && p.kind != tokenPunctuation {
 		return
 	}
+	if p.dotted {
+		c.storedCode() // though MariaDB has its own functions in a schema of their own, too
+		if p.word.call == callUnknown {
+			return
+		}
+	}
 	switch {
-	case p.kind == tokenName, p.kind == tokenWord && p.dotted:
+	case p.kind == tokenName:
 		c.unknown()
 		return
 	case p.kind != tokenWord:
@@ -361,8 +372,8 @@ func (c *classifier) closeCall() {
 // at sees the @ of a variable.
 func (c *classifier) at() {
 	switch {
-	case c.first == kwLoad:
-		c.pin(engine.KindUserVariable) // LOAD DATA ... (a, @b)
+	case c.first == kwLoad, c.first == kwCall:
+		c.pin(engine.KindUserVariable) // LOAD DATA ... (a, @b); CALL p(@out)
 	case c.prev.kind == tokenWord && c.prev.word.keyword == kwInto:
 		c.pin(engine.KindUserVariable)
 	case c.first == kwSet && c.prev.is('@'):

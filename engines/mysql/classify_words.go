@@ -48,8 +48,8 @@ func (c *classifier) begin(w word) {
 		c.flag(classDiagnostics)
 	case kwCall:
 		c.calls = true
-		c.unknown()
-		c.flag(classSetsInsertID)
+		c.naming = true
+		c.storedCode()
 	default:
 		c.calls = true
 		c.unknown()

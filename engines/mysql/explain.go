@@ -17,6 +17,8 @@ type Effects struct {
 	Own bool
 	// Defines says that it may create code that other statements execute without naming it.
 	Defines bool
+	// Calls says that it may call stored code, about which the server can be asked.
+	Calls   bool
 	Renames bool // it may give a table another name
 	// Inert says that it begins and ends transactions and does nothing else.
 	Inert bool
@@ -32,7 +34,7 @@ func Explain(sql []byte, literalBackslash bool) Effects {
 	e := Effects{
 		ReadsInsertID: c.has(classInsertID), SetsInsertID: c.has(classSetsInsertID),
 		Previous: c.has(classPrevious), Diagnostics: c.has(classDiagnostics), LeavesFoundRows: c.has(classFoundRows),
-		Kills: c.has(classKill) || c.has(classKillOther), Own: own, Defines: c.has(classDefines),
+		Kills: c.has(classKill) || c.has(classKillOther), Own: own, Defines: c.has(classDefines), Calls: c.has(classCalls),
 		Renames: c.has(classRenames), Inert: !c.has(classCode), Confirms: c.has(classConfirms),
 	}
 	for k := range engine.Kind(engine.Kinds) {

@@ -17,11 +17,12 @@ const (
 	hiddenInsertID                        // it may read LAST_INSERT_ID()
 	hiddenSetsInsertID                    // it may set LAST_INSERT_ID() without the server's OK saying so
 	hiddenPrevious                        // it may read ROW_COUNT(), FOUND_ROWS() and counts of warnings of the statement before
+	hiddenCallsLeave                      // procedures may leave what triggers and functions cannot, and no tracker reports
 )
 
 // hiddenUnknown is what code counts as that cannot be read. That it reads values of the previous statement is not assumed:
 // its users would keep their backends for ever.
-const hiddenUnknown = hiddenLeaves | hiddenInsertID
+const hiddenUnknown = hiddenLeaves | hiddenInsertID | hiddenCallsLeave
 
 // hiddenOf reads the answer to unseenQuery.
 func hiddenOf(row []byte) hidden {
@@ -38,9 +39,9 @@ func hiddenOf(row []byte) hidden {
 // user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
 var unseenQuery = strings.Join([]string{
 	"SELECT COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
-		hiddenBits("routine_definition", "routine_body <> 'SQL'", readsEarly) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
-	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "view_definition = ''", readsPrevious) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+		hiddenBits("routine_definition", "routine_body <> 'SQL'", readsEarly, proceduresLeave) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, neverLeave) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "view_definition = ''", readsPrevious, neverLeave) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
 	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = 'SEQUENCE'",
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT '%' AS pattern, privilege_type FROM information_schema.user_privileges " +
@@ -50,16 +51,26 @@ var unseenQuery = strings.Join([]string{
 
 const usersSchemas = "NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
 
-// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL.
-func hiddenBits(body, alien string, previous func(body string) string) string {
+// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL; calls is a
+// regular expression for hiddenCallsLeave.
+func hiddenBits(body, alien string, previous func(body string) string, calls string) string {
 	lower := "LOWER(" + body + ")"
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
 		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value')*" +
 		decimalOf(hiddenLeaves) +
 		"+(" + lower + " REGEXP 'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
 		"+(" + lower + " REGEXP 'last_insert_id`?[[:space:]]*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
-		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) + " END"
+		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
+		"+(" + lower + " REGEXP '" + calls + "')*" + decimalOf(hiddenCallsLeave) + " END"
 }
+
+// What procedures may do besides: execute text that is not in them, open a HANDLER, lock all tables, take a role. Of temporary
+// tables servers report those that are not made from a SELECT.
+const (
+	proceduresLeave = "execute|prepare|temporary|flush|backup|lock[[:space:]]+instance|handler[[:space:]]+[^[:space:]]+[[:space:]]+open|" +
+		"set[[:space:]]+(default[[:space:]]+)?role|resource[[:space:]]+group"
+	neverLeave = "^$"
+)
 
 // readsPrevious is an expression that says whether a body may read values of the previous statement.
 func readsPrevious(body string) string {

@@ -63,13 +63,13 @@ var endings = [holds]uint16{
 
 // remember reads what the request that is being sent does, if that may matter: text is its text.
 func (m *Machine) remember(c class, text []byte) {
-	if c.kinds == 0 && m.holding == nil {
+	if c.kinds == 0 && m.holding == nil && !c.has(classCalls) {
 		return
 	}
 	if !m.session.wide { // what a character hides there, no strict form has
 		m.request.act = actOf(text)
 	}
-	if c.kinds != 0 {
+	if c.kinds != 0 || c.has(classCalls) {
 		m.text = append(m.text[:0], text[:min(len(text), maxText)]...)
 	}
 }
@@ -116,7 +116,7 @@ func (m *Machine) holds(kinds uint32) uint32 {
 // keeps says whether there is anything of a kind.
 func (m *Machine) keeps(k engine.Kind) bool {
 	return m.holding.has(k) || k == engine.KindTableLock && m.session.locked ||
-		k == engine.KindPreparedStatement && m.statements.kept > 0
+		k == engine.KindPreparedStatement && m.statements.kept > 0 || k == engine.KindUnknown && m.judging
 }
 
 // apply notes what an act did. It returns the kinds of what is known of it.
@@ -212,7 +212,7 @@ func (m *Machine) letGo(w engine.Wire) {
 			m.undo(k, w)
 		}
 	}
-	if m.pins.reported == 0 {
+	if m.pins.reported == 0 && !m.judging {
 		m.holding = nil
 	}
 }

@@ -36,6 +36,7 @@ type Machine struct {
 	text       []byte   // the beginning of the last one that pins
 	used       bool     // something was sent that may execute code, since the held backend was clean
 	dirty      bool     // it had state whose end only the texts of statements told
+	judging    bool     // stored code was called, and nobody has said what it leaves
 	ignored    bool     // it has state that does not pin, by configuration, and that nobody else may find
 	login      loginPhase
 	change     *change // a COM_CHANGE_USER under way
@@ -134,7 +135,7 @@ func (m *Machine) become(s sessionInfo) {
 	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 	m.previous = m.firstPrevious()
-	m.pins, m.holding = pins{}, nil
+	m.pins, m.holding, m.judging = pins{}, nil, false
 	m.request = request{}
 }
 
@@ -196,7 +197,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	m.session.status |= state.status & statusLiteralBackslash
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
-	m.pins.disturbed, m.used, m.ignored, m.dirty = false, false, false, false
+	m.pins.disturbed, m.used, m.judging, m.ignored, m.dirty = false, false, false, false, false
 }
 
 // Refused answers the request that needed a backend, when it is given again.
@@ -301,7 +302,7 @@ func (m *Machine) settle(w engine.Wire) {
 		m.settingsChanged(false, w)
 	}
 	m.reportTraits(w)
-	if m.holding != nil && m.inquire(w) {
+	if m.judging && m.judge(w) || m.holding != nil && m.inquire(w) {
 		return
 	}
 	if !m.pins.pinned && (m.insertID.touched || m.insertID.exact) {

@@ -356,6 +356,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if r.class.has(classConfirms) && !m.asDialed() {
 		r.leaves(engine.KindSetting)
 	}
+	r.class.kinds |= m.called(r.class)
 	kinds := r.class.kinds | r.kinds
 	if kinds != 0 || m.holding != nil {
 		kinds = m.holds(kinds)

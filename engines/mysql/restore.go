@@ -188,7 +188,7 @@ func (m *Machine) rearm(w engine.Wire) {
 func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
 	w.Report(engine.Event{Kind: engine.KindReset})
-	m.pins, m.holding = pins{}, nil
+	m.pins, m.holding, m.judging = pins{}, nil, false
 	if (m.info.key.Database == "") != (m.session.schema == "") {
 		m.report(engine.KindSchema, w)
 	}

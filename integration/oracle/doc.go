@@ -41,6 +41,8 @@ const (
 	FactDiagnostics Fact = "diagnostics"
 	// FactFoundRows: it leaves a count for FOUND_ROWS().
 	FactFoundRows Fact = "found rows"
+	// FactCalls: it calls stored code.
+	FactCalls Fact = "calls"
 	// FactRenames: it gives a table another name.
 	FactRenames Fact = "renames"
 	// FactKills: it is KILL.

@@ -67,6 +67,8 @@ func KnownToMySQL(e mysql.Effects) func(Fact) bool {
 			return e.Diagnostics
 		case FactFoundRows:
 			return unknown || e.LeavesFoundRows
+		case FactCalls:
+			return unknown || e.Calls
 		case FactRenames:
 			return unknown || e.Renames
 		case FactKills:
@@ -149,7 +151,14 @@ func (w *mysqlWalker) Enter(node ast.Node) (ast.Node, bool) {
 		w.kind(engine.KindPreparedStatement, "PREPARE, EXECUTE or DEALLOCATE")
 		return n, true
 	case *ast.CallStmt:
-		w.kind(engine.KindUnknown, "CALL")
+		w.facts.add(FactCalls, "CALL")
+		for _, arg := range n.Procedure.Args {
+			if v, ok := arg.(*ast.VariableExpr); ok && !v.IsSystem {
+				w.kind(engine.KindUserVariable, "an argument of CALL")
+			}
+			arg.Accept(w)
+		}
+		return n, true
 	case *ast.KillStmt:
 		w.facts.add(FactKills, "KILL")
 	case *ast.CreateViewStmt, *ast.ProcedureInfo:
@@ -224,7 +233,7 @@ func (w *mysqlWalker) variable(n *ast.VariableExpr) {
 func (w *mysqlWalker) call(n *ast.FuncCallExpr) {
 	by := "the function " + n.FnName.O
 	if n.Schema.L != "" {
-		w.kind(engine.KindUnknown, by)
+		w.facts.add(FactCalls, by)
 		return
 	}
 	switch n.FnName.L {

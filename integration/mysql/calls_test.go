@@ -1,0 +1,177 @@
+package mysql
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// caller is a user who sees no code but its own: other tests leave theirs in the database app.
+func caller() harness.Login { return loginOf("caller", "secret") }
+
+func callers() []harness.Account {
+	return append(accounts(), harness.Account{User: "caller", Password: "secret"})
+}
+
+// callersSchema makes a schema of caller's.
+func callersSchema(t *testing.T, s *harness.Server, name string, statements ...string) harness.Login {
+	t.Helper()
+	own := ownSchema(t, s, name)
+	for _, q := range []string{
+		"create user if not exists caller@'%' identified by 'secret'", "grant all on " + own.Database + ".* to caller@'%'",
+	} {
+		if err := s.Exec(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := caller()
+	l.Database = own.Database
+	w := dial(t, s.Endpoint, l, modern)
+	w.do(t, statements...)
+	w.quit()
+	return l
+}
+
+var harmlessCode = []string{
+	"create table ids (id int auto_increment primary key, n int)",
+	"create procedure p_read(in a int, out b int) begin declare c int default 1; select count(*) into c from ids; set b = a + c; end",
+	"create procedure p_rows() begin select 1; select n from ids; end",
+	"create procedure p_write() begin declare exit handler for sqlexception rollback; start transaction; insert into ids (n) values (5); commit; end",
+	"create procedure p_mode() begin if @@sql_mode = '' then select 'none'; else select 'some'; end if; end",
+	"create function f_twice(a int) returns int deterministic return 2 * a",
+}
+
+func TestCallsOfProceduresThatLeaveNothingDoNotPin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		mine, theirs := callersSchema(t, f.server, "harmless_a", harmlessCode...), callersSchema(t, f.server, "harmless_b", harmlessCode...)
+		c := &crossed{t: t}
+		for range 2 {
+			c.mine = append(c.mine, dial(t, f.Endpoint, mine, with([]uint32{multi})))
+			c.theirs = append(c.theirs, dial(t, f.server.Endpoint, theirs, with([]uint32{multi})))
+		}
+		c.same(0, "select 1")
+		c.same(0, "select 1") // the verdict is known
+		for range 2 {
+			for _, sql := range []string{
+				"call p_rows()", "CALL p_rows", "call p_write()", "select last_insert_id()", "call `p_rows`()", "call p_mode()",
+				"begin; call p_write(); commit", "select row_count()",
+			} {
+				for i := range c.mine {
+					c.same(i, sql)
+				}
+				if n := f.pinned(t); n != 0 {
+					t.Errorf("%d pinned after %s", n, sql)
+				}
+			}
+		}
+		prepared, err := c.mine[0].prepare("call p_rows()")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.mine[0].execute(prepared, 0); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d pinned after a prepared call", n)
+		}
+		c.same(1, "call p_read(5, @b)")
+		c.same(1, "select @b")
+		if n := f.pinned(t); n != 1 {
+			t.Errorf("%d pinned after an OUT parameter", n)
+		}
+		c.mine[0].sees(t, "select "+mine.Database+".f_twice(4)", "[8]")
+		c.mine[0].do(t, "call "+mine.Database+".p_write()")
+		if n := f.pinned(t); n != 1 {
+			t.Errorf("%d pinned after a function with its schema", n)
+		}
+		c.same(0, "call p_nowhere()")
+		if n := f.pinned(t); n != 2 {
+			t.Errorf("%d pinned after an error", n)
+		}
+	})
+}
+
+// leavingCode are bodies of procedures that leave something.
+var leavingCode = []string{
+	"do get_lock(concat(database(), '.call'), 0)", "set @hidden = 1", "select 5 into @hidden",
+	"begin prepare p from 'set @hidden = 2'; execute p; deallocate prepare p; end", "prepare p from 'select 1'",
+	"create temporary table kept_a (a int)", "create temporary table kept_a as select 3 as n", "set sql_mode = 'ANSI'", "set session transaction read only",
+	"begin set sort_buffer_size = 100000; signal sqlstate '45000'; end", "set role none",
+	"begin select 1; set sort_buffer_size = 100000; end", "begin set sort_buffer_size = 100000; select 1; end",
+	"begin select 1; set sort_buffer_size = 100000; select 2; end", "begin if 1 then set sort_buffer_size = 100000; end if; end",
+	"begin declare continue handler for sqlexception begin end; set sort_buffer_size = 100000; select * from nowhere; end",
+	"begin declare continue handler for sqlexception set sort_buffer_size = 100000; select * from nowhere; end",
+	"begin set sort_buffer_size = 100000; commit; end", "begin start transaction; set sort_buffer_size = 100000; rollback; end",
+	"call p_inner()",
+	"insert into fires values (1)", "set names latin1", "set time_zone = '+03:00'", "begin declare x int default f_sets(); end",
+	"select f_sets()", "begin declare x int; select f_sets() into x; end", "begin declare x int; set x = f_sets(); end", "return_early: begin set sort_buffer_size = 100000; leave return_early; end",
+}
+
+func TestCallsOfProceduresThatLeaveSomethingPin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		for i, body := range leavingCode {
+			l := callersSchema(t, f.server, fmt.Sprintf("leaving_%d", i), "create table fires (a int)",
+				"create trigger fires1 before insert on fires for each row set session sort_buffer_size = 100000",
+				"create function f_sets() returns int deterministic begin set session sort_buffer_size = 100000; return 1; end",
+				"create procedure p_inner() set sort_buffer_size = 100000", "create procedure p_leaves() "+body)
+			c := dial(t, f.Endpoint, l, modern)
+			c.do(t, "select 1")
+			waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+			got := c.outcome("call p_leaves()")
+			if strings.HasPrefix(got, "error") != strings.Contains(body, "signal") {
+				t.Errorf("%s: %s", body, got)
+			}
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%s: %d pinned after the call", body, n)
+			}
+			c.quit()
+			unpins(t, f)
+			if c := dial(t, f.Endpoint, l, modern); !strings.Contains(body, "signal") {
+				s, err := c.prepare("call p_leaves()")
+				if err == nil {
+					_, err = c.execute(s, 0)
+				}
+				if n := f.pinned(t); err != nil || n != 1 {
+					t.Errorf("%s: %v, %d pinned after the prepared call", body, err, n)
+				}
+				c.quit()
+			}
+			unpins(t, f)
+			for _, got := range f.everywhere(t, "select @hidden, @@sort_buffer_size = @@global.sort_buffer_size, @@sql_mode = @@global.sql_mode") {
+				if got != "[NULL,1,1]" {
+					t.Errorf("%s: left %s", body, got)
+				}
+			}
+		}
+	})
+}
+
+func TestAFirstCallIsJudgedBeforeItsBackendGoesBack(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "first", "create procedure p_rows() select 1")
+		c := dial(t, f.Endpoint, l, modern)
+		c.sees(t, "call p_rows()", "[1] ok 0")
+		waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+		c.quit()
+	})
+}
+
+func TestCallsAreTrustedOrPinAsConfigured(t *testing.T) {
+	for rule, pins := range map[string]int64{"pin": 1, "trust": 0} {
+		own(t, harness.Route{MaxConnections: pair, Users: accounts(), Pool: harness.Keys{"unseen_changes": rule}}, func(t *testing.T, f front) {
+			l := ownSchema(t, f.server, "called", "create procedure p_lock() do get_lock('called', 0)", "create procedure p_set() set sql_mode = 'ANSI'")
+			c := dial(t, f.Endpoint, l, modern)
+			c.do(t, "call p_lock()", "do release_all_locks()")
+			if got := f.pinned(t); got != pins {
+				t.Errorf("%s: %d sessions are pinned, not %d", rule, got, pins)
+			}
+			c.do(t, "call p_set()")
+			if got := f.pinned(t); got != 1 {
+				t.Errorf("%s: %d sessions are pinned after a setting", rule, got)
+			}
+			c.quit()
+		})
+	}
+}
