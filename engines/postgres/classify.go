@@ -54,20 +54,8 @@ func classify(text []byte, lex lexing) verdict {
 		}
 	}
 	c := classifier{scanner: scanner{text: text, lex: lex}, verdict: verdict{inert: true}}
-	statements := 0
-	for more := true; more; {
-		var empty bool
-		if empty, more = c.statement(); !empty {
-			statements++
-		}
-	}
-	if statements > 1 {
-		c.reset = false // the server refuses it there
-	}
-	c.names = c.names || c.kinds.has(engine.KindPreparedStatement)
-	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
-	c.sequence = c.sequence || c.foreign || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
-	return c.verdict
+	c.run()
+	return c.end()
 }
 
 // classifier walks over statements.
@@ -84,28 +72,101 @@ type classifier struct {
 	before   keyword
 	before2  keyword
 	prev     tokenKind // of the token before the last
+
+	statements int
+	within     bool // a statement has begun
+	ended      bool // the text has
+	parted     bool // the text comes in parts
+	starved    bool // the next token is not there in full
+	named      bool // the last token is a name of which is not known what follows
+	watched    watched
+	drops      bool // the last words were ON COMMIT
+	kept       bool // a statement before it makes a temporary table
+	begins     bool // the last word was BEGIN
 }
 
-// statement classifies one statement and moves behind its semicolon. more is false at the end of the text.
-func (c *classifier) statement() (empty, more bool) {
-	c.calls, c.relation, c.catalog, c.updates, c.depth = true, false, false, false, 0
-	c.kind, c.prev, c.keyword, c.before = tokenEnd, tokenEnd, keywordNone, keywordNone
-	empty = !c.advance()
-	if !empty {
-		c.dispatch()
-		c.skip()
+// watched says what to look for in the tokens behind a statement's first words.
+type watched uint8
+
+const (
+	watchNothing watched = iota
+	watchCursor
+	watchQuery
+	watchSchema
+	watchFunction
+)
+
+// watch looks at a further token.
+func (c *classifier) watch() {
+	switch c.watched {
+	case watchCursor:
+		c.cursor()
+	case watchQuery:
+		c.query()
+	case watchSchema:
+		c.schema()
+	case watchFunction:
+		c.function()
 	}
+}
+
+// run reads as many statements as there are, or, in a part of a text, up to where the next token may not be there in full.
+func (c *classifier) run() {
+	for c.starved = false; !c.ended && !c.lost; {
+		if c.more && len(c.text)-c.at < maxAhead {
+			return
+		}
+		if c.within {
+			c.advance()
+		} else {
+			c.begin()
+		}
+		if c.starved {
+			return
+		}
+		if c.within {
+			c.watch()
+		}
+		if !c.atToken() {
+			c.endStatement()
+		}
+	}
+}
+
+// maxAhead is how much of a text has to be there for a statement's first words, unless it is the rest.
+const maxAhead = 2 * maxTail
+
+// end is the verdict on the whole text.
+func (c *classifier) end() verdict {
+	if c.lost {
+		return unread
+	}
+	if c.statements > 1 {
+		c.reset = false // the server refuses it there
+	}
+	c.names = c.names || c.kinds.has(engine.KindPreparedStatement)
+	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
+	c.sequence = c.sequence || c.foreign || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
+	return c.verdict
+}
+
+// begin reads a statement's first words, which say what it is.
+func (c *classifier) begin() {
+	c.calls, c.relation, c.catalog, c.updates, c.depth = true, false, false, false, 0
+	c.kind, c.prev, c.keyword, c.before, c.watched = tokenEnd, tokenEnd, keywordNone, keywordNone, watchNothing
+	if c.within = c.advance(); c.within {
+		c.statements++
+		c.dispatch()
+		c.lost = c.lost || c.starved // its first words are not to be seen together
+	}
+}
+
+// endStatement is called at the last token of a statement.
+func (c *classifier) endStatement() {
 	if c.kind == tokenBroken {
 		c.garbled, c.inert, c.creates = true, false, true
 	}
-	return empty, c.kind == ';'
-}
-
-// skip moves to the end of the statement.
-func (c *classifier) skip() {
-	for c.atToken() {
-		c.advance()
-	}
+	c.within, c.ended = false, c.kind != ';'
 }
 
 // atToken says that the statement has not ended.
@@ -113,11 +174,21 @@ func (c *classifier) atToken() bool {
 	return c.kind != tokenEnd && c.kind != tokenBroken && (c.kind != ';' || c.depth > 0)
 }
 
-// advance reads the next token and looks at what it means wherever it stands. It returns false at the statement's end.
+// advance reads the next token and looks at what it means wherever it stands. It returns false at the statement's end, and
+// where the token is not there in full: starved.
 func (c *classifier) advance() bool {
-	c.prev, c.before2, c.before = c.kind, c.before, c.keyword
+	if c.named && !c.settle() {
+		c.starved = true
+		return false
+	}
+	last := c.kind
+	if c.next() == tokenMore {
+		c.kind, c.starved = last, true
+		return false
+	}
+	c.prev, c.before2, c.before = last, c.before, c.keyword
 	c.keyword = keywordNone
-	switch c.next() {
+	switch c.kind {
 	case '(', '[':
 		c.depth++
 		c.relation = false
@@ -125,19 +196,38 @@ func (c *classifier) advance() bool {
 		c.depth = max(c.depth-1, 0)
 	case tokenWord:
 		c.keyword = keywordOf(c.word())
-		c.name()
+		c.named = true
+		c.settle()
 	case tokenQuoted:
-		c.name()
+		c.named = true
+		c.settle()
 	}
 	return c.atToken()
 }
 
-// following returns the next byte that is neither white space nor comment, 0 at the end.
-func (c *classifier) following() byte {
-	if !c.space() {
-		return 0 // the next token will tell
+// settle looks at the last name, if it is known what follows it.
+func (c *classifier) settle() bool {
+	next, known := c.following()
+	if known {
+		c.named = false
+		c.name(next)
 	}
-	return c.peek(0)
+	return known
+}
+
+// following returns the next byte that is neither white space nor comment, 0 at the end. known says that it is here.
+func (c *classifier) following() (next byte, known bool) {
+	if !c.space() {
+		return 0, true // the next token will tell
+	}
+	return c.peek(0), !c.more || len(c.text)-c.at > 1 // not the beginning of another comment
+}
+
+// followed is following where a statement begins.
+func (c *classifier) followed() byte {
+	next, known := c.following()
+	c.starved = c.starved || !known
+	return next
 }
 
 // string says whether a string follows.
@@ -146,9 +236,8 @@ func (c *classifier) string() bool {
 	return ahead.next() == tokenString
 }
 
-// name looks at a word or quoted name.
-func (c *classifier) name() {
-	next := c.following()
+// name looks at a word or quoted name. next is what follows it.
+func (c *classifier) name(next byte) {
 	if next == '.' && isTemporarySchema(c.kind, c.word()) {
 		c.maybe.add(engine.KindTemporaryTable)
 	}
@@ -227,7 +316,7 @@ func (c *classifier) dispatch() {
 	case "explain":
 		c.explain()
 	case "declare":
-		c.declare()
+		c.watched = watchCursor
 	case "set":
 		c.set()
 	case "reset":
@@ -264,7 +353,7 @@ func (c *classifier) dispatch() {
 	case "call":
 		c.foreign = true
 	case "do":
-		c.creates = c.creates || mentionsCreation(c.text)
+		c.creates = c.creates || c.parted || mentionsCreation(c.text)
 		c.opaque = true
 	default:
 		c.garbled = true
@@ -289,7 +378,7 @@ func (c *classifier) explain() {
 // option moves to the end of a list of options in parentheses, and says whether it is one: the query may be in parentheses, too.
 func (c *classifier) option() bool {
 	ahead := c.scanner
-	if ahead.next() == '(' || ahead.is("select") || ahead.is("values") || ahead.is("with") || ahead.is("table") {
+	if k := ahead.next(); k == '(' || k == tokenMore || ahead.is("select") || ahead.is("values") || ahead.is("with") || ahead.is("table") {
 		return false
 	}
 	for c.depth > 0 && c.advance() {
@@ -297,12 +386,10 @@ func (c *classifier) option() bool {
 	return true
 }
 
-// declare decides about a cursor, which ends with the transaction unless it is WITH HOLD.
-func (c *classifier) declare() {
-	for c.advance() {
-		if c.is("hold") && c.before == keywordWith {
-			c.kinds.add(engine.KindCursor)
-		}
+// cursor watches a cursor, which ends with the transaction unless it is WITH HOLD.
+func (c *classifier) cursor() {
+	if c.is("hold") && c.before == keywordWith {
+		c.kinds.add(engine.KindCursor)
 	}
 }
 
@@ -315,7 +402,7 @@ func (c *classifier) set() {
 	}
 	switch string(c.word()) {
 	case "local", "transaction", "constraints":
-		if next := c.following(); next == '.' || next == '=' {
+		if next := c.followed(); next == '.' || next == '=' {
 			break // a setting of that name
 		}
 		if c.advance(); !c.is("to") {
@@ -326,7 +413,7 @@ func (c *classifier) set() {
 		c.role()
 		return
 	case "session":
-		if c.advance(); c.is("authorization") || c.is("role") || c.is("session_authorization") || c.is("session") && c.following() != '.' {
+		if c.advance(); c.is("authorization") || c.is("role") || c.is("session_authorization") || c.is("session") && c.followed() != '.' {
 			c.role()
 			return
 		}
@@ -345,7 +432,7 @@ func (c *classifier) role() {
 // resetSetting decides about RESET, which makes nothing, unless there is an init query (verify.go).
 func (c *classifier) resetSetting() {
 	c.calls = false
-	if c.advance(); c.is("role") || c.is("session_authorization") || c.is("session") && c.following() != '.' {
+	if c.advance(); c.is("role") || c.is("session_authorization") || c.is("session") && c.followed() != '.' {
 		c.ends.add(engine.KindRole)
 		return
 	}
@@ -369,8 +456,7 @@ func (c *classifier) discard() {
 // create decides about CREATE. What it creates is permanent unless it says otherwise, and functions are executed only where a
 // query is.
 func (c *classifier) create() {
-	c.calls = false
-	before := c.kinds
+	c.calls, c.drops, c.kept = false, false, c.kinds.has(engine.KindTemporaryTable)
 	for c.advance() && c.kind == tokenWord {
 		switch string(c.word()) {
 		case "or", "replace", "global", "local", "unlogged", "unique", "recursive", "materialized", "constraint", "event",
@@ -378,15 +464,13 @@ func (c *classifier) create() {
 		case "temp", "temporary":
 			c.kinds.add(engine.KindTemporaryTable)
 		case "table", "view":
-			if c.query() && !before.has(engine.KindTemporaryTable) {
-				c.kinds &^= 1 << engine.KindTemporaryTable
-			}
+			c.watched = watchQuery
 			return
 		case "schema":
-			c.schema()
+			c.watched = watchSchema
 			return
 		case "function", "procedure":
-			c.function()
+			c.watched = watchFunction
 			return
 		case "index", "sequence", "database", "role", "user", "group", "type", "domain", "aggregate", "trigger", "rule",
 			"policy", "publication", "subscription", "statistics", "tablespace", "cast", "collation", "conversion",
@@ -407,44 +491,40 @@ func (c *classifier) bound() {
 	}
 }
 
-// query reads on to the query of CREATE TABLE AS or CREATE VIEW, if there is one. drops says that ON COMMIT DROP was before it:
-// the table does not outlive its transaction, or its statement outside of one.
-func (c *classifier) query() (drops bool) {
-	commit := false
-	for c.advance() {
-		c.bound()
-		drops = drops || commit && c.is("drop")
-		commit = c.is("commit") && c.before == keywordOn && c.depth == 0
-		if c.keyword == keywordAs && c.depth == 0 {
-			c.calls = true
-			if c.advance(); c.is("execute") {
-				c.kinds.add(engine.KindPreparedStatement)
-			}
-			return drops
+// query watches for the query of CREATE TABLE AS or CREATE VIEW. A table that is ON COMMIT DROP does not outlive its transaction,
+// or its statement outside of one.
+func (c *classifier) query() {
+	c.bound()
+	switch {
+	case c.depth > 0:
+	case c.drops && c.is("drop") && !c.kept:
+		c.kinds &^= 1 << engine.KindTemporaryTable
+	case c.before == keywordAs && c.calls: // the query has begun
+		if c.is("execute") {
+			c.kinds.add(engine.KindPreparedStatement)
 		}
+		c.watched = watchNothing
+		return
+	case c.keyword == keywordAs:
+		c.calls = true
 	}
-	return drops
+	c.drops = c.is("commit") && c.before == keywordOn && c.depth == 0
 }
 
-// schema looks for temporary objects, and what is executed, among the definitions in CREATE SCHEMA.
+// schema watches for temporary objects, and what is executed, among the definitions in CREATE SCHEMA.
 func (c *classifier) schema() {
-	for c.advance() {
-		c.bound()
-		if c.keyword == keywordTemporary {
-			c.kinds.add(engine.KindTemporaryTable)
-		}
+	c.bound()
+	if c.keyword == keywordTemporary {
+		c.kinds.add(engine.KindTemporaryTable)
 	}
 }
 
-// function reads over a function's body, which may be statements with semicolons of their own: then nobody knows where it ends.
+// function watches a function's body, which may be statements with semicolons of their own: then nobody knows where it ends.
 func (c *classifier) function() {
-	begin := false
-	for c.advance() {
-		if begin && c.is("atomic") {
-			c.opaque = true
-		}
-		begin = c.is("begin")
+	if c.is("atomic") && c.begins {
+		c.opaque = true
 	}
+	c.begins = c.is("begin")
 }
 
 // alter decides about ALTER, which may execute functions on what is there already.

@@ -30,7 +30,7 @@ func (m *machine) FromClient(in []byte, w engine.Wire) (int, error) {
 	f := feed{in: in}
 	for goOn := true; goOn && f.at < len(in) && !m.reading.closed; {
 		if m.reading.client.rest > 0 {
-			m.passClient(&f, m.reading.client.take(len(f.rest())), m.reading.client.drop, w)
+			m.passOn(&f, w)
 			continue
 		}
 		limit := clientLimit(in[f.at])
@@ -219,13 +219,14 @@ func (m *machine) began(w engine.Wire) {
 func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	v, owed := unread, answerQuery
 	text := body(fr, f)
-	if whole(fr, f) {
-		if n := len(text) - 1; n >= 0 && bytes.IndexByte(text, 0) == n {
-			text = text[:n]
-			v = m.judge(text)
-		} else {
-			owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
-		}
+	switch n := len(text) - 1; {
+	case !whole(fr, f):
+		return m.longQuery(fr, f, w)
+	case n >= 0 && bytes.IndexByte(text, 0) == n:
+		text = text[:n]
+		v = m.judge(text)
+	default:
+		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 	}
 	if v.sequence && m.lend.sequences == standingSent || v.names && !m.goDirect(v, f, w) {
 		return false
@@ -265,7 +266,10 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	}
 	v := unread
 	text, _, ok := cutString(rest)
-	if ok && whole(fr, f) {
+	switch {
+	case !whole(fr, f):
+		v = untilRead
+	case ok:
 		v = m.judge(text)
 	}
 	if len(name) > 0 && !m.named.direct && whole(fr, f) && ok {
@@ -283,11 +287,16 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.prepareSequences(false, w)
 	}
 	owed := answerParse
-	if len(name) > 0 {
+	long := !whole(fr, f)
+	if long {
+		m.scanLong(fr.kind, len(name) > 0, rest)
+	}
+	if len(name) > 0 && !long {
 		v.kinds.add(engine.KindPreparedStatement)
 		v.opaque = v.opaque || v.garbled
 		m.creates = m.creates || v.creates
-	} else {
+	}
+	if len(name) == 0 {
 		owed |= answerUnnamed
 		var keep []byte
 		if fr.size <= maxUnnamed && whole(fr, f) {
@@ -295,7 +304,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		m.parseSent(keep, v)
 	}
-	if len(name) > 0 { // the unnamed one is reported when it is bound
+	if len(name) > 0 && !long { // the unnamed one is reported when it is bound
 		m.directSets = m.directSets || v.changesSettings()
 		m.report(v, text, true, w)
 	}

@@ -190,7 +190,7 @@ func (c *classifier) withQuery() bool {
 func (s *scanner) parenthesis(each func(*scanner)) bool {
 	for depth := 0; ; {
 		switch s.next() {
-		case tokenEnd, tokenBroken:
+		case tokenEnd, tokenBroken, tokenMore:
 			return false
 		case '(', '[':
 			depth++

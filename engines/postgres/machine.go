@@ -60,6 +60,7 @@ type machine struct {
 // reading is where the machine is in the two streams.
 type reading struct {
 	client   stream // of a message of the client
+	long     *longMessage
 	backend  stream // of a message of the backend
 	starting bool   // the client waits for the end of its login
 	waiting  bool   // for a borrow

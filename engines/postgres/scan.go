@@ -27,6 +27,7 @@ type tokenKind uint8
 const (
 	tokenEnd    tokenKind = 0
 	tokenBroken tokenKind = iota + 127 // a string, name or comment without an end
+	tokenMore                          // the text goes on, and so does what it ends in
 	tokenWord                          // an identifier or key word
 	tokenQuoted                        // "an identifier"
 	tokenString
@@ -36,16 +37,45 @@ const (
 )
 
 // scanner reads SQL as PostgreSQL's own lexer does (4.1). It is a value: a copy looks ahead. It allocates nothing.
+//
+// The text may be a part of a longer one (more). Then a token is read only maxTail bytes before its end or earlier. Strings and
+// comments may have any length: what is open where the part ends is read on in the next. Anything else that does not end here
+// is longer than anything sensible is, and the scanner is lost.
 type scanner struct {
 	text []byte
 	at   int
 	lex  lexing
+	more bool
+	open open // what the text ended in
+	lost bool
 	// The last token. word is a lower-case copy of a tokenWord, or what a tokenQuoted says; "" if longer than any name that
 	// matters, or if it contains an escape.
 	kind   tokenKind
 	length int
 	buf    [maxWord]byte
 }
+
+// open is a string or comment of which the end has not come.
+type open struct {
+	kind      openKind
+	backslash bool // in a string: backslashes escape
+	depth     int  // of comments
+	tag       int  // length of a dollar quote's, with its dollars; the tag is in buf
+}
+
+type openKind uint8
+
+const (
+	openNothing openKind = iota
+	openString
+	openDollar
+	openComment
+	openLine
+)
+
+// maxTail is how much of a text has to be there, unless it is the rest, for a token to be read that is none of those, or for
+// the end of a string to be known for one (4.1.2.1).
+const maxTail = 4 << 10
 
 // maxWord is longer than any name that PostgreSQL has: it cuts names at 63 bytes.
 const maxWord = 64
@@ -62,9 +92,18 @@ func (s *scanner) next() tokenKind {
 }
 
 func (s *scanner) scan() tokenKind {
+	switch s.open.kind {
+	case openString:
+		return s.inString()
+	case openDollar:
+		return s.dollarString()
+	}
 	s.length = 0
 	if !s.space() {
 		return tokenBroken
+	}
+	if s.more && len(s.text)-s.at < maxTail {
+		return tokenMore
 	}
 	if s.at >= len(s.text) {
 		return tokenEnd
@@ -83,6 +122,7 @@ func (s *scanner) scan() tokenKind {
 		for s.at < len(s.text) && isDigit(s.text[s.at]) {
 			s.at++
 		}
+		s.edge()
 		return tokenNumber
 	case c == ':' && s.peek(1) == ':':
 		s.at += 2
@@ -94,6 +134,9 @@ func (s *scanner) scan() tokenKind {
 	}
 	return tokenKind(c)
 }
+
+// edge is lost if what was read may go on behind the text here.
+func (s *scanner) edge() { s.lost = s.lost || s.more && s.at >= len(s.text) }
 
 // peek returns the byte n further on, 0 behind the end.
 func (s *scanner) peek(n int) byte {
@@ -113,6 +156,14 @@ func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 // space skips white space and comments, which nest (4.1.5). It returns false if a comment has no end.
 func (s *scanner) space() bool {
+	switch s.open.kind {
+	case openComment:
+		if !s.comment() {
+			return s.more
+		}
+	case openLine:
+		s.lineComment()
+	}
 	for s.at < len(s.text) {
 		c := s.text[s.at]
 		switch {
@@ -121,10 +172,8 @@ func (s *scanner) space() bool {
 		case c == '-' && s.peek(1) == '-':
 			s.lineComment()
 		case c == '/' && s.peek(1) == '*':
-			begin := s.at
 			if !s.comment() {
-				s.at = begin // to be found again
-				return false
+				return s.more
 			}
 		default:
 			return true
@@ -134,22 +183,34 @@ func (s *scanner) space() bool {
 }
 
 func (s *scanner) lineComment() {
-	for s.at < len(s.text) && s.text[s.at] != '\n' && s.text[s.at] != '\r' {
-		s.at++
+	s.open.kind = openLine
+	for ; s.at < len(s.text); s.at++ {
+		if c := s.text[s.at]; c == '\n' || c == '\r' {
+			s.open.kind = openNothing
+			return
+		}
 	}
 }
 
+// comment reads on in a comment. It returns false if that has no end here.
 func (s *scanner) comment() bool {
-	depth := 0
+	if s.open.kind == openNothing {
+		s.open = open{kind: openComment}
+	}
 	for s.at < len(s.text) {
+		c := s.text[s.at]
+		if (c == '/' || c == '*') && s.more && s.at+1 == len(s.text) {
+			return false
+		}
 		switch {
-		case s.text[s.at] == '/' && s.peek(1) == '*':
-			depth++
+		case c == '/' && s.peek(1) == '*':
+			s.open.depth++
 			s.at += 2
-		case s.text[s.at] == '*' && s.peek(1) == '/':
-			depth--
+		case c == '*' && s.peek(1) == '/':
+			s.open.depth--
 			s.at += 2
-			if depth == 0 {
+			if s.open.depth == 0 {
+				s.open = open{}
 				return true
 			}
 		default:
@@ -196,6 +257,7 @@ func (s *scanner) name(c byte) tokenKind {
 		n++
 		s.at++
 	}
+	s.edge()
 	if n < maxWord {
 		s.length = n
 	}
@@ -206,28 +268,50 @@ func (s *scanner) name(c byte) tokenKind {
 func (s *scanner) escape() {
 	ahead := *s
 	if !ahead.space() || ahead.peek(0)|0x20 != 'u' || ahead.peek(1)|0x20 != 'e' { // not another of these names
+		s.lost = s.lost || s.more && ahead.at >= len(ahead.text)-1
 		return
 	}
 	if ahead.next(); ahead.is("uescape") && ahead.next() == tokenString {
 		s.at = ahead.at
 	}
+	s.lost = s.lost || ahead.lost || ahead.kind == tokenMore
 }
 
 // quoted reads a string from its first quote on (4.1.2.1, 4.1.2.2).
 func (s *scanner) quoted(backslash bool) tokenKind {
 	s.at++
+	s.open = open{kind: openString, backslash: backslash}
+	return s.inString()
+}
+
+// inString reads on in a string.
+func (s *scanner) inString() tokenKind {
 	for s.at < len(s.text) {
 		c := s.text[s.at]
-		s.at++
 		switch {
-		case c == '\\' && backslash:
+		case c == '\\' && s.open.backslash:
+			if s.more && s.at+1 == len(s.text) {
+				return tokenMore
+			}
+			s.at += 2
+		case c != '\'':
 			s.at++
-		case c == '\'' && s.peek(0) == '\'':
+		case s.more && len(s.text)-s.at < maxTail:
+			return tokenMore
+		case s.peek(1) == '\'':
+			s.at += 2
+		default:
 			s.at++
-		case c == '\'' && !s.continued():
-			return tokenString
+			if !s.continued() {
+				s.open = open{}
+				return tokenString
+			}
 		}
 	}
+	if s.more {
+		return tokenMore
+	}
+	s.open = open{}
 	return tokenBroken
 }
 
@@ -235,7 +319,8 @@ func (s *scanner) quoted(backslash bool) tokenKind {
 // began (4.1.2.1).
 func (s *scanner) continued() bool {
 	newline := false
-	for i := s.at; i < len(s.text); {
+	i := s.at
+	for i < len(s.text) {
 		c := s.text[i]
 		switch {
 		case c == '\n' || c == '\r':
@@ -254,6 +339,7 @@ func (s *scanner) continued() bool {
 			return false
 		}
 	}
+	s.lost = s.lost || s.more && s.open.backslash // what another string would be, too
 	return false
 }
 
@@ -272,12 +358,14 @@ func (s *scanner) quotedName() tokenKind {
 			if name := s.text[begin : s.at-1]; !doubled && len(name) < maxWord {
 				s.length = copy(s.buf[:], name)
 			}
+			s.edge()
 			return tokenQuoted
 		}
 		doubled = true
 		s.at++
 	}
 	s.at = len(s.text)
+	s.edge()
 	return tokenBroken
 }
 
@@ -288,6 +376,7 @@ func (s *scanner) dollar() tokenKind {
 		for isDigit(s.peek(0)) {
 			s.at++
 		}
+		s.edge()
 		return tokenParameter
 	}
 	end := s.at + 1
@@ -295,12 +384,38 @@ func (s *scanner) dollar() tokenKind {
 		end++
 	}
 	if end >= len(s.text) || s.text[end] != '$' {
+		s.lost = s.lost || s.more && end >= len(s.text)
 		s.at++
 		return '$'
 	}
 	tag := s.text[s.at : end+1]
 	s.at = end + 1
-	n := bytes.Index(s.text[s.at:], tag)
+	if !s.more {
+		return s.until(tag)
+	}
+	if len(tag) > len(s.buf) {
+		s.lost = true
+		return tokenString
+	}
+	s.open = open{kind: openDollar, tag: copy(s.buf[:], tag)}
+	return s.dollarString()
+}
+
+// dollarString reads on in a dollar-quoted string.
+func (s *scanner) dollarString() tokenKind {
+	begin, tag := s.at, s.buf[:s.open.tag]
+	kind := s.until(tag)
+	if s.more && kind == tokenBroken {
+		s.at = max(begin, len(s.text)-len(tag)+1)
+		return tokenMore
+	}
+	s.open = open{}
+	return kind
+}
+
+// until moves behind the tag that ends a dollar-quoted string.
+func (s *scanner) until(tag []byte) tokenKind {
+	n := bytes.Index(s.text[min(s.at, len(s.text)):], tag)
 	if n < 0 {
 		s.at = len(s.text)
 		return tokenBroken

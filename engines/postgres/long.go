@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"bytes"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// longMessage is a Query or Parse that is too long to be held and passes in pieces. What it does is known, and noted, when its
+// last piece has come: the server executes nothing before, and nothing that follows it is dealt with before.
+type longMessage struct {
+	scan  *longScan
+	kind  byte
+	named bool
+	head  []byte // the beginning of the text
+}
+
+// untilRead is what a long statement counts as while it passes, where that decides about what is sent before it.
+var untilRead = verdict{sequence: true}
+
+// scanLong begins to scan the text of a long message; p is what has come of it.
+func (m *machine) scanLong(kind byte, named bool, p []byte) {
+	m.reading.long = &longMessage{
+		scan: newLongScan(m.lexing), kind: kind, named: named, head: bytes.Clone(p[:min(len(p), maxSuspect)]),
+	}
+	m.reading.long.scan.feed(p)
+}
+
+// longQuery passes on the beginning of a simple Query.
+func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
+	if m.lend.sequences == standingSent {
+		return false
+	}
+	m.flush(f, w)
+	m.prepareSequences(true, w)
+	m.began(w)
+	m.lend.unnamed.establish()
+	m.named.batch++
+	m.push(answerQuery)
+	m.scanLong(fr.kind, false, body(fr, f))
+	m.begin(fr, f, false, w)
+	return true
+}
+
+// passOn passes on what has come of the current message.
+func (m *machine) passOn(f *feed, w engine.Wire) {
+	s := &m.reading.client
+	n := s.take(len(f.rest()))
+	if l := m.reading.long; l != nil {
+		l.scan.feed(f.rest()[:n])
+	}
+	m.passClient(f, n, s.drop, w)
+	if l := m.reading.long; l != nil && s.rest == 0 {
+		m.reading.long = nil
+		m.longSent(l, w)
+	}
+}
+
+// longSent notes what a long message does. Of its text only the beginning is there: names of settings are not known, and those
+// of prepared statements came too late.
+func (m *machine) longSent(l *longMessage, w engine.Wire) {
+	v := l.scan.finish()
+	v.opaque = v.opaque || v.garbled
+	u := m.state.unseen
+	if v.opaque || v.kinds.has(engine.KindSetting) || v.foreign && u != nil && u.now() != suspicionNone {
+		v.kinds.add(engine.KindUnknown)
+	}
+	switch {
+	case l.kind == 'P' && !l.named:
+		m.unnamed.pendingVerdict = v
+		return
+	case l.named:
+		v.kinds.add(engine.KindPreparedStatement)
+		m.creates = m.creates || v.creates
+		m.directSets = m.directSets || v.changesSettings()
+	}
+	m.named.direct = m.named.direct || v.kinds.has(engine.KindPreparedStatement) && len(m.named.byName) == 0
+	m.report(v, l.head, true, w)
+}
+
+// longScan scans a text that is too long to be held, piece by piece as it passes. What it keeps is bounded, whatever the text is.
+type longScan struct {
+	classifier
+	window []byte // what is left of the pieces so far
+	over   bool   // the NUL behind the text has come
+}
+
+// windowSize is how much of a long text is looked at together.
+const windowSize = 4 * maxAhead
+
+func newLongScan(lex lexing) *longScan {
+	return &longScan{
+		classifier: classifier{scanner: scanner{lex: lex, more: true}, verdict: verdict{inert: true}, parted: true},
+		window:     make([]byte, windowSize),
+	}
+}
+
+// feed takes the next piece, of any size. What follows a NUL in it is no SQL any more.
+func (l *longScan) feed(p []byte) {
+	if l.over {
+		return
+	}
+	if n := bytes.IndexByte(p, 0); n >= 0 {
+		p, l.over = p[:n], true
+	}
+	if l.lex.opaque && bytes.ContainsFunc(p, func(r rune) bool { return r >= 0x80 }) {
+		l.lost = true
+	}
+	for len(p) > 0 && !l.ended && !l.lost {
+		left := copy(l.window, l.text[min(l.at, len(l.text)):])
+		n := copy(l.window[left:], p)
+		l.text, l.at = l.window[:left+n], 0
+		p = p[n:]
+		l.run()
+	}
+}
+
+// finish says what the text, which is over, may do.
+func (l *longScan) finish() verdict {
+	l.more = false
+	l.run()
+	return l.end()
+}

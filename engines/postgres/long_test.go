@@ -1,0 +1,216 @@
+package postgres
+
+import (
+	"bytes"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// inPieces scans a text as if it were too long to be held.
+func inPieces(text []byte, size int, lex lexing) verdict {
+	l := newLongScan(lex)
+	for len(text) > 0 {
+		n := min(size, len(text))
+		l.feed(text[:n])
+		text = text[n:]
+	}
+	return l.finish()
+}
+
+// blown are long things that say nothing, of which each may stand between two words.
+var blown = map[string]string{
+	"blanks": strings.Repeat(" \n", 50<<10), "a comment": "/*" + strings.Repeat(" ' ; SET a = 1 /* */ ", 5000) + "*/",
+	"lines": strings.Repeat("-- ; SET a = 1 '\n", 5000), "semicolons in a comment": "/*" + strings.Repeat(";", 100<<10) + "*/",
+	"stars": "/*" + strings.Repeat("*", 100<<10+1) + "/",
+}
+
+func TestAStatementIsScannedWhateverItsLength(t *testing.T) {
+	for name, gap := range blown {
+		for _, sql := range harmless {
+			if strings.HasSuffix(sql, "--'") { // a string that may go on behind the gap
+				gap = " "
+			}
+			text := []byte(gap + sql + gap)
+			if v := inPieces(text, 1000, lexing{}); v.kinds|v.maybe != 0 || v.reset {
+				t.Errorf("%q between %s: %s", sql, name, v)
+			}
+		}
+		for sql, want := range map[string]engine.Kind{
+			"SET a = 1": engine.KindSetting, "SELECT pg_advisory_lock(1)": engine.KindNamedLock, "LISTEN a": engine.KindListen,
+			"CREATE TEMP TABLE t (a int)": engine.KindTemporaryTable, "SELECT nextval('s')": engine.KindSequence,
+		} {
+			for size := 1 << 10; size < 100<<10; size = size*5/2 + 1 {
+				text := []byte("INSERT INTO t VALUES (1, 'x')" + gap + ";" + gap + sql + gap)
+				if v := inPieces(text, size, lexing{}); !v.kinds.has(want) || v.kinds.has(engine.KindUnknown) {
+					t.Errorf("%q behind %s, in pieces of %d: %s", sql, name, size, v)
+				}
+			}
+		}
+	}
+}
+
+func TestLongStringsHideNothingBehindThem(t *testing.T) {
+	long := strings.Repeat("; SET a = 1; \"/* -- ", 8<<10)
+	for _, literal := range []string{
+		"'" + long + "'", "'" + long + "''" + long + "'", "E'" + strings.Repeat(`\'`, 100<<10) + "'", "E'" + strings.Repeat(`\\`, 100<<10+1) + "'",
+		"'" + strings.Repeat("''", 100<<10) + "'", "$$" + long + "$$", "$tag$" + strings.Repeat("$ta$ $tag ", 10<<10) + "$tag$", "B'" + strings.Repeat("01", 100<<10) + "'",
+		"'a'\n '" + long + "'", "E'" + long + "'\n'\\'" + long + "'", strings.Repeat("1, ", 100<<10) + "1", "'" + strings.Repeat("'\n'", 50<<10) + "'",
+	} {
+		for _, size := range []int{997, 4 << 10, 50 << 10} {
+			insert := "INSERT INTO t VALUES (" + literal + ")"
+			if v := inPieces([]byte(insert), size, lexing{}); v.kinds|v.maybe != 0 || v.opaque || v.garbled {
+				t.Errorf("%.20s... in pieces of %d: %s", literal, size, v)
+			}
+			if v := inPieces([]byte(insert+"; LISTEN x"), size, lexing{}); v.kinds != 1<<engine.KindListen {
+				t.Errorf("LISTEN behind %.20s... in pieces of %d: %s", literal, size, v)
+			}
+		}
+	}
+}
+
+func TestWhatIsLongerThanAnythingSensibleIsNotRead(t *testing.T) {
+	for name, sql := range map[string]string{
+		"a name":         "SELECT " + strings.Repeat("a", 50<<10) + ", 1",
+		"a quoted name":  `SELECT "` + strings.Repeat("a", 50<<10) + `", 1`,
+		"a dollar quote": "SELECT $" + strings.Repeat("a", 50<<10) + "$ x $" + strings.Repeat("a", 50<<10) + "$",
+		"a number":       "SELECT " + strings.Repeat("1", 50<<10) + ", 1",
+		"a string's end": "SELECT E'a'" + strings.Repeat(" \n", 50<<10) + "'b'",
+		"first words":    "SET SESSION /*" + strings.Repeat("x", 50<<10) + "*/ AUTHORIZATION a",
+	} {
+		if v := inPieces([]byte(sql), 1000, lexing{}); !v.kinds.has(engine.KindUnknown) {
+			t.Errorf("%s: %s", name, v)
+		}
+	}
+}
+
+func TestTextOfPiecesIsReadUpToItsNUL(t *testing.T) {
+	l := newLongScan(lexing{})
+	l.feed([]byte("SELECT 1; LIS"))
+	l.feed([]byte("TEN x\x00; SET a = 1"))
+	l.feed([]byte("; SET a = 1"))
+	if v := l.finish(); v.kinds != 1<<engine.KindListen {
+		t.Errorf("%s", v)
+	}
+	l = newLongScan(lexing{opaque: true})
+	l.feed([]byte("SELECT '\x95'"))
+	if v := l.finish(); !v.kinds.has(engine.KindUnknown) {
+		t.Errorf("an encoding that cannot be read: %s", v)
+	}
+}
+
+func FuzzLongScan(f *testing.F) {
+	for _, sql := range harmless {
+		f.Add([]byte(sql), []byte("/* x */"), uint16(100))
+	}
+	f.Fuzz(func(t *testing.T, sql, gap []byte, size uint16) {
+		text := bytes.ReplaceAll(sql, []byte{' '}, bytes.Repeat(gap, 1+int(size)%1000))
+		if len(text) > 1<<20 || bytes.IndexByte(text, 0) >= 0 {
+			return
+		}
+		whole, pieces := classify(text, lexing{}), inPieces(text, 1+int(size), lexing{})
+		if pieces.kinds.has(engine.KindUnknown) {
+			return // it may always be read less well
+		}
+		if missed := whole.kinds&^pieces.kinds | whole.maybe&^(pieces.maybe|pieces.kinds); missed != 0 ||
+			whole.opaque && !pieces.opaque || whole.foreign && !pieces.foreign || whole.garbled && !pieces.garbled {
+			t.Errorf("%q: in pieces %s, whole %s", text, pieces, whole)
+		}
+	})
+}
+
+// sends is client in pieces as they come from a socket.
+func (s *stage) sends(p []byte) {
+	for len(p) > 0 {
+		n := min(len(p), 30<<10)
+		s.client(p[:n])
+		p = p[n:]
+	}
+}
+
+var huge = "INSERT INTO t VALUES ('" + strings.Repeat("; SET a = 1; $$ \" /*", 10<<10) + "')"
+
+func TestALongQueryPinsForWhatItDoes(t *testing.T) {
+	for sql, want := range map[string]string{
+		huge: "idle", huge + "; SELECT 1": "idle", huge + "; LISTEN x": "listen, kept", huge + ";\nSELECT pg_advisory_lock(1)": "named_lock, kept",
+		huge + "; CREATE TEMP TABLE u (a int)": "temporary_table, kept", huge + "; SELECT nextval('s')": "sequence, kept", huge + "; LOAD 'x'": "library, kept",
+		huge + "; SET a.b = 1": "unknown, kept", "PREPARE p AS " + huge: "prepared_statement, kept", huge + "; DECLARE c CURSOR WITH HOLD FOR SELECT 1": "cursor, kept",
+		"SET a = '" + huge[len("INSERT INTO t VALUES ('"):]: "unknown, kept", huge + "; SELECT U&\"x\"()": "unknown, kept",
+	} {
+		s := newStage(t)
+		s.sends(message("Q " + sql))
+		s.server(messages("C X, Z I"))
+		got := strings.Join(s.events, ", ")
+		if s.backend != nil {
+			got += ", kept"
+		}
+		if got != want {
+			t.Errorf("...%s: %s, want %s", sql[max(0, len(sql)-40):], got, want)
+		}
+	}
+}
+
+func TestALongQueryOfUnknownEffectIsAskedAbout(t *testing.T) {
+	s := newStage(t)
+	s.sends(message("Q " + huge + "; SELECT lo_import('x'); FROBNICATE"))
+	s.server(messages("C X, Z I"))
+	if !s.pins.has(engine.KindUnknown) {
+		t.Errorf("events %s", strings.Join(s.events, ", "))
+	}
+}
+
+func TestWhatFollowsALongQueryComesAfterItsVerdict(t *testing.T) {
+	s := newStage(t)
+	s.sends(append(message("Q "+huge+"; LISTEN x"), message("Q SELECT pg_advisory_lock(1)")...))
+	if got := strings.Join(s.events, ", "); got != "listen, named_lock" {
+		t.Errorf("events %s", got)
+	}
+	s = newStage(t)
+	long := message("Q " + huge + "; LISTEN x")
+	s.sends(long[:len(long)-3])
+	if got := len(s.toBackend); got != len(long)-3 || len(s.events) > 0 {
+		t.Errorf("%d bytes of %d at the backend, events %v", got, len(long)-3, s.events)
+	}
+	s.sends(long[len(long)-3:])
+	if got := strings.Join(s.events, ", "); got != "listen" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestALongParseWithoutANameCountsWhenItIsBound(t *testing.T) {
+	for tail, want := range map[string]string{"": "", " RETURNING pg_advisory_lock(1)": "named_lock"} {
+		s := newStage(t)
+		s.sends(message("P |" + huge + tail + "|"))
+		if len(s.events) > 0 {
+			t.Errorf("events %v before it is bound", s.events)
+		}
+		s.client(messages("B ||, E |, S"))
+		s.server(messages("1, 2, C X, Z I"))
+		events := strings.Join(s.events, ", ")
+		if want != "" && !strings.Contains(events, want) || want == "" && strings.Contains(events, "lock") {
+			t.Errorf("%q: events %s", tail, events)
+		}
+	}
+}
+
+func TestScanningALongStatementTakesNoMemory(t *testing.T) {
+	piece := []byte(strings.Repeat("(1, 'some text', now(), $$more$$), ", 2000))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l := newLongScan(lexing{})
+	l.feed([]byte("INSERT INTO t VALUES "))
+	for n := 0; n < 64<<20; n += len(piece) {
+		l.feed(piece)
+	}
+	l.feed([]byte("(1, 'x'); SELECT pg_advisory_lock(1)"))
+	v := l.finish()
+	runtime.ReadMemStats(&after)
+	if v.kinds != 1<<engine.KindNamedLock {
+		t.Errorf("%s", v)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes", n)
+	}
+}

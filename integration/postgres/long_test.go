@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// resident is the most memory that a process has had, in bytes.
+func resident(t *testing.T, pid int) (n int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	if _, err := fmt.Sscanf(rest, "%d kB", &n); err != nil {
+		t.Fatalf("no VmHWM: %v", err)
+	}
+	return n << 10
+}
+
+func TestAStatementOf64MiBIsScannedInLittleMemory(t *testing.T) {
+	for _, name := range harness.PostgresNames()[1:] { // how much a server takes differs, what the proxy keeps does not
+		r := start(t, name, harness.Route{MaxConnections: 1})
+		c, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		ask(t, c, "drop table if exists long; create table long (a text)")
+		before := resident(t, r.proxy.PID())
+		insert := "insert into long values ('" + strings.Repeat("; set a.b = 1; $$ \" /* --", 64<<20/25) + "')"
+		for _, tail := range []struct{ sql, reason, end string }{
+			{"; select length(a) from long", "", ""},
+			{"; select pg_advisory_lock(4713)", "named_lock", "select pg_advisory_unlock_all()"},
+			{"; create temp table v (a int)", "temporary_table", "drop table v"}, {"; set work_mem = '7MB'", "unknown", "discard all"},
+		} {
+			if _, err := c.Exec(t.Context(), insert+tail.sql).ReadAll(); err != nil {
+				t.Fatalf("%s: %v", tail.sql, err)
+			}
+			harness.Eventually(t, settleWithin, "the session is pinned as it must be", func() bool { return r.session(t, c.PID()).Pinned == tail.reason })
+			if tail.end != "" {
+				ask(t, c, tail.end)
+			}
+			harness.Eventually(t, settleWithin, "the session lets go", func() bool { return r.session(t, c.PID()).Pinned == "" })
+			if got := ask(t, other, pristine()); got != pristineAnswer {
+				t.Errorf("after %q another session finds %s", tail.sql, got)
+			}
+			ask(t, other, "truncate long")
+		}
+		if grown := resident(t, r.proxy.PID()) - before; grown > 32<<20 {
+			t.Errorf("the proxy has grown by %d MiB", grown>>20)
+		}
+		ask(t, c, "drop table long")
+	}
+}
+
+func TestALongStatementOfTheExtendedProtocolIsScanned(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		c, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		for _, size := range []int{20 << 10, 100 << 10, 500 << 10, 3 << 20} {
+			long := "select length('" + strings.Repeat("x", size) + "')"
+			want := fmt.Sprint(size)
+			if got, err := askedExtended(t.Context(), c, long); got != want {
+				t.Fatalf("%d bytes: %q %v", size, got, err)
+			}
+			if got, err := askedExtended(t.Context(), c, long+" from pg_advisory_lock(4713)"); got != want {
+				t.Fatalf("%d bytes: %q %v", size, got, err)
+			}
+			harness.Eventually(t, settleWithin, "the lock pins", func() bool { return strings.Contains(r.session(t, c.PID()).Pinned, "named_lock") })
+			ask(t, c, "select pg_advisory_unlock_all()")
+			harness.Eventually(t, settleWithin, "the session lets go", func() bool { return r.session(t, c.PID()).Pinned == "" })
+			if got := ask(t, other, pristine()); got != pristineAnswer {
+				t.Errorf("another session finds %s", got)
+			}
+		}
+	})
+}
