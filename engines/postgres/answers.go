@@ -18,7 +18,7 @@ const (
 	answerExecute                  // CommandComplete, EmptyQueryResponse or PortalSuspended, rows or COPY before it
 	answerClose                    // CloseComplete
 	answerCopyEnd                  // nothing: marks where the client ended its COPY data
-	answerFail                     // an error, in place of which the client gets another
+	answerFail                     // an error; the client gets another in place of one about the name
 	answerOwn                      // ParseComplete or an error, to a Parse of the machine's under a client's name
 
 	answerKind = 0x0f

@@ -275,12 +275,13 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 		return a&answerSwallow == 0 || m.reading.fatal && m.holds()
 	}
 	forward = true
-	if a.kind() == answerFail && !isFatal(body) {
+	code := errorCode(body)
+	if a.kind() == answerFail && !isFatal(body) && (code == "26000" || code == "42P05") {
 		m.toClient(f, w)
 		w.ToClient(m.named.ops[m.named.head].refusal)
 		forward = false
 	}
-	if code := errorCode(body); a.kind() != answerFail && (code == "26000" || code == "0A000") {
+	if a.kind() != answerFail && (code == "26000" || code == "0A000") {
 		// The backend has lost statements, or the plan of one does not fit any more.
 		m.state.statements.doubt()
 	}
@@ -304,8 +305,8 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	}
 	m.undoNamed(undone)
 	m.reading.skipping = m.queue.empty()
-	if a.kind() == answerOwn && !m.reading.skipping && m.queue.first()&answerSwallow != 0 {
-		return isFatal(body)
+	if a&answerSwallow != 0 && !m.reading.skipping && m.queue.first()&answerSwallow != 0 {
+		return isFatal(body) // the client's message follows behind a Sync of the machine's
 	}
 	return forward
 }

@@ -317,6 +317,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 func (m *machine) pushBatch(a expected, w engine.Wire) {
 	m.began(w)
 	m.reading.batch = true
+	m.named.flushed = false
 	m.push(a)
 }
 

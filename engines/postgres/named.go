@@ -117,6 +117,11 @@ var (
 	closeNobody = statementMessage('C', nobodysName)
 	bindNobody  = endMessage(append(append([]byte{'B', 0, 0, 0, 0, 0}, nobodysName...), 0, 0, 0, 0, 0, 0), 0)
 
+	takenName = []byte(sharedPrefix + "=\x00") // a name that a backend has for a moment
+	// closeTaken and parseTaken see to that, whatever the backend has; in a transaction that failed, too: the text is empty.
+	closeTaken = statementMessage('C', takenName)
+	parseTaken = parseMessage(takenName, []byte{0, 0, 0})
+
 	flushMessage = []byte{'H', 0, 0, 0, 4}
 	syncMessage  = []byte{'S', 0, 0, 0, 4}
 )
@@ -142,7 +147,7 @@ type named struct {
 	stale    *namedStatement // it is not
 	shape    uint64          // of the description that is being answered
 	clearing bool            // something was sent that may drop all statements
-	flushed  bool            // the backend was asked for the answers that are waited for
+	flushed  bool            // the backend was asked for the answers that are waited for, all of them
 	reported bool
 	// direct says that the names are the backend's own: SQL refers to them, and the session is pinned.
 	direct bool
@@ -156,7 +161,7 @@ type namedOp struct {
 	before   *namedStatement // nil: nothing
 	parses   *sharedStatement
 	describe *namedStatement
-	refusal  []byte // the error that the client gets instead of the server's
+	refusal  []byte // the error that the client gets instead of the server's about the name
 }
 
 // heldStatement is a shared statement that a backend has.
@@ -313,7 +318,7 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 		return false
 	}
 	if n.byName[string(name)] != nil {
-		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
+		m.refuseParse(name, rest, fr, f, w)
 		return true
 	}
 	if len(n.byName) >= maxNamed {
@@ -352,6 +357,20 @@ func (m *machine) refuseStatement(code, text string, fr frame, f *feed, w engine
 	w.ToBackend(bindNobody)
 	m.pushBatch(answerFail|answerNamed, w)
 	m.named.op(namedOp{refusal: appendError(nil, "ERROR", code, text)})
+	m.begin(fr, f, true, w)
+}
+
+// refuseParse is refuseStatement for a Parse under a name that the session has already. The server finds that out last,
+// behind what is wrong with the text or the transaction: it gets the client's text under a name that is taken there.
+func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wire) {
+	m.flush(f, w)
+	w.ToBackend(closeTaken)
+	m.push(answerClose | answerSwallow)
+	w.ToBackend(parseTaken)
+	m.push(answerParse | answerSwallow)
+	w.ToBackend(parseMessage(takenName, rest))
+	m.pushBatch(answerFail|answerNamed, w)
+	m.named.op(namedOp{refusal: appendError(nil, "ERROR", "42P05", `prepared statement "`+string(name)+`" already exists`)})
 	m.begin(fr, f, true, w)
 }
 
@@ -484,8 +503,12 @@ func (m *machine) goDirect(v verdict, f *feed, w engine.Wire) bool {
 	if n.direct || !pins && len(n.byName) == 0 && n.head == len(n.ops) {
 		return true
 	}
-	if m.unsettled(f, w) || n.head < len(n.ops) && m.waitNamed(f, w) || m.queue.n+2*len(n.byName) >= maxAnswers-injected {
+	// After an error the server would skip what it is given here.
+	if m.unsettled(f, w) || !m.queue.empty() && m.waitNamed(f, w) || 2*len(n.byName) >= maxAnswers-injected {
 		return false
+	}
+	if m.lend.tx == 'E' && len(n.byName) > 0 {
+		return true // nothing can be prepared in a transaction that failed, and what refers to a name fails, too
 	}
 	m.flush(f, w)
 	for name, s := range n.byName {

@@ -212,4 +212,8 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 	m.push(answerExecute | answerSwallow | answerSequences)
 	m.push(answerClose | answerSwallow)
 	m.push(answerClose | answerSwallow)
+	if !m.reading.batch { // CALL and others are refused behind another statement of their batch; in a batch it would end that
+		w.ToBackend(syncMessage)
+		m.push(answerSync | answerSwallow)
+	}
 }
