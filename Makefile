@@ -39,6 +39,10 @@ oracle: ## the SQL scanners against PostgreSQL's parser and TiDB's (a module of 
 	$(GO) vet $(PKGS)
 	$(GO) test $(PKGS)
 
+differential: build ## random sessions against the servers and through Berth, SCRIPTS on each server from SEED (0: the time)
+	scripts/install-deps
+	scripts/differential $(or $(SCRIPTS),1000) $(or $(SEED),0)
+
 lint: ## formatting, vet, staticcheck, the kqueue build
 	test -z "$$(gofmt -l cmd config core engines integration plugins | tee /dev/stderr)"
 	$(GO) vet $(PKGS)

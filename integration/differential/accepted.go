@@ -1,0 +1,19 @@
+package differential
+
+import "regexp"
+
+// postgresAccepted are PostgreSQL's.
+func postgresAccepted() []acceptance {
+	return []acceptance{{
+		request: regexp.MustCompile(`pg_temp`),
+		want:    regexp.MustCompile(`(?m)^ErrorResponse ERROR (3F000 "schema \\"pg_temp\\" does|42883 "function pg_temp|42P01 "table )`),
+		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR (3F000 "schema \\"pg_temp\\" does|42883 "function pg_temp|42P01 "table )`),
+		reason:  "a connection's temporary schema stays when it is empty; what is not in it is missing by either error",
+	}, {
+		request: regexp.MustCompile(`unclosed|selekt|raise`),
+		want:    regexp.MustCompile(`(?m)^ErrorResponse ERROR 42601 `),
+		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 25P02 `),
+		reason: "in a transaction that failed, text that is no SQL is refused because of the transaction: in front of what cannot " +
+			"be read the proxy makes the connection forget its sequences",
+	}}
+}

@@ -1,0 +1,96 @@
+package differential
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// difference is the first answer of a script's session that is not what the server itself says.
+type difference struct {
+	session int
+	request string // or the login
+	want    string // from the server
+	got     string // through the proxy
+}
+
+func (d *difference) String() string {
+	want, got := strings.Split(strings.TrimSuffix(d.want, "\n"), "\n"), strings.Split(strings.TrimSuffix(d.got, "\n"), "\n")
+	same := 0
+	for same < len(want) && same < len(got) && want[same] == got[same] {
+		same++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "session %d, %s\n    (%d lines are the same)\n", d.session, d.request, same)
+	for _, line := range want[same:] {
+		fmt.Fprintf(&b, "    the server: %s\n", line)
+	}
+	for _, line := range got[same:] {
+		fmt.Fprintf(&b, "    the proxy:  %s\n", line)
+	}
+	return b.String()
+}
+
+// acceptance is a difference that harms nobody. The lists of them may only become shorter.
+type acceptance struct {
+	request, want, got *regexp.Regexp // all must match
+	reason             string
+}
+
+// rig is a server, a proxy in front of it, and what to play on them.
+type rig struct {
+	engine   engine
+	server   *harness.Server
+	proxy    harness.Endpoint
+	accepted []acceptance
+}
+
+// compare plays a script on both sides. An error is one of the test itself.
+func (r *rig) compare(s script) (*difference, error) {
+	if err := r.engine.reset(r.server, sessionsOfScript); err != nil {
+		return nil, err
+	}
+	var want [][]string
+	for i := range s.sessions {
+		want = append(want, alone(r.engine, r.server.Endpoint, &s.sessions[i]))
+	}
+	if err := r.engine.reset(r.server, sessionsOfScript); err != nil {
+		return nil, err
+	}
+	got := together(r.engine, r.proxy, s, rand.New(rand.NewPCG(s.seed, sessionsOfScript)))
+	for i := range s.sessions {
+		if d := r.first(&s.sessions[i], want[i], got[i]); d != nil {
+			return d, nil
+		}
+	}
+	return nil, nil
+}
+
+// first compares the answers of a session. An accepted difference may change all that follows: nothing after it is compared.
+func (r *rig) first(s *session, want, got []string) *difference {
+	for i := range max(len(want), len(got)) {
+		d := difference{session: s.number, request: "login", want: "nothing", got: "nothing"}
+		if i > 0 {
+			d.request = fmt.Sprintf("request %d: %s", i, s.requests[i-1])
+		}
+		if i < len(want) {
+			d.want = want[i]
+		}
+		if i < len(got) {
+			d.got = got[i]
+		}
+		if d.want == d.got {
+			continue
+		}
+		for _, a := range r.accepted {
+			if a.request.MatchString(d.request) && a.want.MatchString(d.want) && a.got.MatchString(d.got) {
+				return nil
+			}
+		}
+		return &d
+	}
+	return nil
+}
