@@ -40,7 +40,7 @@ func printConditions(ctx context.Context, o options, t tools) error {
 		fmt.Printf("- %s\n", strings.TrimSpace(strings.TrimPrefix(line, t[v[0]])))
 	}
 	fmt.Printf("\nRounds: %d, interleaved; each load %d s; medians. Servers, proxies and load on the same machine. No TLS.\n", o.rounds, o.seconds)
-	fmt.Printf("Pooling proxies have %d database connections; HAProxy passes bytes on and has one for each client.\n", poolSize)
+	fmt.Printf("Pooling proxies have %d database connections unless it says otherwise; HAProxy passes bytes on and has one for each client.\n", plenty)
 	fmt.Println("Every proxy has one worker (thread, event loop) unless it says otherwise. Latency is the mean.")
 	fmt.Println("CPU is user and system time of the proxy's process over the transactions that the load counted.")
 	return nil

@@ -47,7 +47,7 @@ func transport(l harness.Login) string {
 
 // idleBerth measures a process of its own, so that nothing that ran before has filled its memory.
 func (s suite) idleBerth(ctx context.Context, o options, server *harness.Server, l harness.Login) (err error) {
-	p, err := startBerth(ctx, o, server, server.Port+20, 1)
+	p, err := startBerth(ctx, o, server, server.Port+20, 1, s.pool)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s suite) idleBerth(ctx context.Context, o options, server *harness.Server,
 
 func (s suite) idlePeer(ctx context.Context, o options, server *harness.Server, l harness.Login) (err error) {
 	dir := o.below(fmt.Sprintf("idle-%s-%s", s.reference, transport(l)))
-	p, err := harness.StartPeer(ctx, s.reference, dir, server.Port+21, server, harness.PeerOptions{PoolSize: poolSize, Workers: 1})
+	p, err := harness.StartPeer(ctx, s.reference, dir, server.Port+21, server, harness.PeerOptions{PoolSize: s.pool, Workers: 1})
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func run(ctx context.Context, o options, only harness.Engine) error {
 		return err
 	}
 	var incomplete []string
-	for _, s := range []suite{postgresSuite(tools), mysqlSuite(tools)} {
+	for _, s := range suites(tools) {
 		if only != "" && only != s.engine {
 			continue
 		}

@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	poolSize       = 20
 	stopWithin     = 30 * time.Second
 	warmUpSeconds  = 1 // too short to measure
 	maxConnections = "max_connections=300"
@@ -27,6 +26,9 @@ type suite struct {
 	peers     []string
 	reference string // the path to which others are compared
 	loads     []load
+	pool      int       // connections of proxies that have a limit
+	idle      bool      // whether the memory of idle sessions is measured
+	cost      [2]string // of the CPU of one load, that over the other's is printed, if not empty
 	prepare   func(ctx context.Context, s *harness.Server) error
 }
 
@@ -47,12 +49,16 @@ type result struct {
 
 // measure runs the suite and prints its tables. It returns what could not be measured; an error is about the rest.
 func (s suite) measure(ctx context.Context, o options) (failed []string, err error) {
+	s.loads = slices.DeleteFunc(slices.Clone(s.loads), func(l load) bool { return !o.loads.MatchString(l.name) })
+	s.idle = s.idle && o.idleToo
+	if len(s.loads) == 0 && !s.idle {
+		return nil, nil
+	}
 	server, err := harness.StartServer(ctx, s.server, o.below(s.server), o.base+s.port, maxConnections)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, within(server.Stop)) }()
-	s.loads = slices.DeleteFunc(slices.Clone(s.loads), func(l load) bool { return !o.loads.MatchString(l.name) })
 	if len(s.loads) > 0 {
 		if err := s.prepare(ctx, server); err != nil {
 			return nil, err
@@ -61,7 +67,7 @@ func (s suite) measure(ctx context.Context, o options) (failed []string, err err
 			return nil, err
 		}
 	}
-	if !o.idleToo {
+	if !s.idle {
 		return failed, nil
 	}
 	if err := s.measureIdle(ctx, o, server); err != nil {
@@ -116,7 +122,7 @@ func (s suite) open(ctx context.Context, o options, server *harness.Server) ([]p
 	for _, kind := range s.peers {
 		port++
 		p, err := harness.StartPeer(ctx, kind, o.below(kind+"-"+s.server), port, server,
-			harness.PeerOptions{PoolSize: poolSize, Workers: 1})
+			harness.PeerOptions{PoolSize: s.pool, Workers: 1})
 		if err != nil {
 			return paths, err
 		}
@@ -128,7 +134,7 @@ func (s suite) open(ctx context.Context, o options, server *harness.Server) ([]p
 		if loops > 1 {
 			name += "s"
 		}
-		p, err := startBerth(ctx, o, server, port, loops)
+		p, err := startBerth(ctx, o, server, port, loops, s.pool)
 		if err != nil {
 			return paths, err
 		}
@@ -139,7 +145,7 @@ func (s suite) open(ctx context.Context, o options, server *harness.Server) ([]p
 
 const route = "bench"
 
-func startBerth(ctx context.Context, o options, server *harness.Server, port, loops int) (*harness.Proxy, error) {
+func startBerth(ctx context.Context, o options, server *harness.Server, port, loops, pool int) (*harness.Proxy, error) {
 	dir := o.below(fmt.Sprintf("berth-%s-%d", server.Name, port))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -147,7 +153,7 @@ func startBerth(ctx context.Context, o options, server *harness.Server, port, lo
 	return harness.StartProxy(ctx, dir, harness.Config{
 		AdminPort: port + 50,
 		Routes: []harness.Route{{
-			Name: route, Server: server, MaxConnections: poolSize, Plain: true, Port: port,
+			Name: route, Server: server, MaxConnections: pool, Plain: true, Port: port,
 			Pool: harness.Keys{"max_idle_connections_percent": 100},
 		}},
 		Top: harness.Keys{"runtime": harness.Keys{"loops": loops}},

@@ -55,6 +55,18 @@ func (t *table) print() {
 				ratio(cpu(p.name), cpu(t.suite.reference)))
 		}
 	}
+	if c := t.suite.cost; c[0] != "" {
+		t.printCost(c[0], c[1])
+	}
+}
+
+// printCost prints what one load costs over another, on every path.
+func (t *table) printCost(load, over string) {
+	fmt.Printf("\n| proxy CPU, µs/transaction | %s | %s | ratio |\n| --- | ---: | ---: | ---: |\n", over, load)
+	for _, p := range t.paths {
+		cpu := func(load string) float64 { return t.median(load, p.name, func(r result) float64 { return r.cpu }) }
+		fmt.Printf("| %s | %s | %s | %s |\n", p.name, figure("%.1f", cpu(over)), figure("%.1f", cpu(load)), ratio(cpu(load), cpu(over)))
+	}
 }
 
 // figure prints what was measured; 0 was not.
