@@ -32,6 +32,7 @@ func (e *Engine) Adopt(key engine.Key, s Server, id uint32) (any, error) {
 	return &backendState{
 		id:           id,
 		version:      strings.TrimPrefix(s.Version, mariaDBPrefix),
+		dialect:      dialectOf(s.Version, strings.Contains(s.Version, "MariaDB")),
 		mariaDB:      strings.Contains(s.Version, "MariaDB"),
 		capabilities: (wanted | flags) & s.Capabilities,
 		charset:      charset,

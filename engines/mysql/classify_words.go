@@ -194,9 +194,13 @@ func decimal(text []byte) (n uint64, ok bool) {
 	return n, len(text) > 0
 }
 
-// scan classifies a whole text.
+// scan classifies a whole text for a server of which nothing is known.
 func scan(text []byte, literalBackslash, wide bool) class {
-	l := lexer{literalBackslash: literalBackslash, wide: wide}
+	return scanAs(text, &lexer{literalBackslash: literalBackslash, wide: wide})
+}
+
+// scanAs classifies a whole text with a lexer that knows about the session and its server.
+func scanAs(text []byte, l *lexer) class {
 	l.feed(text)
 	return l.finish()
 }

@@ -209,6 +209,7 @@ func (u *upstream) state() *backendState {
 	return &backendState{
 		id:           u.greeting.id,
 		version:      strings.TrimPrefix(u.greeting.version, mariaDBPrefix),
+		dialect:      dialectOf(u.greeting.version, u.greeting.mariaDB),
 		mariaDB:      u.greeting.mariaDB,
 		capabilities: u.caps,
 		charset:      u.charset,

@@ -121,7 +121,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 	if q := within(t, seen); q != "\x03\x00\x01"+target.InitQuery {
 		t.Errorf("second query %q", q)
 	}
-	want := &backendState{id: 4711, version: "9.7.4", capabilities: always, charset: 33, user: "app", status: 2}
+	want := &backendState{id: 4711, version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, user: "app", status: 2}
 	want.unseen = e.unseenBy(target, "app")
 	if got := d.State.(*backendState); !reflect.DeepEqual(got, want) {
 		t.Errorf("state %+v", got)

@@ -57,6 +57,7 @@ var (
 type serverInfo struct {
 	version      string // as greeted, so with MariaDB's prefix
 	mariaDB      bool
+	dialect      dialect
 	charset      byte
 	capabilities uint32
 }
@@ -114,6 +115,7 @@ func majorVersion(version string) int {
 
 // reach notes what the greeting of one of the group's servers said.
 func (e *Engine) reach(s serverInfo) {
+	s.dialect = dialectOf(s.version, s.mariaDB)
 	e.server.Store(&s)
 	e.reachOnce.Do(func() { close(e.reached) })
 }

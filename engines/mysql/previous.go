@@ -44,7 +44,7 @@ func (e *Engine) isMariaDB() bool {
 // deprecatesFoundRows says whether FOUND_ROWS() leaves a warning (MySQL 8.0.17, "Deprecation Notes").
 func (e *Engine) deprecatesFoundRows() bool {
 	s := e.server.Load()
-	return s != nil && !s.mariaDB && versionNumber(s.version) >= 80017
+	return s != nil && !s.mariaDB && s.dialect.version >= 80017
 }
 
 // foreign says whether the held backend's values of the previous statement are not the session's.

@@ -283,11 +283,11 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		return len(p.bytes), nil
 	}
 	m.request.class, m.request.scanned = c, true
-	literal := m.literalBackslash()
+	literal, dialect := m.literalBackslash(), m.dialect()
 	if !m.hold(w) {
 		return 0, nil
 	}
-	if literal != m.literalBackslash() {
+	if literal != m.literalBackslash() || dialect != m.dialect() {
 		m.request.class = m.classify(p, p.body()[at:]) // the first backend tells how to read
 		c = m.request.class
 	}
@@ -302,7 +302,8 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		m.remember(c, p.body()[at:])
 	}
 	if m.upload.active && !m.upload.discard {
-		m.upload.lexer = m.newLexer()
+		l := m.newLexer()
+		m.upload.lexer = &l
 		m.upload.lexer.feed(p.body()[at:])
 	}
 	return n, err
@@ -321,13 +322,25 @@ func (m *Machine) classify(p packet, text []byte) class {
 	if !p.whole() {
 		return class{flags: classInsertID | classCode}
 	}
-	return confirm(scan(text, m.literalBackslash(), m.session.wide), text)
+	l := m.newLexer()
+	return confirm(scanAs(text, &l), text)
 }
 
 func (m *Machine) literalBackslash() bool { return m.session.status&statusLiteralBackslash != 0 }
 
-func (m *Machine) newLexer() *lexer {
-	return &lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide}
+func (m *Machine) newLexer() lexer {
+	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, dialect: m.dialect()}
+}
+
+// dialect is that of the held backend; without one, that of a server of the group.
+func (m *Machine) dialect() dialect {
+	if m.state != nil && m.state.dialect != (dialect{}) {
+		return m.state.dialect
+	}
+	if s := m.e.server.Load(); s != nil {
+		return s.dialect
+	}
+	return dialect{}
 }
 
 // finish ends the client's request: its answer has gone out.

@@ -5,8 +5,8 @@ package mysql
 // as code. It is fed text in pieces of any size and tells a classifier what it found, so that a statement need not be
 // held whole. It never judges what statements mean.
 //
-// Where a server's reading depends on what is not known here (a version for an executable comment, sql_mode for
-// backslashes and double quotes, a character set whose characters may end with a backslash), the lexer notes a doubt
+// Where a server's reading depends on what is not known here (the server's version for an executable comment, sql_mode
+// for backslashes and double quotes, a character set whose characters may end with a backslash), the lexer notes a doubt
 // instead of deciding.
 type lexer struct {
 	classifier
@@ -17,6 +17,11 @@ type lexer struct {
 	last    byte // the byte before the current one, inside of strings
 	escaped bool // the current byte follows a backslash escape
 	code    bool // inside an executable comment
+	skipped bool // inside one that the server does not execute
+
+	maria   bool // the executable comment at hand begins with /*M!
+	digits  int  // of its version
+	version [maxDigits]byte
 
 	word      [maxWord]byte // upper case
 	wordSize  int           // may exceed maxWord: then the word is no known one
@@ -25,6 +30,7 @@ type lexer struct {
 	// literalBackslash says that sql_mode has NO_BACKSLASH_ESCAPES; wide that characters may end with a backslash.
 	literalBackslash bool
 	wide             bool
+	dialect          dialect
 }
 
 // maxWord is longer than every word that a classifier knows.
@@ -99,9 +105,6 @@ func (l *lexer) plain(c byte) {
 		l.word[0] = upper(c)
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == 0:
 	case c == '\'' || c == '"' || c == '`':
-		if l.code {
-			l.doubt()
-		}
 		l.mode, l.quote, l.escaped, l.last = lexQuoted, c, false, 0
 		l.wordSize = 0
 	case c == '-':
@@ -238,7 +241,7 @@ func (l *lexer) comment(c byte) bool {
 	case lexOpen:
 		switch c {
 		case '!':
-			l.executable()
+			l.executable(false)
 			return true
 		case 'M':
 			l.mode = lexOpenM
@@ -247,27 +250,33 @@ func (l *lexer) comment(c byte) bool {
 		l.openComment()
 		return false
 	case lexOpenM:
-		if c == '!' { // MariaDB's own
-			l.executable()
+		if c == '!' && !l.dialect.isMySQL() { // MariaDB's own
+			l.executable(true)
 			return true
 		}
 		l.openComment()
 		return false
 	case lexVersion:
-		if c >= '0' && c <= '9' {
+		if c >= '0' && c <= '9' && l.digits < maxDigits {
+			l.version[l.digits] = c
+			l.digits++
 			return true
 		}
-		l.mode = lexPlain
+		l.versioned(c)
 		return false
 	case lexBlock:
 		if c == '*' {
+			if l.skipped && l.last == '/' {
+				l.doubt() // servers count comments in there
+			}
 			l.mode = lexBlockStar
 		}
+		l.last = c
 		return true
 	case lexBlockStar:
-		switch c {
+		switch l.last = c; c {
 		case '/':
-			l.mode = lexPlain
+			l.mode, l.skipped = lexPlain, false
 		case '*':
 		default:
 			l.mode = lexBlock
@@ -291,14 +300,30 @@ func (l *lexer) openComment() {
 	l.mode = lexBlock
 }
 
-// executable begins an executable comment. Whether the server executes it depends on its version; it is scanned as
-// code, and must not contain anything that would make what follows look different if it were not.
-func (l *lexer) executable() {
+// executable begins an executable comment. Whether the server executes it depends on its version.
+func (l *lexer) executable(maria bool) {
 	if l.code {
 		l.doubt()
 	}
-	l.code, l.mode = true, lexVersion
+	l.code, l.mode, l.maria, l.digits = true, lexVersion, maria, 0
 	l.conditional()
+}
+
+// versioned goes on behind the digits that begin an executable comment; next is the byte behind them. Digits that are no
+// version are code.
+func (l *lexer) versioned(next byte) {
+	run, used, sure := l.dialect.executes(l.version[:l.digits], next, l.maria)
+	switch {
+	case !sure:
+		l.doubt()
+	case !run:
+		l.code, l.skipped, l.mode, l.last = false, true, lexBlock, 0
+		return
+	}
+	l.mode = lexPlain
+	if rest := l.version[used:l.digits]; len(rest) > 0 {
+		l.mode, l.wordSize, l.firstByte = lexWord, copy(l.word[:], rest), rest[0]
+	}
 }
 
 // was says that c, seen before, was mere punctuation.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -292,4 +293,75 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("%q: in pieces %+v, whole %+v", text, pieces, whole)
 		}
 	})
+}
+
+func TestExecutableCommentsAreReadAsTheServerDoes(t *testing.T) {
+	mysql := lexer{dialect: dialect{version: 90704}}
+	mariaDB := lexer{dialect: dialect{version: 101118, mariaDB: true}}
+	for sql, want := range map[string][3]string{ // of MySQL 9.7.4, MariaDB 10.11.18, and a server of which nothing is known
+		"SELECT /*!GET_LOCK(1, 2)*/":                     {"named_lock", "named_lock", "named_lock"},
+		"SELECT /*! GET_LOCK('a', 2) */":                 {"named_lock", "named_lock", "named_lock"},
+		"SELECT 1 /*!40101 , GET_LOCK('a', 2) */":        {"named_lock", "named_lock", "named_lock"},
+		"SELECT 1 /*!50600, GET_LOCK('a', 2) */":         {"named_lock", "named_lock", "named_lock,unknown"},
+		"SELECT 1 /*!50700 , GET_LOCK('a', 2) */":        {"named_lock", "", "named_lock,unknown"},
+		"SELECT 1 /*!80000 , GET_LOCK('a', 2) */":        {"named_lock", "", "named_lock,unknown"},
+		"SELECT 1 /*!90705 , GET_LOCK('a', 2) */":        {"", "", "named_lock,unknown"},
+		"SELECT 1 /*!99999 , GET_LOCK('a', 2) */":        {"", "", "named_lock,unknown"},
+		"SELECT 1 /*!100000 , GET_LOCK('a', 2) */":       {"", "named_lock", "named_lock,unknown"},
+		"SELECT 1 /*!101118, GET_LOCK('a', 2) */":        {"named_lock", "named_lock", "named_lock,unknown"}, // MySQL: 10111 and 8
+		"SELECT 1 /*!101119 , GET_LOCK('a', 2) */":       {"", "", "named_lock,unknown"},
+		"SELECT 1 /*!090704\n, GET_LOCK('a', 2) */":      {"named_lock", "", "named_lock,unknown"},
+		"SELECT 1 /*M! , GET_LOCK('a', 2) */":            {"", "named_lock", "named_lock,unknown"},
+		"SELECT 1 /*M!100100 , GET_LOCK('a', 2) */":      {"", "named_lock", "named_lock,unknown"},
+		"SELECT 1 /*M!80000 , GET_LOCK('a', 2) */":       {"", "named_lock", "named_lock,unknown"},
+		"SELECT 1 /*M!101119 , GET_LOCK('a', 2) */":      {"", "", "named_lock,unknown"},
+		"/*!99999 SELECT 1; */ SET @a = 1":               {"user_variable", "user_variable", "unknown,user_variable"},
+		"/*!99999 SELECT 1, */ CALL p(@a)":               {"user_variable", "user_variable", "unknown"},
+		"/*!80000 CREATE */ DROP TEMPORARY TABLE t":      {"temporary_table", "", "temporary_table,unknown"},
+		"/*!40101 SET NAMES utf8mb4 */;":                 {"setting", "setting", "setting"},
+		"/*!50003 CREATE TEMPORARY TABLE t (a int) */":   {"temporary_table", "temporary_table", "temporary_table"},
+		"SELECT /*!99999 ' */ , GET_LOCK(1, 2) -- '":     {"named_lock", "named_lock", "unknown"},
+		"SELECT /*!40000 '*/', GET_LOCK(1, 2), '*/' */ ": {"named_lock", "named_lock", "named_lock"},
+		"SELECT /*!40000 'it''s', */ 1":                  {"", "", ""},
+		"SELECT 1 /*!99999 /* a */ , GET_LOCK(1, 2) */":  {"named_lock,unknown", "named_lock,unknown", "named_lock,unknown"},
+		"SELECT 1 /*!40000 /* a */ , 2 */":               {"unknown", "unknown", "unknown"},
+		"SELECT 1 /*!40000 -- */ , GET_LOCK(1, 2)":       {"unknown", "unknown", "unknown"},
+		"SELECT 1 /*!99999 x */":                         {"", "", "unknown"},
+		"SELECT 1 /*!99999*/, 2 /*!99999 **/":            {"", "", "unknown"},
+		"SELECT 1 /*!1234 + GET_LOCK(1, 2) */":           {"named_lock", "named_lock", "named_lock"},
+		"SELECT 1 /*!40101":                              {"unknown", "unknown", "unknown"},
+		"SELECT 1 /*!99999 , 2":                          {"", "", "unknown"},
+		"SELECT 1 /*!5":                                  {"unknown", "unknown", "unknown"},
+		"SELECT 1 /* !99999 GET_LOCK(1, 2) */ /*Mx*/, 5": {"", "", ""},
+	} {
+		for i, l := range []lexer{mysql, mariaDB, {}} {
+			for cut := range len(sql) {
+				l := l
+				l.feed([]byte(sql[:cut]))
+				l.feed([]byte(sql[cut:]))
+				got := kindsOf(l.finish())
+				slices.Sort(got)
+				if strings.Join(got, ",") != want[i] {
+					t.Errorf("%s, server %d, cut at %d: %v, not %s", sql, i, cut, got, want[i])
+					break
+				}
+			}
+		}
+	}
+	// What is sure of one version need not be of others.
+	for _, c := range []struct {
+		server dialect
+		sql    string
+		sure   bool
+	}{
+		{dialect{version: 80035}, "SELECT 1 /*!50700 , 2 */", true}, {dialect{version: 80035}, "SELECT 1 /*!080036 , 2 */", false},
+		{dialect{version: 50744}, "SELECT 1 /*!50744, 2 */", true}, {dialect{version: 50744}, "SELECT 1 /*!507440, 2 */", false},
+		{dialect{version: 100618, mariaDB: true}, "SELECT 1 /*!50800 , 2 */", true},
+		{dialect{version: 100618, mariaDB: true}, "SELECT 1 /*!80000 , 2 */", false},
+		{dialect{version: 110806, mariaDB: true}, "SELECT 1 /*!80000 , 2 */", true},
+	} {
+		if got := scanAs([]byte(c.sql), &lexer{dialect: c.server}).kinds == 0; got != c.sure {
+			t.Errorf("%+v: %s: sure %v", c.server, c.sql, got)
+		}
+	}
 }

@@ -13,6 +13,7 @@ type backendState struct {
 	id           uint32 // the connection's id on the server
 	version      string // as in the greeting, without MariaDB's compatibility prefix "5.5.5-"
 	mariaDB      bool
+	dialect      dialect
 	capabilities uint32 // what Dial and the server agreed on
 	charset      byte   // id of the handshake's collation: what COM_RESET_CONNECTION goes back to
 	user         string

@@ -118,7 +118,8 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	m.expect(shapePrepare, purposeForward, 1)
 	m.streamOn(p)
 	if m.upload.active {
-		m.upload.lexer = m.newLexer()
+		l := m.newLexer()
+		m.upload.lexer = &l
 		m.upload.lexer.feed(text)
 	}
 	return len(p.bytes), nil
