@@ -119,6 +119,9 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	if !wholeOrLong(fr, f) || m.queue.full() {
 		return false, nil
 	}
+	if m.backend == nil && m.resetLocally(fr, f, w) {
+		return true, nil
+	}
 	if m.backend == nil && !m.borrow(fr.kind, w) {
 		return false, nil
 	}

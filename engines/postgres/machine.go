@@ -49,12 +49,12 @@ type machine struct {
 	nameless      bool      // it has changed settings whose names are not known, since its last reset
 	settings      *settings // what the session has set, if set: otherwise what the init query sets
 	set           bool
-	first         struct{ of, is *settings } // what the session begins with, on a backend whose base is of
-	roles         bool                       // it has said who executes, since its last reset
-	directSets    bool                       // a statement under a name of the backend's own may change settings
-	creates       bool                       // it has prepared, by name, a statement that creates code
-	lexing        lexing                     // what seen says about how to read SQL
-	head          [headerLength]byte         // of a message that is sent under another length
+	base          base
+	roles         bool               // it has said who executes, since its last reset
+	directSets    bool               // a statement under a name of the backend's own may change settings
+	creates       bool               // it has prepared, by name, a statement that creates code
+	lexing        lexing             // what seen says about how to read SQL
+	head          [headerLength]byte // of a message that is sent under another length
 }
 
 // reading is where the machine is in the two streams.

@@ -16,15 +16,21 @@ type pendingSettings struct {
 	scoped     bool // the transaction may have settings of its own
 }
 
+// base is what the init query has set on the backend that the session had last, and what the session begins with there.
+type base struct {
+	known   bool
+	is, own *settings
+}
+
 // wanted is what has to be set on the held backend for the session.
 func (m *machine) wanted() *settings {
 	if m.set {
 		return m.settings
 	}
-	if m.first.is == nil || m.first.of != m.state.base {
-		m.first.of, m.first.is = m.state.base, m.own(m.state.base)
+	if !m.base.known || m.base.is != m.state.base {
+		m.base = base{known: true, is: m.state.base, own: m.own(m.state.base)}
 	}
-	return m.first.is
+	return m.base.own
 }
 
 // own is what the session has where s is set on the backend: the application's name as well, if it began with one, to which

@@ -327,7 +327,7 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 	step("SELECT 1", restored+"C SELECT 1, Z I", restore+", Q SELECT 1", "C SELECT 1, Z I")
 	step("SELECT 2", "C SELECT 1, Z I", "Q SELECT 2", "C SELECT 1, Z I")
 	step("SET application_name = y", "S application_name|y, C SET, Z I", "Q SET application_name = y", "S application_name|y, C SET, Z I")
-	step("RESET ALL", "S application_name|, C RESET, Z I", "Q RESET ALL", "S application_name|it's x, C RESET, Z I")
+	step("RESET application_name", "S application_name|, C RESET, Z I", "Q RESET application_name", "S application_name|it's x, C RESET, Z I")
 	step("SELECT 3", restored+"C SELECT 1, Z I", restore+", Q SELECT 3", "C SELECT 1, Z I")
 	step("LISTEN a", "C LISTEN, Z I", "Q LISTEN a", "C LISTEN, Z I")
 	step("RESET ALL", "S application_name|, C RESET, Z I", "Q RESET ALL, "+restore, "S application_name|it's x, C RESET, Z I")

@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// resets is what pools of drivers send when a connection comes back to them.
+var resets = []string{
+	"DISCARD ALL", "discard all;", "RESET ALL", "DEALLOCATE ALL", "CLOSE ALL", "UNLISTEN *", "SELECT pg_advisory_unlock_all()", "DISCARD TEMP",
+	"DISCARD PLANS", "DISCARD SEQUENCES", "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+	"SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP",
+	"DISCARD ALL; RESET ALL",
+}
+
+// whatIsSaid is all that a client is told in answer to a simple query.
+func whatIsSaid(t *testing.T, c *pgconn.PgConn, sql string) string {
+	t.Helper()
+	results, err := c.Exec(t.Context(), sql).ReadAll()
+	said := fmt.Sprint(code(err), " ")
+	for _, r := range results {
+		said += fmt.Sprintln(r.CommandTag, r.FieldDescriptions, r.Rows, r.Err)
+	}
+	return said + c.ParameterStatus("TimeZone") + c.ParameterStatus("application_name")
+}
+
+// borrows is how often sessions have asked for a connection.
+func (r *rig) borrows(t *testing.T) int {
+	t.Helper()
+	n, err := r.proxy.Sum(t.Context(), "berth_database_connections_borrow_requests_total", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n)
+}
+
+func TestResetsAreAnsweredAsTheServerWouldWithoutABorrow(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		named := func(c *pgconn.Config) { c.RuntimeParams["application_name"] = "resets" }
+		c, direct := conn(t, r.Endpoint, harness.App(), named), conn(t, r.server.Endpoint, harness.App(), named)
+		for _, sql := range resets {
+			for _, each := range []*pgconn.PgConn{c, direct} {
+				ask(t, each, "set time zone 'Asia/Tokyo'")
+				ask(t, each, "set application_name = 'changed'")
+			}
+			before := r.borrows(t)
+			want := whatIsSaid(t, direct, sql)
+			if got := whatIsSaid(t, c, sql); got != want {
+				t.Errorf("%s: %s\nwant %s", sql, got, want)
+			}
+			if n := r.borrows(t) - before; n != 0 && sql != "DISCARD ALL; RESET ALL" {
+				t.Errorf("%s: %d borrows", sql, n)
+			}
+			const show = "select current_setting('timezone') || current_setting('application_name')"
+			if got, want := ask(t, c, show), ask(t, direct, show); got != want {
+				t.Errorf("after %s the session finds %s, not %s", sql, got, want)
+			}
+			ask(t, c, "discard all")
+			ask(t, direct, "discard all")
+		}
+		r.whole(t)
+	})
+}
