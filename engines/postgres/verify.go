@@ -91,7 +91,7 @@ func (m *machine) verify(w engine.Wire) (waits bool) {
 	v := &m.lend.verify
 	m.settleSettings()
 	kinds := v.open()
-	if kinds == 0 && !v.unknown && m.pins != 0 {
+	if kinds == 0 && !v.unknown && m.pins != 0 && !m.lend.sets.unsure {
 		v.settle()
 		return false
 	}
@@ -102,7 +102,7 @@ func (m *machine) verify(w engine.Wire) (waits bool) {
 	switch {
 	case waits:
 		return true
-	case kinds == 0 && !v.unknown && m.pins != 0: // it pins now
+	case kinds == 0 && !v.unknown && m.pins != 0 && !m.lend.sets.unsure: // it pins now
 		v.settle()
 		return false
 	case all && m.unseenChanges == engine.UnseenPin && !v.ignored.has(engine.KindUnknown):

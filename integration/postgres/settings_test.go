@@ -180,6 +180,38 @@ func TestStatementsMeanWhatTheyMeanUnderTheSessionsSettings(t *testing.T) {
 	})
 }
 
+func TestWhatIsSetBesideStartUpParametersIsKept(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		c := conn(t, r.Endpoint, harness.App(), func(c *pgconn.Config) {
+			c.RuntimeParams["search_path"], c.RuntimeParams["kept.own"], c.RuntimeParams["application_name"] = "e5,d5", "own value", "kept"
+		})
+		other := conn(t, r.Endpoint, harness.App())
+		const show = "select current_setting('search_path') || '|' || current_setting('kept.own') || '|' || current_setting('application_name')"
+		for _, step := range []struct{ do, want string }{
+			{"select 1", "e5,d5|own value|kept"},
+			{"do $$ begin perform set_config('search_path', 'e5', false); end $$", "e5|own value|kept"},
+			{"do $$ begin perform set_config('kept.own', 'own', false); end $$", "e5|own|kept"},
+			{"create temp table kept (a int)", "e5|own|kept"}, // which pins
+			{"update pg_settings set setting = '9216' where name = 'work_mem'", "e5|own|kept"},
+			{"set session application_name to default", "e5|own|kept"},
+			{"reset all", "e5,d5|own value|kept"},
+			{"drop table kept", "e5,d5|own value|kept"},
+		} {
+			ask(t, c, step.do)
+			ask(t, c, "select 1")
+			if got := ask(t, c, show); got != step.want {
+				t.Errorf("behind %s: %s, not %s", step.do, got, step.want)
+			}
+			if r.session(t, c.PID()).Pinned == "" {
+				ask(t, other, "select 1")
+			}
+			if got := ask(t, c, show); got != step.want {
+				t.Errorf("behind %s and others: %s, not %s", step.do, got, step.want)
+			}
+		}
+	})
+}
+
 func TestClientsOfSeveralNamesShareConnections(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
 		names := []string{"one", "it's \\two", "", "x"}
