@@ -173,7 +173,7 @@ func (m *machine) lostInSweep() bool {
 
 // holds says that the session has, or may have, something of its own on the backend.
 func (m *machine) holds() bool {
-	return m.pins != 0 || m.lend.verify.maybe != 0 || m.lend.verify.opaque
+	return m.pins != 0 || m.lend.verify.maybe != 0 || m.lend.verify.opaque || m.lend.sets.active
 }
 
 // swept notes the end of something that tidy sent. It returns false if the backend must not be used any more.

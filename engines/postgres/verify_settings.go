@@ -24,7 +24,8 @@ func settingsQuery(names, mentioned []string) string {
 	return q + customQuery(names, "IS NOT NULL") + customQuery(mentioned, "<> ''")
 }
 
-// customQuery asks for settings that the server does not define.
+// customQuery asks for settings that the server does not define. One that is as the connection began counts as set, too: nothing
+// tells what the connection began with.
 func customQuery(names []string, where string) string {
 	if len(names) == 0 {
 		return ""
@@ -32,9 +33,7 @@ func customQuery(names []string, where string) string {
 	// Names have no quotes in them (customNames).
 	return " UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest('{" + strings.Join(names, ",") +
 		"}'::pg_catalog.text[]) n WHERE pg_catalog.current_setting(n, true) " + where +
-		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = n)" +
-		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c" +
-		" WHERE c = n || '=' || pg_catalog.current_setting(n, true))"
+		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = n)"
 }
 
 // foundSettings are what the server says is set.
@@ -78,9 +77,7 @@ func (f *foundSettings) after(before *settings, ops []settingOp) []setting {
 
 // settingFound notes a row of the answer.
 func (m *machine) settingFound(name, value []byte) {
-	if !startsWith(m.session.key.Options, name, value) {
-		m.lend.verify.settings.add(name, value, m.session.key.User, m.roles)
-	}
+	m.lend.verify.settings.add(name, value, m.session.key.User, m.roles)
 }
 
 // settingsVerified notes what the server says is set. It returns false if that cannot be restored, and so pins.
@@ -94,12 +91,6 @@ func (m *machine) settingsVerified() bool {
 	}
 	m.settle(s)
 	return true
-}
-
-// startsWith says that start-up parameters give a setting, which the server does not define, this value.
-func startsWith(options string, name, value []byte) bool {
-	at := strings.Index(options, string(name))
-	return at >= 0 && strings.Contains(options[at:], string(value))
 }
 
 // remember takes the names of settings out of a text that is executed. It returns false if there are too many.

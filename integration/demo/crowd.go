@@ -24,6 +24,7 @@ type report struct {
 	first        error
 	latencies    []time.Duration // of transactions, sorted
 	connections  int             // the most that the server had at once
+	pins         int             // of sessions to a connection, through Berth
 	total        int             // money in the end
 	wantTotal    int
 	failure      error // of the demonstration itself

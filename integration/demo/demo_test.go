@@ -32,6 +32,7 @@ func TestTheVerdictFindsWhatIsWrong(t *testing.T) {
 	}{
 		"error":             {"Berth", func(r *report) { r.errors, r.first = 1, errors.New("broken") }, "1 errors, the first: broken"},
 		"over budget":       {"Berth", func(r *report) { r.connections = budget + 1 }, "46 database connections"},
+		"pinned":            {"Berth", func(r *report) { r.pins = 1 }, "1 pins"},
 		"nothing seen":      {"Berth", func(r *report) { r.connections = 0 }, "0 database connections"},
 		"lost transactions": {"Berth", func(r *report) { r.transactions-- }, "4999 transactions"},
 		"lost money":        {"Berth", func(r *report) { r.total-- }, "hold 999999 instead"},

@@ -11,8 +11,7 @@ import (
 	"github.com/berthdb/berth/integration/harness"
 )
 
-// Both drivers are used in the mode that leaves no session state behind: pgx executes without named statements, and
-// go-sql-driver interpolates parameters instead of preparing.
+// Both drivers are used as they come: pgx and go-sql-driver prepare what has parameters.
 
 type postgres struct{}
 

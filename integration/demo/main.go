@@ -89,13 +89,19 @@ func run(ctx context.Context, dir string, base int, keep bool) (err error) {
 		return err
 	}
 	for _, b := range banks {
-		rows = append(rows, b.visit(ctx, "Berth", proxy.Endpoint(b.name)))
+		r := b.visit(ctx, "Berth", proxy.Endpoint(b.name))
+		pins, err := proxy.Sum(ctx, "berth_pins_total", strconv.Quote(b.name))
+		if err != nil {
+			return err
+		}
+		r.pins = int(pins)
+		rows = append(rows, r)
 	}
 	printTable(rows)
 	if err := verdict(rows); err != nil {
 		return err
 	}
-	fmt.Printf("\nThrough Berth every client was served over at most %d database connections, and no money was lost.\n", budget)
+	fmt.Printf("\nThrough Berth every client was served over at most %d database connections, nobody was pinned, and no money was lost.\n", budget)
 	if keep {
 		return printHints(ctx, banks, proxy)
 	}
@@ -126,6 +132,9 @@ func verdict(rows []report) error {
 		}
 		if want := clients * transfers; r.transactions != want {
 			complain("%d transactions instead of %d", r.transactions, want)
+		}
+		if r.pins > 0 {
+			complain("%d pins: the drivers leave nothing that would need one", r.pins)
 		}
 		if r.connections == 0 || r.connections > budget {
 			complain("%d database connections, the budget is %d", r.connections, budget)

@@ -35,10 +35,10 @@ func cause(err error) string {
 func printTable(rows []report) {
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "ENGINE\tPATH\tCLIENTS\tSERVED\tDB CONNECTIONS\tTRANSACTIONS\tERRORS\tP50\tP99\t")
+	fmt.Fprintln(w, "ENGINE\tPATH\tCLIENTS\tSERVED\tDB CONNECTIONS\tTRANSACTIONS\tERRORS\tPINNED\tP50\tP99\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", r.title, r.path, clients, r.served, r.connections,
-			r.transactions, r.errors, milliseconds(r.percentile(50)), milliseconds(r.percentile(99)))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", r.title, r.path, clients, r.served, r.connections,
+			r.transactions, r.errors, r.pins, milliseconds(r.percentile(50)), milliseconds(r.percentile(99)))
 	}
 	_ = w.Flush()
 }

@@ -89,13 +89,12 @@ func (e Endpoint) PgxConn(ctx context.Context, l Login) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
-// GoMySQL is go-sql-driver's configuration for l. Parameters are interpolated, so that no statement is prepared.
+// GoMySQL is go-sql-driver's configuration for l, in its default mode: it prepares each statement that has parameters.
 func (e Endpoint) GoMySQL(l Login) (*mysql.Config, error) {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", e.Address()
 	cfg.User, cfg.Passwd, cfg.DBName = l.User, l.Password, l.Database
 	cfg.Timeout = connectWithin
-	cfg.InterpolateParams = true
 	cfg.Logger = &mysql.NopLogger{} // it repeats on stderr what it returns
 	if !l.Plain {
 		var err error

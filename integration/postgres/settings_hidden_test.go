@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// Settings that only the server can tell (verify_settings.go), where what it tells is easily mistaken.
+func TestWhatTheServerSaysIsSetIsTheSessionsOwn(t *testing.T) {
+	for _, c := range []struct {
+		name, options, role string
+		do                  []string
+		probe, at, want     string // what is found at first, and by the session in the end
+	}{
+		{"a part of what the client began with", "-c search_path=information_schema,pg_catalog", "", []string{"select set_config('search_path', 'pg_catalog', false)"},
+			"show search_path", "information_schema,pg_catalog", "pg_catalog"},
+		{"a shorter number than the client began with", "-c statement_timeout=50000", "", []string{"do $$ begin perform set_config('statement_timeout', '5000', false); end $$"},
+			"show statement_timeout", "50s", "5s"},
+		{"an undefined one that begins like the client's", "-c hidden.own=77", "", []string{"select set_config('hidden.own', '7', false)"}, "show hidden.own", "77", "7"},
+		{"an undefined one made empty", "-c hidden.own=77", "", []string{"select set_config('hidden.own', '', false)"}, "show hidden.own", "77", ""},
+		{"an undefined one that another role begins with", "", "hidden.own = '7'", []string{"select set_config('hidden.own', '7', false)"}, "select coalesce(current_setting('hidden.own', true), '')", "", "7"},
+		{"a setting whose statement would be cut short by its own timeout", "", "", []string{"set statement_timeout = '2ms'", "!select set_config('work_mem', '7MB', false), pg_sleep(1)",
+			"set statement_timeout = '2ms'; select set_config('work_mem', '7MB', false)", "set statement_timeout = 0"}, "show work_mem", "4MB", "7MB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+				if c.role != "" {
+					role := objects(t, r.server).Replace("ROLE")
+					harness.Exec(t, r.server, "alter role "+role+" set "+c.role)
+				}
+				began := func(cfg *pgconn.Config) {
+					if c.options != "" {
+						cfg.RuntimeParams["options"] = c.options
+					}
+				}
+				a, other := conn(t, r.Endpoint, harness.App(), began), conn(t, r.Endpoint, harness.App(), began)
+				r.plays(t, c.name, func(ctx context.Context, sql string) (string, error) { return asked(ctx, a, sql) }, c.do)
+				for range 2 {
+					if got := ask(t, other, c.probe); got != c.at {
+						t.Errorf("another session finds %q", got)
+					}
+					if got := ask(t, a, c.probe); got != c.want {
+						t.Errorf("the session finds %q", got)
+					}
+				}
+			})
+		})
+	}
+}
