@@ -124,8 +124,7 @@ func (m *Machine) typed(s *statement, e *execution, sound bool, c class, w engin
 	}
 	switch {
 	case sound && e.typed:
-		s.types = append(s.types[:0], e.types...)
-		s.typed = e.params
+		s.remember(e)
 	case sound && e.params == 0, s.own != nil && h.types == s:
 	case sound && s.typed == e.params:
 		if h.types != s {
@@ -137,6 +136,17 @@ func (m *Machine) typed(s *statement, e *execution, sound bool, c class, w engin
 	}
 	return h, types
 }
+
+// remember notes the types of parameters that an execution sends. Those of query attributes have names, which may be of any length.
+func (s *statement) remember(e *execution) {
+	s.types, s.typed = s.types[:0], 0
+	if len(e.types) <= 4*s.params+maxNamedTypes {
+		s.types, s.typed = append(s.types, e.types...), e.params
+	}
+}
+
+// maxNamedTypes is how many bytes of types are remembered for attributes.
+const maxNamedTypes = 256
 
 // executeTyped sends p, a COM_STMT_EXECUTE without types, with types behind its flag.
 func (m *Machine) executeTyped(p packet, flag int, types []byte, w engine.Wire) {

@@ -30,6 +30,11 @@ func FuzzMachine(f *testing.F) {
 	seed(1, command(protocol.COM_RESET_CONNECTION, ""), reply(okPlain), query("INSERT INTO t VALUES (1)"), reply(insertMySQL),
 		nil, reply("\x01", columnOne, "\x0242", endMySQL), nil, reply(okPlain))
 	seed(2, command(protocol.COM_CHANGE_USER, "app\x00\x00\x00\x2d\x00mysql_native_password\x00"), nil, pack(2, "12345678901234567890"))
+	seed(2, command(protocol.COM_STMT_PREPARE, "DO ?"), prepareOK(40, 1), about(protocol.COM_STMT_EXECUTE, 1, once+typed+seven), reply(okMySQL),
+		about(protocol.COM_STMT_SEND_LONG_DATA, 1, "\x00\x00x"), nil, about(protocol.COM_STMT_EXECUTE, 1, read+"\x00\x00"+seven),
+		reply("\x01", columnA, "\xfe\x00\x00\x42\x00\x00\x00"), about(protocol.COM_STMT_FETCH, 1, "\x01\x00\x00\x00"), reply(okPlain),
+		about(protocol.COM_STMT_RESET, 1, ""), reply(okPlain), query("SET sql_mode = 'ANSI'"), reply(okMySQL),
+		about(protocol.COM_STMT_CLOSE, 1, ""), nil, command(protocol.COM_RESET_CONNECTION, ""), reply(okPlain))
 	f.Fuzz(func(t *testing.T, caps uint8, script []byte) {
 		kinds := [...]uint32{oldClient, trackClient, modernClient, trackedModern, trackedModern | protocol.CLIENT_QUERY_ATTRIBUTES}
 		r := newRig(t, kinds[int(caps)%len(kinds)])
