@@ -120,6 +120,7 @@ func (b *backendStatements) oldest() (found *sharedStatement) {
 // statement is a prepared statement of a session.
 type statement struct {
 	id     uint32
+	schema string           // the session's default database when it was prepared
 	shared *sharedStatement // nil if it cannot be prepared again
 	class  class            // of what it does when it is executed
 	params int

@@ -103,7 +103,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	if ok, n, err := m.ready(p, class{}, w); !ok {
 		return n, err
 	}
-	s := &statement{class: c}
+	s := &statement{class: c, schema: m.session.schema}
 	if p.size <= maxWhole && t.bytes+p.size <= maxStatementBytes {
 		if t.private {
 			s.shared = newShared(m.session.schema, p.bytes)
@@ -287,6 +287,16 @@ func (m *Machine) toHeld(p packet, s *statement, h *heldStatement, answer shape,
 	m.expect(answer, purposeForward, 1)
 	m.streamOn(p)
 	return len(p.bytes), nil
+}
+
+// unknownSchema is no database's name: what the default database of a backend is must be said before it is used.
+const unknownSchema = "\x00"
+
+// placedElsewhere says whether the request executes a statement in another default database than the session's. The server goes
+// back to the session's own when it is done, after what it reports.
+func (m *Machine) placedElsewhere() bool {
+	s := m.statements.current
+	return m.request.command == protocol.COM_STMT_EXECUTE && s != nil && s.schema != m.session.schema
 }
 
 // uses notes that the request is about s, which the server has as h.

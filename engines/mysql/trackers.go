@@ -192,7 +192,11 @@ func (m *Machine) observe(o okPacket) bool {
 	if !ok {
 		return false
 	}
-	if r.hasSchema {
+	switch {
+	case !r.hasSchema:
+	case m.placedElsewhere():
+		m.state.schema = unknownSchema
+	default:
 		m.setSchema(r.schema)
 	}
 	if r.hasTraits {

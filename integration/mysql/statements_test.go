@@ -310,6 +310,21 @@ func TestAStatementKeepsItsDefaultDatabase(t *testing.T) {
 				a.do(t, "use "+another)
 			}
 		}
+		if f.mariaDB() { // MySQL cannot prepare it
+			var shown [2][]string
+			for i, w := range []*wire{f.client(t), d} {
+				w.do(t, "use app")
+				s := w.mustPrepare(t, "use app")
+				for _, q := range []string{"use " + another, "use app", "use " + another} {
+					w.do(t, q)
+					got, err := w.execute(s, 0)
+					shown[i] = append(shown[i], show(got, err), w.outcome("select database()"), w.outcome("select s from "+bare))
+				}
+			}
+			if !slices.Equal(shown[0], shown[1]) {
+				t.Errorf("USE: %v, the server says %v", shown[0], shown[1])
+			}
+		}
 		f.neverPinned(t)
 		if err := f.server.Exec(t.Context(), "drop database "+another); err != nil {
 			t.Fatal(err)
