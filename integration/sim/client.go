@@ -45,11 +45,12 @@ type client struct {
 	settings map[string]string
 	undo     map[string]string // the settings when the transaction began
 	locks    map[string]bool
-	unnamed  *request        // PostgreSQL's statement without a name, if it is worth executing again
-	extended map[string]bool // by tag: it was sent with PostgreSQL's extended protocol
-	insertID int             // MySQL's
-	schema   string          // MySQL's
-	eofs     bool            // MySQL's results have an EOF behind their columns
+	unnamed  *request               // PostgreSQL's statement without a name, if it is worth executing again
+	extended map[string]bool        // by tag: it was sent with PostgreSQL's extended protocol
+	insertID int                    // MySQL's
+	schema   string                 // MySQL's
+	eofs     bool                   // MySQL's results have an EOF behind their columns
+	prepared map[string]*myPrepared // MySQL's statements, by verb
 }
 
 // dialect is a protocol as clients speak it.
@@ -87,7 +88,9 @@ type request struct {
 	tag, verb string
 	args      []string
 	body      []byte
-	at        int // its place among the client's requests
+	prepared  *myPrepared // MySQL's statement that is executed
+	long      bool        // its parameters are sent as long data
+	at        int         // its place among the client's requests
 }
 
 func (q request) line() string {
@@ -126,6 +129,7 @@ func (c *client) visit() error {
 	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
 	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
 	c.extended = map[string]bool{}
+	c.prepared = map[string]*myPrepared{}
 	c.cancels = w.chance(3)
 	if w.chance(30) {
 		return nil // without a word
@@ -362,6 +366,9 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		return errors.New("the transaction had failed")
 	}
 	want := "ok"
+	if q.prepared != nil {
+		q.prepared.typed = true
+	}
 	switch q.verb {
 	case "begin":
 		c.open, c.txn, c.undo = true, txn, maps.Clone(c.settings)
@@ -382,6 +389,9 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		c.schema = q.args[0]
 	case "schema":
 		want = "value " + c.schema
+		if q.prepared != nil {
+			want = "value " + q.prepared.schema
+		}
 	case "left":
 		want = strings.TrimSpace("value " + strings.Join(c.left(), " "))
 	case "get", "again":

@@ -109,6 +109,9 @@ func (my) encode(c *client, q request) []byte {
 	if q.verb == "reset" {
 		return []byte{1, 0, 0, 0, protocol.COM_RESET_CONNECTION}
 	}
+	if q.verb == "prepare" || q.prepared != nil {
+		return encodePrepared(c, q)
+	}
 	if q.verb == "use" {
 		return packet(nil, new(uint8), []byte{protocol.COM_INIT_DB}, []byte(q.args[0]))
 	}
@@ -117,6 +120,9 @@ func (my) encode(c *client, q request) []byte {
 
 // answer reads an answer with all its results, and says in a line what the last of them says.
 func (m my) answer(c *client, q request) (answer, error) {
+	if q.verb == "prepare" {
+		return m.answerPrepare(c, q)
+	}
 	next := uint8(1)
 	for {
 		sequence, p, err := c.in.packet()
@@ -142,7 +148,7 @@ func (m my) answer(c *client, q request) (answer, error) {
 		case q.verb == "login":
 			continue // fast authentication
 		default:
-			if a, status, err = m.result(c, &next); err != nil {
+			if a, status, err = m.result(c, &next, q.prepared != nil); err != nil {
 				return a, err
 			}
 		}
@@ -166,7 +172,7 @@ func (m my) answer(c *client, q request) (answer, error) {
 }
 
 // result reads a result set behind its first packet. The first row is what the server says.
-func (my) result(c *client, next *uint8) (a answer, status uint16, err error) {
+func (my) result(c *client, next *uint8, prepared bool) (a answer, status uint16, err error) {
 	ends := 1
 	if c.eofs {
 		ends = 2
@@ -195,6 +201,9 @@ func (my) result(c *client, next *uint8) (a answer, status uint16, err error) {
 				return a, status, nil
 			}
 		default:
+			if prepared {
+				p = p[2:] // the header, and which are NULL
+			}
 			row, _, _, err := protocol.LengthEncodedString(p)
 			if err != nil {
 				return a, 0, err

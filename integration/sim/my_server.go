@@ -30,10 +30,14 @@ type mySession struct {
 	sequence uint8
 	insertID uint64
 	schema   string
+
+	statements    map[uint32]*myStatementHeld
+	lastStatement uint32
+	binary        bool // what is executed was prepared
 }
 
 func serveMySQL(c *session) {
-	s := &mySession{session: c, r: &reader{from: c.conn}}
+	s := &mySession{session: c, r: &reader{from: c.conn}, statements: map[uint32]*myStatementHeld{}}
 	if !c.greet(s.r) {
 		return
 	}
@@ -71,7 +75,12 @@ func (s *mySession) command(command byte, body []byte) {
 		s.end(false)
 		s.reset()
 		s.insertID = 0
+		clear(s.statements)
 		s.ok("", 0, nil)
+	case protocol.COM_STMT_PREPARE:
+		s.prepare(string(body))
+	case protocol.COM_STMT_EXECUTE, protocol.COM_STMT_CLOSE, protocol.COM_STMT_RESET, protocol.COM_STMT_SEND_LONG_DATA:
+		s.statement(command, body)
 	case protocol.COM_QUERY:
 		s.query(string(body))
 	default:
@@ -211,12 +220,12 @@ func (s *mySession) error(number uint16, why string) {
 // result is a result set of one column.
 func (s *mySession) result(rows []string, more uint16) {
 	s.out = packet(s.out, &s.sequence, []byte{1})
-	column := []byte{}
-	for _, part := range []string{"def", "db", "kv", "kv", "v", "v", "\x2d\x00\xff\xff\x00\x00\xfd\x00\x00\x00\x00\x00"} {
-		column = append(column, lenenc(part)...)
-	}
-	s.out = packet(s.out, &s.sequence, column)
+	s.out = packet(s.out, &s.sequence, myColumn())
 	for _, row := range rows {
+		if s.binary {
+			s.out = packet(s.out, &s.sequence, []byte{0, 0}, lenenc(row))
+			continue
+		}
 		s.out = packet(s.out, &s.sequence, lenenc(row))
 	}
 	s.okay(0xfe, 0, "", more, nil)

@@ -27,6 +27,10 @@ func (c *client) compose() []request {
 	var out []request
 	for range n {
 		q := c.compose1(open, locks)
+		if q.verb == "reset" {
+			clear(c.prepared)
+		}
+		q = c.ready(q)
 		if q.verb == "commit" || q.verb == "rollback" {
 			open = false
 		}
@@ -55,6 +59,8 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.request("get", key())
 	case x < 60 && open:
 		return c.request([]string{"commit", "commit", "commit", "rollback"}[w.rng.IntN(4)])
+	case x < 60 && c.r.protocol == "mysql" && w.chance(2):
+		return c.prepares()
 	case x < 63:
 		return c.special()
 	case x < 66:
