@@ -62,8 +62,8 @@ func parseExecution(payload []byte, params int, attributes bool) (e execution, o
 func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	c := s.class
 	m.request.class, m.request.scanned = c, true
-	if s.failure != nil {
-		m.refusal = s.failure
+	if s.failure != nil { // as a server has used long data up when it has executed a statement
+		m.refusal, s.failure = s.failure, nil
 		return m.refused(p, w)
 	}
 	if !m.hold(w) {
@@ -91,6 +91,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	}
 	m.remember(c, s.text())
 	m.uses(s, h)
+	m.keepRequest(p, s)
 	putID(p, h.id)
 	if len(types) > 0 {
 		m.executeTyped(p, e.flag, types, w)
@@ -147,6 +148,53 @@ func (s *statement) remember(e *execution) {
 
 // maxNamedTypes is how many bytes of types are remembered for attributes.
 const maxNamedTypes = 256
+
+// keepRequest remembers p, which executes s, in case the server turns out not to have s as it should be. It is not remembered a
+// second time, nor if another backend's statement would not be the same.
+func (m *Machine) keepRequest(p packet, s *statement) {
+	t := &m.statements
+	t.sent = t.sent[:0]
+	if t.again == nil && s.own == nil && p.whole() && p.size <= maxWhole {
+		t.sent = append(t.sent, p.bytes...)
+	}
+}
+
+// executeAgain says whether the request, which failed, is executed once more: the server did not know the statement, or wants it
+// prepared again. It has done nothing then.
+func (m *Machine) executeAgain(failure *engine.ServerError, w engine.Wire) bool {
+	t := &m.statements
+	if len(t.sent) == 0 || failure.Number != protocol.ER_UNKNOWN_STMT_HANDLER && failure.Number != protocol.ER_NEED_REPREPARE {
+		return false
+	}
+	t.again = t.current
+	if failure.Number == protocol.ER_UNKNOWN_STMT_HANDLER {
+		delete(m.state.statements.held, t.again.shared)
+	} else {
+		m.drop(t.again.shared, w)
+	}
+	t.current, t.using = nil, nil
+	m.request.active, m.request.scanned = false, true
+	m.number--
+	return true
+}
+
+// goAgain goes on with what executeAgain began, when no answers are awaited.
+func (m *Machine) goAgain(w engine.Wire) error {
+	t := &m.statements
+	p := packet{bytes: t.sent, size: len(t.sent)}
+	m.request.command, m.request.sequence = p.command(), 0
+	var n int
+	var err error
+	if m.refusal != nil {
+		n, err = m.refused(p, w)
+	} else {
+		n, err = m.execute(p, t.again, w)
+	}
+	if n > 0 {
+		t.again = nil
+	}
+	return err
+}
 
 // executeTyped sends p, a COM_STMT_EXECUTE without types, with types behind its flag.
 func (m *Machine) executeTyped(p packet, flag int, types []byte, w engine.Wire) {

@@ -167,6 +167,8 @@ type sessionStatements struct {
 	current   *statement     // of the request
 	using     *heldStatement // by the request
 	opened    bool           // the request opened a cursor
+	sent      []byte         // the request, as the client sent it, if it may be executed again
+	again     *statement     // which it is being
 }
 
 // lastPrepared is the id by which MariaDB's clients mean the statement of the last COM_STMT_PREPARE.
@@ -275,7 +277,7 @@ func (m *Machine) dropStatements() {
 func (m *Machine) loseStatements() {
 	t := &m.statements
 	t.preparing, t.restoring, t.current, t.using = nil, nil, nil, nil
-	t.gathering, t.retried = false, false
+	t.gathering, t.retried, t.again, t.sent = false, false, nil, t.sent[:0]
 	if t.live == 0 && t.kept == 0 && !t.gathered {
 		return
 	}

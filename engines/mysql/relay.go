@@ -79,6 +79,11 @@ func (x *exchange) pass(n int) {
 		x.pos += n
 		return
 	}
+	x.drop(n)
+}
+
+// drop makes the next n bytes vanish.
+func (x *exchange) drop(n int) {
 	x.flush()
 	x.pos += n
 	x.run = x.pos
@@ -335,12 +340,17 @@ func (x *exchange) ok(p []byte) error {
 func (x *exchange) failed(p []byte) error {
 	m := x.m
 	err := parseERR(p[headerSize:])
-	if x.forwards() && m.reader.stage == stageFirst && m.prepareAgain(err, x.w) {
-		m.reader = startOf(shapePrepare, 1)
-		x.flush()
-		x.pos += len(p)
-		x.run = x.pos
-		return nil
+	if x.forwards() && m.reader.stage == stageFirst && !m.upload.active {
+		switch {
+		case m.prepareAgain(err, x.w):
+			m.reader = startOf(shapePrepare, 1)
+			x.drop(len(p))
+			return nil
+		case m.executeAgain(err, x.w):
+			m.queue.pop()
+			x.drop(len(p))
+			return m.goAgain(x.w)
+		}
 	}
 	if x.forwards() {
 		if m.reader.eof {
@@ -367,5 +377,11 @@ func (x *exchange) over(err *engine.ServerError) error {
 		m.finish(x.w)
 		return nil
 	}
-	return m.swallowed(a.purpose, err, x.w)
+	if err := m.swallowed(a.purpose, err, x.w); err != nil {
+		return err
+	}
+	if m.statements.again != nil && m.queue.count == 0 && !m.closed {
+		return m.goAgain(x.w)
+	}
+	return nil
 }

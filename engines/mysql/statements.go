@@ -344,6 +344,10 @@ func (m *Machine) unkept(w engine.Wire) {
 
 // longData relays a COM_STMT_SEND_LONG_DATA, which has no answer.
 func (m *Machine) longData(p packet, s *statement, w engine.Wire) (int, error) {
+	if s.failure != nil { // what is before it is lost
+		m.refusal = s.failure
+		return m.refused(p, w)
+	}
 	m.request.class, m.request.scanned = class{}, true
 	if !m.hold(w) {
 		return 0, nil

@@ -61,6 +61,18 @@ func (r *rig) expectClose(request []byte) []byte {
 	return request
 }
 
+// steps checks what the backend gets, and answers it, one by one.
+func (r *rig) steps(all ...[2][]byte) {
+	r.t.Helper()
+	for _, step := range all {
+		if !bytes.Equal(r.backend, step[0]) {
+			r.t.Fatalf("backend got %q, not %q", r.backend, step[0])
+		}
+		r.backend = nil
+		r.answer(step[1])
+	}
+}
+
 // swap gives the pool another backend, and returns the one that was there.
 func (r *rig) swap(b *engine.Backend) *engine.Backend {
 	r.t.Helper()
@@ -259,6 +271,50 @@ func TestWhatTheServerSaysToPreparingAgainIsTheAnswer(t *testing.T) {
 	got := r.ask(about(protocol.COM_STMT_EXECUTE, id, once), command(protocol.COM_STMT_PREPARE, "DO ?"), reply(errSyntax))
 	if !bytes.Equal(got, reply(errSyntax)) || r.held != nil || r.m.Busy() {
 		t.Fatalf("client got %q, held %v", got, r.held != nil)
+	}
+}
+
+func TestAStatementThatTheServerDoesNotHaveAsItShouldIsPreparedAgainOnce(t *testing.T) {
+	for number, c := range map[string]struct {
+		err   string
+		close []byte
+	}{
+		"1243": {"\xff\xdb\x04#HY000Unknown prepared statement handler", nil},
+		"1615": {"\xff\x4f\x06#HY000Prepared statement needs to be re-prepared", about(protocol.COM_STMT_CLOSE, 40, "")},
+	} {
+		r := newRig(t, modernClient)
+		id := r.prepares("DO ?", 40, 1)
+		r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
+		r.client, r.backend = nil, nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00"+seven))
+		r.steps([][2][]byte{
+			{about(protocol.COM_STMT_EXECUTE, 40, once+"\x00\x00"+seven), reply(c.err)},
+			{append(c.close, command(protocol.COM_STMT_PREPARE, "DO ?")...), prepareOK(50, 1)},
+			{about(protocol.COM_STMT_EXECUTE, 50, once+typed+seven), reply(okMySQL)},
+		}...)
+		if !bytes.Equal(r.client, reply(okPlain)) || r.m.Busy() || r.held != nil {
+			t.Fatalf("%s: client got %q", number, r.client)
+		}
+		r.client = nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00"+seven))
+		r.backend = nil
+		r.answer(reply(c.err))
+		r.backend = nil
+		r.answer(prepareOK(60, 1))
+		r.answer(reply(c.err))
+		if !bytes.Equal(r.client, reply(c.err)) || r.m.Busy() || r.held == nil {
+			t.Fatalf("%s: client got %q", number, r.client)
+		}
+		r.ask(query("SELECT 1"), query("SELECT 1"), reply(okMySQL))
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00"+seven))
+		r.answer(prepareOK(70, 1))
+		r.client, r.backend = nil, nil
+		r.answer(reply(c.err))
+		r.client = nil
+		r.answer(reply(errSyntax)) // it cannot be prepared any more
+		if !bytes.Equal(r.client, reply(errSyntax)) || r.m.Busy() {
+			t.Fatalf("%s: client got %q", number, r.client)
+		}
 	}
 }
 

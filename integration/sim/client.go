@@ -401,6 +401,7 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 	case "show":
 		want = strings.TrimSpace("value " + c.settings[q.args[0]])
 	case "reset":
+		clear(c.prepared)
 		clear(c.settings)
 		clear(c.locks)
 		c.insertID = 0
