@@ -164,6 +164,10 @@ func (p pg) answer(c *client, q request) (a answer, err error) {
 			if said := fieldsOf(body)['M']; !strings.HasPrefix(said, "* ") {
 				words = said
 			}
+		case 'C':
+			if words == "" && q.verb == "reset" { // the proxy answers itself where no backend has anything
+				words = q.tag + " ok"
+			}
 		case 'D':
 			a.rows = append(a.rows, body[6:]...)
 		case 'Z':
