@@ -238,23 +238,32 @@ func (t *settingText) reset(s *scanner) {
 	t.add(settingOp{kind: opReset, setting: setting{name: name}})
 }
 
-// statementText moves s to the end of its statement and returns the text from begin on, if it means the same whatever else is
-// set: it has no backslash (standard_conforming_strings), nothing that depends on the encoding, and no comment.
+// statementText moves s to the end of its statement and returns the text from begin on without comments, if it means the same
+// whatever else is set: it has no backslash (standard_conforming_strings) and nothing that depends on the encoding.
 func statementText(s *scanner, begin int) (sql string, ok bool) {
-	for s.kind != ';' && s.kind != tokenEnd {
-		if s.kind == tokenBroken {
+	var text []byte
+	copied := begin // up to here
+	for s.kind != ';' && s.kind != tokenEnd && s.kind != tokenBroken {
+		end := s.at
+		if !s.space() {
 			return "", false
 		}
+		if gap := s.text[end:s.at]; len(bytes.TrimSpace(gap)) > 0 { // a comment
+			text = append(append(text, s.text[copied:end]...), ' ')
+			copied = s.at
+		}
 		s.next()
+	}
+	if s.kind == tokenBroken {
+		return "", false
 	}
 	end := s.at
 	if s.kind == ';' {
 		end--
 	}
-	text := bytes.TrimSpace(s.text[begin:end])
+	text = bytes.TrimSpace(append(text, s.text[copied:end]...))
 	for i, c := range text {
-		if c >= 0x80 || c < ' ' && !isBlank(c) || c == '\\' || c == '$' && i > 0 && text[i-1] == '$' ||
-			c == '-' && text[i-1] == '-' || c == '*' && text[i-1] == '/' {
+		if c >= 0x80 || c < ' ' && !isBlank(c) || c == '\\' || c == '$' && i > 0 && text[i-1] == '$' {
 			return "", false
 		}
 	}
