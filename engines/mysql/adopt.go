@@ -38,5 +38,6 @@ func (e *Engine) Adopt(key engine.Key, s Server, id uint32) (any, error) {
 		charset:      charset,
 		user:         key.User,
 		status:       statusAutocommit,
+		arm:          trackers,
 	}, nil
 }

@@ -18,18 +18,21 @@ const (
 type purpose uint8
 
 const (
-	purposeForward purpose = iota // the client asked: its answer
-	purposeSchema                 // sets the default database
-	purposeClear                  // clears what the statements of another session left to SHOW WARNINGS
-	purposeRead                   // reads LAST_INSERT_ID()
-	purposeWrite                  // sets LAST_INSERT_ID()
-	purposeZero                   // takes LAST_INSERT_ID() back to what backends in the pool have
-	purposeReset                  // takes away what code left that nobody saw, and brings back what goes with it
-	purposeLocks                  // asks which named locks are held
-	purposeUnseen                 // asks whether there is such code
-	purposePlace                  // sets the default database in which a statement was prepared
-	purposePrepare                // prepares a statement of the session
-	purposeArm                    // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
+	purposeForward  purpose = iota // the client asked: its answer
+	purposeSchema                  // sets the default database
+	purposeRestore                 // sets what the session has set
+	purposeSettings                // asks for values of variables
+	purposeEnd                     // ends a transaction of the machine's own
+	purposeClear                   // clears what the statements of another session left to SHOW WARNINGS
+	purposeRead                    // reads LAST_INSERT_ID()
+	purposeWrite                   // sets LAST_INSERT_ID()
+	purposeZero                    // takes LAST_INSERT_ID() back to what backends in the pool have
+	purposeReset                   // takes away what code left that nobody saw, and brings back what goes with it
+	purposeLocks                   // asks which named locks are held
+	purposeUnseen                  // asks whether there is such code
+	purposePlace                   // sets the default database in which a statement was prepared
+	purposePrepare                 // prepares a statement of the session
+	purposeArm                     // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
 )
 
 // answer is one expected answer of the backend.
@@ -39,7 +42,7 @@ type answer struct {
 }
 
 // maxAnswers is more than is ever under way: the client's own, and what the machine asks before or after it.
-const maxAnswers = 4
+const maxAnswers = 8
 
 // answers is the queue of what the backend still owes. The backend is at a boundary only while it is empty.
 type answers struct {

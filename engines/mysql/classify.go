@@ -9,6 +9,8 @@ type class struct {
 	kinds uint32
 	flags classFlags
 	kill  uint64 // whom KILL names
+	// sets is not nil if the text assigns to variables and does nothing else: the server reports to which of its own.
+	sets *assignments
 }
 
 type classFlags uint32
@@ -41,8 +43,6 @@ const (
 	classRenames
 	// classDefines: it may create code that later statements execute without naming it.
 	classDefines
-	// classConfirms: it turns autocommit on and does nothing else.
-	classConfirms
 	// classCalls: it calls stored code, of which the server has said what it may leave.
 	classCalls
 	// classCounts: it is one SELECT whose rows are as many as FOUND_ROWS() says then.

@@ -7,7 +7,7 @@ import (
 )
 
 // maxRow is how many columns of a row ask keeps.
-const maxRow = 16
+const maxRow = maxSettings
 
 // run executes query and drops what it returns.
 func (u *upstream) run(query string) error {
@@ -98,6 +98,7 @@ func (u *upstream) ok(packet []byte) error {
 	if f.bad {
 		return broken("truncated OK packet")
 	}
+	u.note(packet)
 	return nil
 }
 

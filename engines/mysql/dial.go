@@ -64,6 +64,9 @@ type upstream struct {
 	caps     uint32
 	charset  byte
 	status   uint16
+
+	reported []string  // the variables that answers said were set
+	base     *settings // see backendState
 }
 
 // open connects to t and logs in as key says. On failure the connection is closed, and the result nil.
@@ -193,14 +196,17 @@ func (u *upstream) prepare(initQuery string) error {
 	if err := u.run(trackers); err != nil {
 		return fmt.Errorf("session trackers: %w", err)
 	}
-	if initQuery == "" {
-		return nil
+	u.reported = nil
+	if initQuery != "" {
+		if err := u.run(initQuery); err != nil {
+			return fmt.Errorf("init query: %w", err)
+		}
+		if u.status&protocol.SERVER_STATUS_IN_TRANS != 0 {
+			return permanentError{errors.New("init query: it leaves a transaction open")}
+		}
 	}
-	if err := u.run(initQuery); err != nil {
-		return fmt.Errorf("init query: %w", err)
-	}
-	if u.status&protocol.SERVER_STATUS_IN_TRANS != 0 {
-		return permanentError{errors.New("init query: it leaves a transaction open")}
+	if err := u.readBase(initQuery); err != nil {
+		return fmt.Errorf("session variables: %w", err)
 	}
 	return nil
 }
@@ -215,6 +221,8 @@ func (u *upstream) state() *backendState {
 		charset:      u.charset,
 		user:         u.user,
 		status:       u.status,
+		base:         u.base,
+		arm:          u.arm(),
 	}
 }
 

@@ -76,6 +76,10 @@ func (p *peer) commands(seen chan<- string) {
 		if c[0] == protocol.COM_QUIT {
 			return
 		}
+		if row := variablesFor(c); row != nil {
+			_, _ = p.conn.Write(row)
+			continue
+		}
 		p.succeed()
 	}
 }
@@ -121,7 +125,14 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 	if q := within(t, seen); q != "\x03\x00\x01"+target.InitQuery {
 		t.Errorf("second query %q", q)
 	}
+	if q := within(t, seen); q != "\x03\x00\x01SELECT @@SESSION."+strings.Join(fundamental, ", @@SESSION.") {
+		t.Errorf("third query %q", q)
+	}
 	want := &backendState{id: 4711, version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, user: "app", status: 2}
+	want.arm = trackers + ", collation_connection='7'"
+	for _, name := range fundamental {
+		want.base, _ = want.base.with(name, "7")
+	}
 	want.unseen = e.unseenBy(target, "app")
 	if got := d.State.(*backendState); !reflect.DeepEqual(got, want) {
 		t.Errorf("state %+v", got)
@@ -365,6 +376,13 @@ func secureServer(t *testing.T, cert tls.Certificate, plugin string, passwords c
 		p.sequence = 0
 		_, _ = p.read()
 		_ = p.write([]byte{0, 0, 0, 2, 0, 0, 0})
+		p.sequence = 0
+		c, _ := p.read()
+		for rest := variablesFor(c); len(rest) > 0; {
+			n, _ := packetHeader(rest)
+			_ = p.write(rest[headerSize : headerSize+n])
+			rest = rest[headerSize+n:]
+		}
 	})
 }
 

@@ -22,20 +22,20 @@ type Effects struct {
 	Renames bool // it may give a table another name
 	// Inert says that it begins and ends transactions and does nothing else.
 	Inert bool
-	// Confirms says that it sets autocommit to what it is by default, and does nothing else.
-	Confirms bool
+	// Assigns says that it assigns to variables and does nothing else: to which of the server's own is for the server to say.
+	Assigns bool
 }
 
 // Explain scans SQL of one statement or more as a session's would be, in a character set no character of which ends with a
 // backslash. literalBackslash says that the session's sql_mode has NO_BACKSLASH_ESCAPES.
 func Explain(sql []byte, literalBackslash bool) Effects {
-	c := confirm(scan(sql, literalBackslash, false), sql)
+	c := settingsIn(scan(sql, literalBackslash, false), sql)
 	_, own := askedBy(sql)
 	e := Effects{
 		ReadsInsertID: c.has(classInsertID), SetsInsertID: c.has(classSetsInsertID),
 		Previous: c.has(classPrevious), Diagnostics: c.has(classDiagnostics), LeavesFoundRows: c.has(classFoundRows),
 		Kills: c.has(classKill) || c.has(classKillOther), Own: own, Defines: c.has(classDefines), Calls: c.has(classCalls),
-		Renames: c.has(classRenames), Inert: !c.has(classCode), Confirms: c.has(classConfirms),
+		Renames: c.has(classRenames), Inert: !c.has(classCode), Assigns: c.sets != nil,
 	}
 	for k := range engine.Kind(engine.Kinds) {
 		if c.kinds&bit(k) != 0 {

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,8 +179,25 @@ func serveOne(e *Engine, nc net.Conn, o engine.AcceptOptions, done chan<- outcom
 		if err != nil || len(command) == 0 || command[0] == protocol.COM_QUIT {
 			return
 		}
-		answer = appendOK(nil, 1, statusAutocommit)
+		if answer = variablesFor(command); answer == nil {
+			answer = appendOK(nil, 1, statusAutocommit)
+		}
 	}
+}
+
+// variablesFor answers the question for a fresh connection's variables; nil if command is another.
+func variablesFor(command []byte) []byte {
+	_, names, ok := strings.Cut(string(command), "SELECT @@SESSION.")
+	if !ok {
+		return nil
+	}
+	packets := []string{string(rune(strings.Count(names, ",") + 1))}
+	row := ""
+	for range packets[0][0] {
+		packets = append(packets, columnOne)
+		row += "\x017"
+	}
+	return reply(append(packets, row, endMariaDB)...)
 }
 
 // peer is the client's or the server's end of a scripted connection.

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"slices"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -44,7 +45,7 @@ func mayMatter(text []byte) bool {
 // if answers are awaited first.
 func (m *Machine) prepareSettings(c class, text []byte, w engine.Wire) bool {
 	t := &m.statements
-	if c.kinds&bit(engine.KindSetting) == 0 || len(t.byID) == 0 || !mayMatter(text) {
+	if c.kinds&bit(engine.KindSetting) == 0 && c.sets == nil || len(t.byID) == 0 || !mayMatter(text) {
 		return true
 	}
 	t.gathering = true
@@ -101,15 +102,27 @@ func (m *Machine) settingsChanged(changed bool, w engine.Wire) {
 type settingsReport struct {
 	reported bool // it said something
 	matter   bool // of one that matters to statements
+	kept     bool // of one that the session keeps on other backends
+}
+
+// matter says whether r may have assigned to a variable that matters to statements and that the server did not report.
+func (a *assignments) matter(r *request) bool {
+	if r.failed && a.statements == 1 && a.assignsNothing(r.errno) {
+		return false
+	}
+	return slices.ContainsFunc(a.names, func(name string) bool {
+		_, ok := indifferent[name]
+		return !ok && !r.reports(name)
+	})
 }
 
 // changedSettings says whether the request that is over changed a setting that matters. Settings that do not pin, by
 // configuration, do not last.
 func (m *Machine) changedSettings() bool {
 	r := &m.request
-	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 {
+	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 && !r.settings.kept && len(m.session.asks) == 0 {
 		return false
 	}
 	told := r.class.kinds&bit(engine.KindSetting) != 0 && r.command != protocol.COM_SET_OPTION
-	return r.settings.matter || told && (r.failed || !r.settings.reported)
+	return r.settings.matter || told && (r.failed || !r.settings.reported) || r.class.sets != nil && r.class.sets.matter(r)
 }

@@ -56,13 +56,16 @@ const usersSchemas = "NOT IN ('mysql', 'sys', 'information_schema', 'performance
 func hiddenBits(body, alien string, previous func(body string) string, calls string) string {
 	lower := "LOWER(" + body + ")"
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
-		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value')*" +
-		decimalOf(hiddenLeaves) +
+		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value' OR " +
+		lower + " REGEXP '" + silentSET + "')*" + decimalOf(hiddenLeaves) +
 		"+(" + lower + " REGEXP 'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
 		"+(" + lower + " REGEXP 'last_insert_id`?[[:space:]]*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
 		"+(" + lower + " REGEXP '" + calls + "')*" + decimalOf(hiddenCallsLeave) + " END"
 }
+
+// silentSET is SET @@name = value, of which MariaDB reports nothing.
+const silentSET = "(^|[^a-z0-9_$])set[[:space:]][^;]*@@`?[a-z0-9_]+`?[[:space:]]*:?="
 
 // What procedures may do besides: execute text that is not in them, open a HANDLER, lock all tables, take a role. Of temporary
 // tables servers report those that are not made from a SELECT.

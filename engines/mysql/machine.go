@@ -59,16 +59,19 @@ type machineState struct {
 	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
 	options    bool
 	statements backendStatements
+	settings   *settings // the session variables that somebody set, beside those that Dial found
 }
 
 // session is the session's virtual state: what it would find on a connection of its own.
 type session struct {
 	schema      string // the default database
-	status      uint16 // as the last OK said
-	traits      bool   // SET TRANSACTION is waiting for its transaction
-	locked      bool   // LOCK TABLES
-	ownTrackers bool   // it sets itself what is tracked
-	wide        bool   // its character set has characters that end with a backslash
+	settings    *settings
+	asks        []string // variables whose values must be asked for before the backend goes back
+	status      uint16   // as the last OK said
+	traits      bool     // SET TRANSACTION is waiting for its transaction
+	locked      bool     // LOCK TABLES
+	ownTrackers bool     // it sets itself what is tracked
+	wide        bool     // its character set has characters that end with a backslash
 }
 
 // insertID is the session's LAST_INSERT_ID(). Backends have 0 while nobody holds them; the session's value is read
@@ -83,8 +86,9 @@ type insertID struct {
 
 // request is the client's request at hand.
 type request struct {
-	active   bool // its answer is due
-	scanned  bool // class belongs to the bytes that the client has sent and that wait
+	active   bool    // its answer is due
+	read     reading // how class was found
+	scanned  bool    // class belongs to the bytes that the client has sent and that wait
 	class    class
 	command  byte
 	act      *act // what it does to what holds the session, if that may matter
@@ -96,8 +100,9 @@ type request struct {
 	affected int64  // ROW_COUNT() after its last result, unless it failed
 	kinds    uint32 // session state that the server reported
 	settings settingsReport
-	file     bool  // the client is sending a file
-	sequence uint8 // of the client's last packet
+	set      []setting // what it reported that one SET was about
+	file     bool      // the client is sending a file
+	sequence uint8     // of the client's last packet
 }
 
 // leaves notes that the server reported a change of state of kind k.
@@ -184,6 +189,7 @@ func (m *Machine) close(reason error, w engine.Wire) {
 func (m *Machine) Granted(b *engine.Backend, w engine.Wire) {
 	m.adopt(b)
 	if m.login == loginPending && !m.closed {
+		m.alignSettings(w) // the database's name is in the session's character set
 		m.sendSchema(w)
 	}
 }
@@ -194,7 +200,9 @@ func (m *Machine) adopt(b *engine.Backend) {
 		panic("BUG: mysql: a backend of another engine")
 	}
 	m.b, m.state = b, state
-	m.session.status |= state.status & statusLiteralBackslash
+	if _, own := m.session.settings.value("sql_mode"); !own {
+		m.session.status |= state.status & statusLiteralBackslash
+	}
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
 	m.pins.disturbed, m.used, m.judging, m.ignored, m.dirty = false, false, false, false, false
@@ -219,7 +227,8 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	}
 	waiting := m.request.active || m.request.scanned
 	// The rest of a long request that was answered before its end has nowhere to go.
-	owned := m.pins.pinned || m.InTransaction() || m.statements.live > 0 || m.upload.active && !m.upload.discard
+	owned := m.pins.pinned || m.InTransaction() || m.statements.live > 0 || m.upload.active && !m.upload.discard ||
+		len(m.session.asks) > 0
 	if m.insertID.touched {
 		m.insertID.lost = true
 	}
@@ -303,6 +312,9 @@ func (m *Machine) settle(w engine.Wire) {
 	}
 	m.reportTraits(w)
 	if m.judging && m.judge(w) || m.holding != nil && m.inquire(w) {
+		return
+	}
+	if m.inquireSettings(w) {
 		return
 	}
 	if !m.pins.pinned && (m.insertID.touched || m.insertID.exact) {

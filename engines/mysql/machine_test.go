@@ -37,7 +37,7 @@ type wire struct {
 	discarded bool
 	idles     int
 	asked     bool
-	moments   [3]int
+	moments   [4]int
 	killed    []uint32
 	killErr   error
 }
@@ -111,7 +111,7 @@ func (w *wire) kinds() (k []engine.Kind) {
 }
 
 func newWire(t testing.TB) *wire {
-	return &wire{t: t, pool: &engine.Backend{ID: 1, State: &backendState{id: 77}}}
+	return &wire{t: t, pool: &engine.Backend{ID: 1, State: &backendState{id: 77, arm: trackers}}}
 }
 
 // rig is a machine with both of its peers.
@@ -363,7 +363,7 @@ func TestAPlainQueryGivesItsBackendBack(t *testing.T) {
 	if r.held != nil || len(r.events) != 0 {
 		t.Fatalf("held %v, events %v", r.held, r.events)
 	}
-	if r.moments != [3]int{1, 1, 1} {
+	if r.moments != [4]int{1, 1, 1} {
 		t.Fatalf("moments %v", r.moments)
 	}
 }

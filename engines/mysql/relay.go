@@ -143,7 +143,7 @@ func (m *Machine) decides(p []byte, n int) bool {
 	case stageRows:
 		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
 		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
-			(m.queue.head().purpose == purposeRead || m.queue.head().purpose == purposeUnseen || m.queue.head().purpose == purposeLocks)
+			m.queue.head().purpose.reads()
 	case stageParams, stageColumns:
 		return n > 0 && p[0] == errHeader
 	}
@@ -283,10 +283,19 @@ func (x *exchange) prepared(p []byte) error {
 	return nil
 }
 
+// reads says whether the machine reads the row of the answer.
+func (p purpose) reads() bool {
+	switch p {
+	case purposeRead, purposeUnseen, purposeLocks, purposeSettings:
+		return true
+	}
+	return false
+}
+
 // row reads the only row of a result that the machine asked for.
 func (x *exchange) row(p []byte) error {
 	m := x.m
-	if len(p) > headerSize+maxInsertID {
+	if len(p) > headerSize+maxInsertID && m.queue.head().purpose != purposeSettings {
 		return broken("malformed LAST_INSERT_ID()")
 	}
 	if m.queue.head().purpose == purposeLocks {
@@ -327,6 +336,9 @@ func (x *exchange) ok(p []byte) error {
 			x.run = x.pos
 		}
 	} else {
+		if m.queue.head().purpose == purposeRestore && !m.aligned(o) {
+			return notRestored(errRestoredOtherwise)
+		}
 		x.pass(len(p))
 	}
 	if o.status&statusMoreResults != 0 && m.queue.head().shape == shapeResults {

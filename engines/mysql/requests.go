@@ -143,7 +143,8 @@ func (m *Machine) setOption(p packet, w engine.Wire) (int, error) {
 	return n, err
 }
 
-// hold makes sure that a backend is held. False means that it is not granted yet.
+// hold makes sure that a backend is held that has the session's settings. False means that it is not granted yet, or that
+// answers are awaited.
 func (m *Machine) hold(w engine.Wire) bool {
 	if m.b == nil {
 		b := w.Borrow(engine.Want{Key: m.info.key})
@@ -152,7 +153,10 @@ func (m *Machine) hold(w engine.Wire) bool {
 		}
 		m.adopt(b)
 	}
-	return true
+	if m.session.settings != m.state.settings {
+		m.alignSettings(w)
+	}
+	return m.queue.count == 0
 }
 
 // ready brings a backend in line for the request p of class c, and marks the request as under way. Otherwise it returns what its
@@ -188,7 +192,8 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
-	r.warnings, r.rows, r.affected, r.kinds, r.act, r.settings = 0, 0, 0, 0, nil, settingsReport{}
+	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
+	r.settings, r.set = settingsReport{}, r.set[:0]
 	m.number++
 	w.Observe(engine.RequestBegan)
 }
@@ -283,11 +288,10 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		return len(p.bytes), nil
 	}
 	m.request.class, m.request.scanned = c, true
-	literal, dialect := m.literalBackslash(), m.dialect()
 	if !m.hold(w) {
 		return 0, nil
 	}
-	if literal != m.literalBackslash() || dialect != m.dialect() {
+	if m.request.read != m.reading() && p.whole() {
 		m.request.class = m.classify(p, p.body()[at:]) // the first backend tells how to read
 		c = m.request.class
 	}
@@ -322,11 +326,20 @@ func (m *Machine) classify(p packet, text []byte) class {
 	if !p.whole() {
 		return class{flags: classInsertID | classCode}
 	}
+	m.request.read = m.reading()
 	l := m.newLexer()
-	return confirm(scanAs(text, &l), text)
+	return settingsIn(scanAs(text, &l), text)
 }
 
 func (m *Machine) literalBackslash() bool { return m.session.status&statusLiteralBackslash != 0 }
+
+// reading is what a text may be read in one way or another by.
+type reading struct {
+	literalBackslash bool
+	dialect          dialect
+}
+
+func (m *Machine) reading() reading { return reading{m.literalBackslash(), m.dialect()} }
 
 func (m *Machine) newLexer() lexer {
 	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, dialect: m.dialect()}
@@ -366,10 +379,8 @@ func (m *Machine) finish(w engine.Wire) {
 	if r.class.has(classDefines) {
 		m.e.doubt(r.class) // it may have taken its time
 	}
-	if r.class.has(classConfirms) && !m.asDialed() {
-		r.leaves(engine.KindSetting)
-	}
 	r.class.kinds |= m.called(r.class)
+	m.tellSettings(w)
 	kinds := r.class.kinds | r.kinds
 	if kinds != 0 || m.holding != nil {
 		kinds = m.holds(kinds)

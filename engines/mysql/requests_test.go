@@ -97,11 +97,11 @@ func TestTheConnectionIDIsTheOneOfTheGreeting(t *testing.T) {
 
 func TestAReportedChangePins(t *testing.T) {
 	r := newRig(t, modernClient)
-	r.ask(query("SET NAMES utf8mb4"), query("SET NAMES utf8mb4"), reply(setNamesOK))
+	r.ask(query("SET timestamp=5"), query("SET timestamp=5"), reports("timestamp", "5"))
 	if r.held == nil || !slices.Equal(r.kinds(), []engine.Kind{engine.KindSetting}) {
 		t.Fatalf("events %v", r.events)
 	}
-	r.ask(query("SET NAMES utf8mb4"), query("SET NAMES utf8mb4"), reply(setNamesOK))
+	r.ask(query("SET timestamp=5"), query("SET timestamp=5"), reports("timestamp", "5"))
 	if r.pins != 1 {
 		t.Fatalf("%d pins", r.pins)
 	}
@@ -116,7 +116,7 @@ func TestAReportedChangePins(t *testing.T) {
 func TestAResetEndsThePinsAndArmsTheTrackers(t *testing.T) {
 	r := newRig(t, modernClient)
 	r.pool.Target.InitQuery = "SET time_zone='+00:00'"
-	r.ask(query("SET NAMES utf8mb4"), query("SET NAMES utf8mb4"), reply(setNamesOK))
+	r.ask(query("SET timestamp=5"), query("SET timestamp=5"), reports("timestamp", "5"))
 	reset := command(protocol.COM_RESET_CONNECTION, "")
 	got := r.ask(reset, reset, reply(okPlain))
 	if !bytes.Equal(got, reply(okPlain)) {

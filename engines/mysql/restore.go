@@ -113,7 +113,15 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		}
 		return nil
 	}
+	if p == purposeSettings {
+		m.answeredSettings(failure, w)
+		m.settle(w)
+		return nil
+	}
 	if failure != nil {
+		if p == purposeRestore {
+			return notRestored(failure)
+		}
 		if p != purposeSchema {
 			return failure // the backend's state is not known any more
 		}
@@ -128,6 +136,8 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 			m.welcome(w)
 			return nil
 		}
+	case purposeRestore:
+		w.Observe(engine.StateRestored)
 	case purposeClear:
 		m.state.stale = false
 		m.request.cleared = true
@@ -177,7 +187,7 @@ func (m *Machine) readInsertID() bool {
 
 // rearm brings back what COM_RESET_CONNECTION took from the backend beyond what was the client's.
 func (m *Machine) rearm(w engine.Wire) {
-	m.ask(trackers, purposeArm, w)
+	m.ask(m.state.arm, purposeArm, w)
 	if q := m.b.Target.InitQuery; q != "" {
 		m.ask(q, purposeArm, w)
 	}
@@ -187,6 +197,7 @@ func (m *Machine) rearm(w engine.Wire) {
 // "mysql_reset_connection()").
 func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
+	m.state.settings = nil
 	w.Report(engine.Event{Kind: engine.KindReset})
 	m.pins, m.holding, m.judging = pins{}, nil, false
 	if (m.info.key.Database == "") != (m.session.schema == "") {
@@ -197,14 +208,15 @@ func (m *Machine) wasReset(w engine.Wire) {
 	}
 }
 
-// loseVirtual is what a reset of the backend does to a session whose variables are not restored.
+// loseVirtual is what a reset of the backend does to a session with state that neither pins nor is restored.
 func (m *Machine) loseVirtual() {
-	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
+	s := m.session
+	m.session = session{schema: s.schema, settings: s.settings, status: statusOf(s.settings), wide: s.wide}
 }
 
 // resetVirtual is what COM_RESET_CONNECTION does to the session.
 func (m *Machine) resetVirtual() {
-	m.loseVirtual()
+	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
 	m.previous.setRows(0)
 	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}

@@ -17,7 +17,9 @@ type backendState struct {
 	capabilities uint32 // what Dial and the server agreed on
 	charset      byte   // id of the handshake's collation: what COM_RESET_CONNECTION goes back to
 	user         string
-	unseen       *unseen // what is known of the code that the user can reach; nil if nobody asks
+	unseen       *unseen   // what is known of the code that the user can reach; nil if nobody asks
+	base         *settings // what Dial found of the session's variables: what COM_RESET_CONNECTION goes back to
+	arm          string    // brings back what COM_RESET_CONNECTION takes, but for the target's own query
 
 	schema string // the default database, "" for none: what was set or reported last
 	status uint16 // status flags of the last OK of the login

@@ -1,55 +1,177 @@
 package mysql
 
 import (
-	"bytes"
-
-	"github.com/berthdb/berth/core/engine"
+	"slices"
+	"strings"
 )
 
-// Settings that a session only confirms: drivers begin with SET autocommit=1, which is how backends are dialed.
+// Settings are system variables of a session that were set since its backend was dialed. The server reports each with its
+// value (trackers). What a session has set is brought to whatever backend it gets next, see settings_restore.go.
 
-// confirmations are the texts that do nothing but turn autocommit on, in lower case and without spaces around the sign.
-var confirmations = [...]string{"set autocommit=1", "set autocommit=on", "set session autocommit=1", "set @@autocommit=1"}
+// setting is a session system variable and its value as the trackers report it, where NULL is "".
+type setting struct{ name, value string }
 
-const maxConfirmation = 64
+// settings are variables sorted by name, each once. They never change once they are made: sessions and backends share
+// them, and one pointer means one state. nil has none.
+type settings struct {
+	all  []setting
+	size int // of all names and values, in bytes
+}
 
-// confirmed says whether text is nothing but one of confirmations. It is asked of texts that the scan has found to be about
-// settings only.
-func confirmed(text []byte) bool {
-	if len(text) > maxConfirmation {
-		return false
+// What a session can have restored; with more it keeps its backend.
+const (
+	maxSettings     = 64
+	maxSettingsSize = 16 << 10
+)
+
+func (s *settings) list() []setting {
+	if s == nil {
+		return nil
 	}
-	var buf [maxConfirmation]byte
-	folded := buf[:0]
-	for _, c := range bytes.TrimRight(text, " ;") {
-		if c == ' ' && (len(folded) == 0 || folded[len(folded)-1] == ' ' || folded[len(folded)-1] == '=') {
-			continue
-		}
-		if c == '=' && len(folded) > 0 && folded[len(folded)-1] == ' ' {
-			folded = folded[:len(folded)-1]
-		}
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		folded = append(folded, c)
+	return s.all
+}
+
+func (s *settings) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(s.list(), name, func(a setting, name string) int { return strings.Compare(a.name, name) })
+}
+
+func (s *settings) value(name string) (string, bool) {
+	i, ok := s.find(name)
+	if !ok {
+		return "", false
 	}
-	for _, s := range confirmations {
-		if string(folded) == s {
-			return true
-		}
+	return s.all[i].value, true
+}
+
+// has says whether name is known to have value.
+func (s *settings) has(name, value string) bool {
+	v, ok := s.value(name)
+	return ok && sameValue(v, value)
+}
+
+// with returns s with a variable set. It returns false if that would be too much.
+func (s *settings) with(name, value string) (*settings, bool) {
+	old := s.list()
+	i, found := s.find(name)
+	next := &settings{size: len(name) + len(value)}
+	if s != nil {
+		next.size += s.size
+	}
+	switch {
+	case found && old[i].value == value:
+		return s, true
+	case found:
+		next.size -= len(name) + len(old[i].value)
+		next.all = slices.Clone(old)
+		next.all[i].value = value
+	default:
+		next.all = make([]setting, 0, len(old)+1)
+		next.all = append(next.all, old[:i]...)
+		next.all = append(next.all, setting{name, value})
+		next.all = append(next.all, old[i:]...)
+	}
+	return next, len(next.all) <= maxSettings && next.size <= maxSettingsSize
+}
+
+// sameValue says whether a variable has one value in both forms: switches are ON in reports and 1 in queries.
+func sameValue(a, b string) bool { return a == b || switched(a) == switched(b) }
+
+func switched(v string) string {
+	switch v {
+	case "ON":
+		return "1"
+	case "OFF":
+		return "0"
+	}
+	return v
+}
+
+// Variables of a session that say how text is encoded.
+const (
+	clientCharset       = "character_set_client"
+	resultsCharset      = "character_set_results"
+	connectionCharset   = "character_set_connection"
+	connectionCollation = "collation_connection"
+	serverCharset       = "character_set_server"
+	serverCollation     = "collation_server"
+)
+
+// wideCharsetName says the same of the name of a character set as wideCharset of a collation's id.
+func wideCharsetName(name string) bool {
+	switch name {
+	case "big5", "cp932", "gbk", "sjis", "gb18030":
+		return true
 	}
 	return false
 }
 
-// confirm takes the setting from a class whose text only turns autocommit on: the server's answer decides.
-func confirm(c class, text []byte) class {
-	if c.kinds == 1<<engine.KindSetting && confirmed(text) {
-		c.kinds, c.flags = 0, c.flags|classConfirms
+// restorable says whether another backend can be given a variable's value so that nothing else of it changes.
+func restorable(name, value string) bool {
+	for i := range len(name) {
+		if c := name[i]; c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false // a variable of a component
+		}
 	}
-	return c
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	for _, prefix := range [...]string{"session_track_", "wsrep_", "debug", "gtid_", "pseudo_", "rand_seed", "original_", "immediate_"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	switch name {
+	case "timestamp", // reported with its last value when it runs again
+		"insert_id", "last_insert_id", "identity", // for one statement, or see insertID
+		"max_join_size", "default_collation_for_utf8mb4", "character_set_collations", // they change others silently
+		"resultset_metadata", "require_row_format", "default_master_connection":
+		return false
+	case "profiling", "optimizer_trace": // what they record stays with the connection
+		return sameValue(value, "OFF") || strings.HasPrefix(value, "enabled=off")
+	case "completion_type": // COMMIT would end connections
+		return value != "RELEASE" && value != "2"
+	case "sql_select_limit": // what the machine asks itself must be answered
+		return value != "0"
+	case resultsCharset:
+		return value != "ucs2" && !strings.HasPrefix(value, "utf16") && value != "utf32"
+	case "sql_mode", "old_mode", "log_slow_filter", "log_slow_verbosity", "log_slow_disabled_statements", "note_verbosity",
+		"default_regex_flags", "binlog_row_value_options":
+		return true
+	}
+	return value != "" // NULL, of most
 }
 
-// asDialed says whether a confirmation has left the backend as it was dialed.
-func (m *Machine) asDialed() bool {
-	return !m.request.failed && m.session.status&m.state.status&statusAutocommit != 0
+// appendValue appends a value as SQL that every sql_mode reads in the same way.
+func appendValue(dst []byte, name, value string) []byte {
+	switch {
+	case value == "" && name == resultsCharset:
+		return append(dst, "NULL"...)
+	case isNumber(value):
+		return append(dst, value...)
+	}
+	dst = append(dst, '\'')
+	for i := range len(value) {
+		if value[i] == '\'' {
+			dst = append(dst, '\'')
+		}
+		dst = append(dst, value[i])
+	}
+	return append(dst, '\'')
+}
+
+// isNumber says whether a value is a number: no string variable takes one, and no other one takes a string.
+func isNumber(v string) bool {
+	v = strings.TrimPrefix(v, "-")
+	whole, fraction, dotted := strings.Cut(v, ".")
+	digits := func(s string) bool {
+		for i := range len(s) {
+			if !isDigit(s[i]) {
+				return false
+			}
+		}
+		return s != ""
+	}
+	return digits(whole) && (!dotted || digits(fraction))
 }

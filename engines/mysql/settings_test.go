@@ -1,29 +1,299 @@
 package mysql
 
-import "testing"
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
 
-func TestOnlyATextThatTurnsAutocommitOnAndNothingElseIsAConfirmation(t *testing.T) {
-	for text, want := range map[string]bool{
-		"SET autocommit=1": true, "SET AUTOCOMMIT = 1": true, "set  autocommit=ON;": true, "SET SESSION autocommit=1": true,
-		"SET @@autocommit=1": true, "SET autocommit=0": false, "SET autocommit=1, sql_mode=''": false,
-		"SET autocommit=1;SET autocommit=0": false, "SET autocommit=1+0": false, "SET GLOBAL autocommit=1": false,
-		"SET autocommit=1 -- x": false, "SET @autocommit=1": false, "": false, "SET autocommit=10": false,
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func TestOnlyTextsThatAssignAndNothingElseLeaveSettingsToTheServersReports(t *testing.T) {
+	for text, want := range map[string]string{
+		"SET autocommit=1": "sets", "set NAMES utf8mb4": "sets", "SET NAMES 'utf8mb4' COLLATE utf8mb4_bin;": "sets",
+		"SET NAMES utf8mb4, @@SESSION.sql_mode = CONCAT(@@sql_mode, ',X'), @@session.wait_timeout = 5": "sets",
+		"SET CHARACTER SET latin1": "sets", "SET CHARSET latin1": "sets", "SET a = 1; SET b = DEFAULT ;": "sets",
+		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY": "sets",
+		"SET sql_mode=(SELECT REPLACE(@@sql_mode, 'A,B', ''))":              "sets", "SET `sql_mode` = ''": "sets",
+		"SET a = 1, GLOBAL b = 2": "sets", "SET @@local.a := 5": "sets", "SET a = (SELECT 1 INTO @b)": "setting user_variable", "SET SESSION a = IF(1, (2), 3), b = 'x,y;z'": "sets",
+		"SET a = 1, @b = 2": "sets user_variable", "SET @a = 1, sql_mode = ''": "sets user_variable",
+		"SET STATEMENT a = 1 FOR SELECT 1": "setting", "SET a = 1; SELECT 1": "setting", "SET a = @b := 5": "setting user_variable",
+		"SET SESSION AUTHORIZATION bob": "setting", "SET RESOURCE GROUP g": "setting", "SET a": "setting", "SET a =": "setting",
+		"SET a = 1,": "setting", "SET a = (1": "setting", "SET a.b = 1": "setting", "SET NAMES": "setting",
+		"SET sql_mode = 'a\\'b'": "setting", "/*!40101 SET NAMES utf8 */": "setting", "SET sql_mode = 'a": "unknown setting",
 	} {
-		if c := confirm(scan([]byte(text), false, false), []byte(text)); c.has(classConfirms) != want {
-			t.Errorf("%q: %v", text, !want)
+		c := settingsIn(scan([]byte(text), false, false), []byte(text))
+		var got []string
+		if c.sets != nil {
+			got = append(got, "sets")
+		}
+		for k := range engine.Kinds {
+			if c.kinds>>k&1 != 0 {
+				got = append(got, engine.Kind(k).String())
+			}
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%q: %s, not %s", text, s, want)
 		}
 	}
 }
 
-func TestTurningAutocommitOnIsStateWhereABackendWasDialedWithoutIt(t *testing.T) {
-	const on = statusAutocommit
-	for _, c := range []struct {
-		dialed, now  uint16
-		failed, want bool
-	}{{on, on, false, true}, {0, on, false, false}, {on, 0, false, false}, {on, on, true, false}} {
-		m := Machine{state: &backendState{status: c.dialed}, session: session{status: c.now}, request: request{failed: c.failed}}
-		if m.asDialed() != c.want {
-			t.Errorf("%+v", c)
+func TestValuesAreWrittenSoThatEverySQLModeReadsThemAlike(t *testing.T) {
+	for value, want := range map[string]string{
+		"5": "5", "-5": "-5", "0.500000": "0.500000", "ON": "'ON'", "": "''", "a'b": "'a''b'", "-": "'-'", "5.": "'5.'", ".5": "'.5'",
+		"+01:00": "'+01:00'", `"`: `'"'`, "1e5": "'1e5'",
+	} {
+		if got := string(appendValue(nil, "x", value)); got != want {
+			t.Errorf("%q: %s", value, got)
 		}
+	}
+	if got := string(appendValue(nil, resultsCharset, "")); got != "NULL" {
+		t.Error(got)
+	}
+}
+
+func TestWhatCannotBeHadElsewhereIsNotRestorable(t *testing.T) {
+	for _, s := range []setting{
+		{"timestamp", "5"}, {"insert_id", "5"}, {"rand_seed1", "5"}, {"pseudo_thread_id", "5"}, {"gtid_next", "AUTOMATIC"},
+		{"session_track_system_variables", "x"}, {"wsrep_on", "ON"}, {"sql_mode", `a\b`}, {"lc_messages", "\xc3"},
+		{"component.variable", "1"}, {"enforce_storage_engine", ""}, {"sql_select_limit", "0"}, {"character_set_results", "utf16le"},
+		{"profiling", "ON"}, {"completion_type", "RELEASE"}, {"sql_mode", "a\nb"},
+	} {
+		if restorable(s.name, s.value) {
+			t.Errorf("%+v", s)
+		}
+	}
+	for _, s := range []setting{{"sql_mode", ""}, {"character_set_results", ""}, {"profiling", "OFF"}, {"sort_buffer_size", "100"}} {
+		if !restorable(s.name, s.value) {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestSettingsAreBounded(t *testing.T) {
+	var s *settings
+	ok := true
+	for i := 0; ok && i < 2*maxSettings; i++ {
+		s, ok = s.with("v"+string(rune('a'+i)), "1")
+	}
+	if ok || len(s.all) != maxSettings+1 {
+		t.Errorf("%d variables", len(s.all))
+	}
+	if _, ok := (*settings)(nil).with("a", strings.Repeat("x", maxSettingsSize)); ok {
+		t.Error("a long value")
+	}
+	a, _ := (*settings)(nil).with("a", "1")
+	b, _ := a.with("a", "22")
+	if v, _ := a.value("a"); v != "1" || b.size != 3 {
+		t.Errorf("%q, %d bytes", v, b.size)
+	}
+}
+
+// reports is an OK that reports variables: names and values in turn.
+func reports(all ...string) []byte {
+	var state []byte
+	for i := 0; i < len(all); i += 2 {
+		state = append(state, trackVariables)
+		state = appendText(state, appendText(appendText(nil, []byte(all[i])), []byte(all[i+1])))
+	}
+	state = append(state, trackStateChange, 1, '1')
+	p := []byte("\x00\x00\x00\x02\x40\x00\x00\x00")
+	return reply(string(appendText(p, state)))
+}
+
+// set lets the session of r set variables.
+func (r *rig) set(all ...string) {
+	r.t.Helper()
+	text := "SET "
+	for i := 0; i < len(all); i += 2 {
+		text += all[i] + " = 1, "
+	}
+	q := query(strings.TrimSuffix(text, ", "))
+	r.ask(q, q, reports(all...))
+}
+
+func TestWhatASessionSetsFollowsItToAnotherBackend(t *testing.T) {
+	r := newRig(t, modernClient)
+	first := r.pool
+	base, _ := (*settings)(nil).with("sql_mode", "BASE")
+	first.State.(*backendState).base = base
+	r.set("sql_mode", "ANSI_QUOTES,IT'S", "sort_buffer_size", "100", "autocommit", "OFF")
+	if r.held != nil || r.pins != 0 || len(r.backend) != 0 {
+		t.Fatalf("held %v, events %v, backend got %q", r.held, r.events, r.backend)
+	}
+	if e := r.events[0]; len(r.events) != 3 || e.Name != "sql_mode" || e.Value != "ANSI_QUOTES,IT'S" || !e.Restorable {
+		t.Fatalf("events %+v", r.events)
+	}
+	// Nobody else was there.
+	one := query("SELECT 1")
+	row := reply("\x01", columnOne, "\x011", endMySQL)
+	r.ask(one, one, row)
+	// Another backend.
+	r.pool = &engine.Backend{ID: 2, State: &backendState{id: 78, arm: trackers}}
+	restore := query("SET @@SESSION.autocommit='OFF', @@SESSION.sort_buffer_size=100, @@SESSION.sql_mode='ANSI_QUOTES,IT''S'")
+	r.ask(one, restore, reports("sql_mode", "ANSI_QUOTES,IT'S", "autocommit", "OFF", "sort_buffer_size", "100"))
+	if !bytes.Equal(r.backend, one) || r.moments[engine.StateRestored] != 1 {
+		t.Fatalf("backend got %q, %v", r.backend, r.moments)
+	}
+	r.answer(row)
+	// The first backend goes to a session that has set something else.
+	other := newRig(t, modernClient)
+	other.m.session.settings, _ = other.m.session.settings.with("autocommit", "1")
+	other.pool = first
+	undo := query("SET @@SESSION.autocommit=1, @@SESSION.sort_buffer_size=DEFAULT, @@SESSION.sql_mode='BASE'")
+	other.ask(one, undo, reply(okPlain))
+	other.answer(row)
+	if first.State.(*backendState).settings != other.m.session.settings || other.held != nil {
+		t.Fatal("the backend is not as the session wants it")
+	}
+}
+
+func TestSettingsThatAreThereAlreadyAreNotSet(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set("autocommit", "ON", "time_zone", "SYSTEM")
+	base, _ := (*settings)(nil).with("autocommit", "1")
+	base, _ = base.with("time_zone", "SYSTEM")
+	r.pool = &engine.Backend{ID: 2, State: &backendState{base: base}}
+	one := query("SELECT 1")
+	r.ask(one, one, reply("\x01", columnOne, "\x011", endMySQL))
+}
+
+func TestASessionWhoseSettingsCannotBeRestoredEndsWithTheServersError(t *testing.T) {
+	for name, answer := range map[string][]byte{
+		"an error":      reply("\xff\x12\x05#HY000Unknown or incorrect time zone"),
+		"another value": reports("time_zone", "SYSTEM"),
+	} {
+		r := newRig(t, modernClient)
+		r.set("time_zone", "Mars/Olympus")
+		r.pool = &engine.Backend{ID: 2, State: &backendState{}}
+		r.client, r.backend = nil, nil
+		r.send(query("SELECT 1"))
+		r.backend = nil
+		err := r.feed(&r.fromBackend, answer, r.m.FromBackend)
+		if err == nil || len(r.backend) != 0 {
+			t.Fatalf("%s: backend got %q", name, r.backend)
+		}
+		r.held = nil
+		r.m.BackendLost(err, r.wire)
+		number := uint16(1298)
+		if name == "another value" {
+			number = 1231
+		}
+		wantErr(t, r.client, 1, number)
+		if !bytes.Contains(r.client, []byte("could not be restored")) || !r.closed {
+			t.Errorf("%s: %q, closed %v", name, r.client, r.closed)
+		}
+	}
+}
+
+func TestWhatTheReportLeavesOpenIsAskedFor(t *testing.T) {
+	r := newRig(t, modernClient)
+	names := query("SET NAMES utf8mb4 COLLATE utf8mb4_bin")
+	r.ask(names, names, reports("character_set_client", "utf8mb4", "character_set_connection", "utf8mb4", "character_set_results", "utf8mb4"))
+	if want := query("SELECT @@SESSION.collation_connection"); !bytes.Equal(r.backend, want) || r.held == nil {
+		t.Fatalf("backend got %q", r.backend)
+	}
+	r.answer(reply("\x01", columnOne, "\x0butf8mb4_bin", endMySQL))
+	if v, _ := r.m.session.settings.value(connectionCollation); v != "utf8mb4_bin" || r.held != nil || len(r.m.session.settings.all) != 3 {
+		t.Fatalf("%q, held %v, events %v", v, r.held, r.events)
+	}
+	// A hint changes a variable for one statement, which is reported.
+	hint := query("SELECT /*+ SET_VAR(sort_buffer_size = 5) */ 1")
+	r.ask(hint, hint, reply("\x01", columnOne, "\x011",
+		"\xfe\x00\x00\x02\x40\x00\x00\x00\x18\x00\x16\x10sort_buffer_size\x049999"))
+	if want := query("SELECT @@SESSION.sort_buffer_size"); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q", r.backend)
+	}
+	r.answer(reply("\x01", columnOne, "\x06262144", endMySQL))
+	if v, _ := r.m.session.settings.value("sort_buffer_size"); v != "262144" || r.held != nil {
+		t.Fatalf("%q, held %v, events %v", v, r.held, r.events)
+	}
+}
+
+func TestWhatIsSetAndNotReportedIsAskedFor(t *testing.T) {
+	r := newRig(t, modernClient)
+	q := query("SET @@sort_buffer_size = 5, @@Time_Zone = '+01:00', GLOBAL max_connections = 7")
+	r.ask(q, q, reports("time_zone", "+01:00"))
+	if want := query("SELECT @@SESSION.sort_buffer_size"); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q", r.backend)
+	}
+	r.answer(reply("\x01", columnOne, "\x015", endMySQL))
+	if v, _ := r.m.session.settings.value("sort_buffer_size"); v != "5" || r.held != nil {
+		t.Fatalf("%q, held %v", v, r.held)
+	}
+	for _, name := range []string{"insert_id", "collation_database", "session_track_schema"} {
+		r = newRig(t, modernClient)
+		q = query("SET @@" + name + " = 5")
+		r.ask(q, q, reply(okPlain))
+		if r.held == nil || r.pins != 1 {
+			t.Errorf("%s: held %v, events %v", name, r.held, r.events)
+		}
+	}
+}
+
+func TestWithoutAnAnswerToTheQuestionTheSessionKeepsItsBackend(t *testing.T) {
+	for name, answer := range map[string][]byte{
+		"an error": reply(errSyntax), "NULL": reply("\x01", columnOne, "\xfb", endMySQL), "no row": reply("\x01", columnOne, endMySQL),
+	} {
+		r := newRig(t, modernClient)
+		r.set("character_set_connection", "utf8mb4")
+		r.answer(answer)
+		if r.held == nil || !slices.Contains(r.kinds(), engine.KindSetting) || r.m.session.asks != nil {
+			t.Errorf("%s: held %v, events %v", name, r.held, r.events)
+		}
+	}
+}
+
+func TestSettingsThatCannotBeRestoredPin(t *testing.T) {
+	for _, all := range [][]string{
+		{"timestamp", "5.000000"}, {"collation_database", "utf8mb4_bin"}, {"sql_mode", `\`}, {"session_track_schema", "OFF"},
+		{"sql_mode", strings.Repeat("x", maxSettingsSize)},
+	} {
+		r := newRig(t, modernClient)
+		r.set(all...)
+		if r.held == nil || r.pins != 1 {
+			t.Errorf("%s: held %v, events %v", all[0], r.held, r.events)
+		}
+	}
+	r := newRig(t, modernClient)
+	r.strict = true
+	r.set("sql_mode", "")
+	if r.held == nil || r.pins != 1 {
+		t.Errorf("a strict policy: held %v, events %v", r.held, r.events)
+	}
+}
+
+func TestSETThatFailsPinsOnlyIfItMayHaveAssigned(t *testing.T) {
+	q := query("SET a = 1, b = 2")
+	for answer, pinned := range map[string]bool{
+		"\xff\xa9\x04#HY000Unknown system variable": false, "\xff\xce\x04#42000no default value": true,
+	} {
+		r := newRig(t, modernClient)
+		r.ask(q, q, reply(answer))
+		if got := slices.Contains(r.kinds(), engine.KindSetting); got != pinned {
+			t.Errorf("%q: %v", answer, r.events)
+		}
+	}
+}
+
+func TestAResetForgetsTheSettings(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set("character_set_client", "gbk")
+	if !r.m.session.wide {
+		t.Error("the scan does not know of the character set")
+	}
+	r.ask(command(protocol.COM_RESET_CONNECTION, ""), nil, nil)
+	if r.m.session.settings != nil || r.m.session.wide {
+		t.Error("something is left")
+	}
+	// The backend still has them, and gets rid of them when somebody needs it.
+	one := query("SELECT 1")
+	r.ask(one, query("SET @@SESSION.character_set_client=DEFAULT"), reply(okPlain))
+	r.answer(reply("\x01", columnOne, "\x011", endMySQL))
+	if r.held != nil {
+		t.Error("held")
 	}
 }

@@ -152,13 +152,45 @@ func TestStatementsOfTheSameTextAreSharedAndTypesAreNot(t *testing.T) {
 
 func TestWhatAStatementLeavesCountsWhenItIsExecuted(t *testing.T) {
 	r := newRig(t, modernClient)
-	id := r.prepares("SET sql_mode = ''", 40, 0)
+	id := r.prepares("CREATE TEMPORARY TABLE t (a int)", 40, 0)
 	if r.held != nil || !slices.Equal(r.kinds(), []engine.Kind{engine.KindPreparedStatement}) {
 		t.Fatalf("held %v, events %v", r.held != nil, r.kinds())
 	}
 	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 40, once), reply(okMySQL))
-	if r.held == nil || !slices.Contains(r.kinds(), engine.KindSetting) {
+	if r.held == nil || !slices.Contains(r.kinds(), engine.KindTemporaryTable) {
 		t.Fatalf("held %v, events %v", r.held != nil, r.kinds())
+	}
+}
+
+func TestAPreparedSETIsRestored(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("SET wait_timeout = ?", 40, 1)
+	const value = "\x00\x01\xfd\x00\x0277"
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+value), about(protocol.COM_STMT_EXECUTE, 40, once+value), reports("wait_timeout", "77"))
+	if v, _ := r.m.session.settings.value("wait_timeout"); v != "77" || r.pins != 0 {
+		t.Fatalf("%q, events %v", v, r.events)
+	}
+}
+
+func TestAStatementIsPreparedWithTheSettingsOfItsSession(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set("sql_mode", "ANSI_QUOTES")
+	id := r.prepares("DO 1", 40, 0)
+	r.swap(other())
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+	if want := query("SET @@SESSION.sql_mode='ANSI_QUOTES'"); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.backend = nil
+	r.answer(reply(okMySQL))
+	if want := command(protocol.COM_STMT_PREPARE, "DO 1"); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.backend = nil
+	r.answer(prepareOK(50, 0))
+	if want := about(protocol.COM_STMT_EXECUTE, 50, once); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
 	}
 }
 
@@ -378,14 +410,14 @@ func TestASessionMayHaveSoManyStatements(t *testing.T) {
 
 func TestAStatementThatIsTooLongToBeRememberedPins(t *testing.T) {
 	r := newRig(t, modernClient)
-	request := command(protocol.COM_STMT_PREPARE, "SET sql_mode = '"+strings.Repeat("x", maxWhole)+"'")
+	request := command(protocol.COM_STMT_PREPARE, "CREATE TEMPORARY TABLE t (a int COMMENT '"+strings.Repeat("x", maxWhole)+"')")
 	got := r.ask(request, request, prepareOK(40, 0))
 	id := binary.LittleEndian.Uint32(got[headerSize+1:])
-	if r.held == nil || r.events[len(r.events)-1].Restorable || slices.Contains(r.kinds(), engine.KindSetting) {
+	if r.held == nil || r.events[len(r.events)-1].Restorable || slices.Contains(r.kinds(), engine.KindTemporaryTable) {
 		t.Fatalf("held %v, events %.200v", r.held != nil, r.events)
 	}
 	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 40, once), reply(okMySQL))
-	if !slices.Contains(r.kinds(), engine.KindSetting) {
+	if !slices.Contains(r.kinds(), engine.KindTemporaryTable) {
 		t.Fatalf("events %v", r.events)
 	}
 }
@@ -419,12 +451,17 @@ func TestAResetEndsTheStatements(t *testing.T) {
 
 // Statements that are there when settings change keep their meaning, on the backend that has them.
 func TestStatementsAreGatheredBeforeSettingsChange(t *testing.T) {
-	set := query("SET sql_mode = 'ANSI_QUOTES'")
 	const changed = "\x00\x00\x00\x02\x40\x00\x00\x00\x17\x00\x15\x08sql_mode\x0bANSI_QUOTES"
 	for name, c := range map[string]struct {
-		answer string
-		kept   bool
-	}{"one that matters": {changed, true}, "another": {"\x00\x00\x00\x02\x40\x00\x00\x00\x0f\x00\x0d\x0aautocommit\x011", false}} {
+		text, answer string
+		kept         bool
+	}{
+		"one that matters":             {"SET sql_mode = 'ANSI_QUOTES'", changed, true},
+		"one that matters, unreported": {"SET @@sql_mode = ''", okMySQL, true},
+		"another":                      {"SET time_zone = '+01:00', autocommit = 1", string(reports("autocommit", "ON", "time_zone", "SYSTEM")[headerSize:]), true},
+		"one indifferent":              {"SET @@autocommit = 1, autocommit = 1", "\x00\x00\x00\x02\x40\x00\x00\x00\x0f\x00\x0d\x0aautocommit\x011", false},
+	} {
+		set := query(c.text)
 		r := newRig(t, modernClient)
 		id := r.prepares("DO 1", 40, 0)
 		r.swap(other())

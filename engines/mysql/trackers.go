@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"iter"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -52,6 +53,7 @@ const (
 // report is what the entries of one OK packet say.
 type report struct {
 	variables bool // the session changed a variable
+	derived   bool // one that changes with the default database
 	trackers  bool // one that says what is tracked
 	matters   bool // one that changes how statements are understood
 	changed   bool // something changed
@@ -72,8 +74,7 @@ func parseState(state []byte) (r report, ok bool) {
 		case trackVariables:
 			for len(data.rest) > 0 && !data.bad {
 				name := data.text()
-				data.text()
-				r.variable(name)
+				r.variable(name, data.text())
 			}
 		case trackSchema:
 			r.schema, r.hasSchema = data.text(), true
@@ -90,19 +91,50 @@ func parseState(state []byte) (r report, ok bool) {
 	return r, !f.bad
 }
 
-// variable notes that a system variable was reported. Some change by themselves: MySQL numbers statements, MariaDB
-// says what it logged last, and both derive two from the default database.
-func (r *report) variable(name []byte) {
-	switch string(name) {
-	case "statement_id", "last_gtid", "character_set_database", "collation_database":
+// variable notes that a system variable was reported.
+func (r *report) variable(name, value []byte) {
+	switch {
+	case automatic(name):
+		return
+	case derived(name):
+		r.derived = true
 		return
 	}
 	r.variables = true
 	if _, ok := indifferent[string(name)]; !ok {
 		r.matters = true
 	}
-	if bytes.HasPrefix(name, []byte("session_track_")) {
-		r.trackers = true
+	r.trackers = r.trackers || bytes.HasPrefix(name, []byte("session_track_")) && !armed(name, value)
+}
+
+// automatic says whether a variable changes by itself: MySQL numbers statements, MariaDB says what it logged last.
+func automatic(name []byte) bool {
+	return string(name) == "statement_id" || string(name) == "last_gtid"
+}
+
+// derived says whether a variable changes with the default database.
+func derived(name []byte) bool {
+	return string(name) == "character_set_database" || string(name) == "collation_database"
+}
+
+// armed says whether a session confirms one of the trackers that are on for all.
+func armed(name, value []byte) bool {
+	return string(name) == "session_track_schema" && string(value) == "ON"
+}
+
+// variables are the system variables in entries of session state that parseState has read, each with its value.
+func variables(state []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		f := fields{rest: state}
+		for len(f.rest) > 0 && !f.bad {
+			kind := f.uint8()
+			data := fields{rest: f.text()}
+			for kind == trackVariables && len(data.rest) > 0 && !data.bad {
+				if name, value := data.text(), data.text(); !data.bad && !yield(name, value) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -209,9 +241,8 @@ func (m *Machine) observe(o okPacket) bool {
 	m.request.settings.matter = m.request.settings.matter || r.matters
 	m.session.ownTrackers = m.session.ownTrackers || r.trackers
 	switch {
-	case m.request.class.has(classConfirms): // finish judges it
-	case r.variables:
-		m.request.leaves(engine.KindSetting)
+	case r.variables || r.derived && m.request.class.sets != nil:
+		m.noteSettings(o.state, r.changed)
 	case r.changed && !r.hasSchema && !m.request.explains():
 		// The report of a new schema says that something changed as well.
 		m.request.leaves(engine.KindUnknown)

@@ -156,7 +156,7 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	}
 	if m.unseenChanges == engine.UnseenPin && u != nil && m.used && !m.pins.pinned && u.now() != suspicionNone {
 		if u.take() {
-			m.ask(unseenQuery, purposeUnseen, w)
+			m.askUnseen(w)
 			return true
 		}
 		m.leaveUnseen(w)
@@ -165,25 +165,36 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 		return false
 	}
 	if !m.ignored && !m.dirty && u.take() {
-		m.ask(unseenQuery, purposeUnseen, w)
+		m.askUnseen(w)
 		return true
 	}
 	m.send(protocol.COM_RESET_CONNECTION, "", w)
 	m.expect(shapeOne, purposeReset, 1)
-	m.ask(trackers, purposeReset, w)
+	m.ask(m.state.arm, purposeReset, w)
 	if q := m.b.Target.InitQuery; q != "" {
 		m.ask(q, purposeReset, w)
 	}
 	return true
 }
 
+// askUnseen asks what the server knows. With autocommit off MySQL begins a transaction for that.
+func (m *Machine) askUnseen(w engine.Wire) {
+	m.ask(unseenQuery, purposeUnseen, w)
+	if m.session.status&statusAutocommit == 0 {
+		m.ask("ROLLBACK AND NO CHAIN NO RELEASE", purposeEnd, w)
+	}
+}
+
 // leaveUnseen pins on what code may have left, as the configuration has it.
-func (m *Machine) leaveUnseen(w engine.Wire) {
+func (m *Machine) leaveUnseen(w engine.Wire) { m.keepLasting(engine.KindUnknown, w) }
+
+// keepLasting pins on a kind of state until a reset.
+func (m *Machine) keepLasting(k engine.Kind, w engine.Wire) {
 	if m.holding == nil {
 		m.holding = &holding{}
 	}
-	m.holding.lasting |= bit(engine.KindUnknown)
-	m.report(engine.KindUnknown, w)
+	m.holding.lasting |= bit(k)
+	m.report(k, w)
 }
 
 // swept notes an answer to what sweep sent. Of the diagnostics nobody knows whose they are now.
@@ -191,6 +202,7 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 	m.state.last, m.state.stale = nil, m.state.mariaDB
 	switch {
 	case p == purposeReset:
+		m.state.settings = nil
 		m.used = m.queue.count > 0
 		m.dirty = m.dirty && m.used
 		if m.ignored && !m.used {

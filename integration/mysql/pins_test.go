@@ -91,20 +91,3 @@ func TestUnderStrictAWSWhatRDSProxyPinsOnPinsUntilTheSessionEnds(t *testing.T) {
 		}
 	})
 }
-
-func TestASessionThatConfirmsAutocommitIsNotPinned(t *testing.T) {
-	own(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
-		c := f.client(t)
-		for _, q := range []string{"SET AUTOCOMMIT=1", "set autocommit = on", "SET @@autocommit=1;"} {
-			c.do(t, q)
-			if n := f.pinned(t); n != 0 {
-				t.Errorf("%d pinned after %s", n, q)
-			}
-		}
-		c.do(t, "set autocommit=0", "set autocommit=1")
-		if n := f.pinned(t); n != 1 {
-			t.Errorf("%d pinned after autocommit was off", n)
-		}
-		c.quit()
-	})
-}

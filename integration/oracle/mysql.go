@@ -78,7 +78,7 @@ func KnownToMySQL(e mysql.Effects) func(Fact) bool {
 		case name(engine.KindConnectionID):
 			return unknown || slices.Contains(e.Leaves, engine.KindConnectionID)
 		case name(engine.KindSetting):
-			return unknown || e.Confirms || slices.Contains(e.Leaves, engine.KindSetting)
+			return unknown || e.Assigns || slices.Contains(e.Leaves, engine.KindSetting)
 		}
 		return unknown || slices.ContainsFunc(e.Leaves, func(k engine.Kind) bool { return f == name(k) })
 	}

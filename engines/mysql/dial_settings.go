@@ -1,0 +1,64 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+)
+
+// fundamental are the variables that a fresh session of a server does not have from DEFAULT (the character sets, and the
+// timeout of interactive clients, come from the handshake; of two switches MySQL's DEFAULT is the opposite), and those that
+// drivers set most often, mostly to what they are already.
+var fundamental = []string{
+	clientCharset, resultsCharset, connectionCollation, "wait_timeout", "foreign_key_checks", "unique_checks",
+	"autocommit", "sql_mode", "time_zone", "sql_auto_is_null", "net_write_timeout",
+}
+
+// readBase finds out which values the connection has that no session may change for another.
+func (u *upstream) readBase(initQuery string) error {
+	names := fundamental
+	assigned := setReader{actReader: actReader{rest: []byte(initQuery)}}
+	assigned.text()
+	for _, name := range append(u.reported, assigned.names...) {
+		if len(names) < maxSettings && restorable(name, "0") && !slices.Contains(names, name) {
+			names = append(names[:len(names):len(names)], name)
+		}
+	}
+	row, err := u.ask("SELECT @@SESSION." + strings.Join(names, ", @@SESSION."))
+	if err != nil {
+		return err
+	}
+	if len(row) != len(names) {
+		return broken("not as many values as variables")
+	}
+	for i, name := range names {
+		if restorable(name, row[i]) {
+			u.base, _ = u.base.with(name, row[i])
+		}
+	}
+	return nil
+}
+
+// note notes which variables an OK packet reports as set.
+func (u *upstream) note(packet []byte) {
+	o, ok := parseOK(packet)
+	if !ok {
+		return
+	}
+	for name := range variables(o.state) {
+		switch {
+		case automatic(name), derived(name), string(name) == connectionCharset, string(name) == serverCharset:
+		case len(u.reported) < maxSettings:
+			u.reported = append(u.reported, string(name))
+		}
+	}
+}
+
+// arm is what a backend needs behind COM_RESET_CONNECTION: the trackers, and on MySQL the collation of the handshake, of
+// which it keeps the character set only.
+func (u *upstream) arm() string {
+	collation, known := u.base.value(connectionCollation)
+	if u.greeting.mariaDB || !known {
+		return trackers
+	}
+	return trackers + ", collation_connection='" + collation + "'"
+}

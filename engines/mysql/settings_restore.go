@@ -1,0 +1,242 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// A backend's variables are what Dial found (backendState.base) and, over that, what a session has set (settings of
+// machineState). While a session holds it, that is what the session itself has set. The difference is made good with one
+// SET, whose answer is awaited: nothing can be made to depend on a statement that may fail.
+
+// noteSettings notes what the server reports of variables behind a statement of the client.
+func (m *Machine) noteSettings(state []byte, changed bool) {
+	r := &m.request
+	if r.class.sets == nil && changed {
+		r.leaves(engine.KindSetting) // it may be anything, and it may have passed already
+		return
+	}
+	for name, value := range variables(state) {
+		switch {
+		case automatic(name):
+		case derived(name):
+			if r.class.sets != nil {
+				r.leaves(engine.KindSetting) // until the next USE, which no SET can tell
+			}
+		case string(name) == connectionCharset:
+			m.askBack(connectionCollation) // which changes as well, and no report need say so
+		case string(name) == serverCharset:
+			m.askBack(serverCollation)
+		case r.class.sets == nil:
+			m.askBack(string(name))
+		default:
+			r.set = append(r.set, setting{string(name), string(value)})
+		}
+	}
+}
+
+// reports says whether the server reported a variable behind a SET.
+func (r *request) reports(name string) bool {
+	return slices.ContainsFunc(r.set, func(s setting) bool { return s.name == name })
+}
+
+// noteAssigned notes that a variable was assigned to. MariaDB does not report SET @@name = value.
+func (m *Machine) noteAssigned(name string) {
+	r := &m.request
+	switch {
+	case r.reports(name):
+	case derived([]byte(name)):
+		r.leaves(engine.KindSetting)
+	case name == connectionCharset:
+		m.askBack(connectionCollation)
+	case name == serverCharset:
+		m.askBack(serverCollation)
+	default:
+		m.askBack(name)
+	}
+}
+
+// askBack notes that the value of a variable must be asked for.
+func (m *Machine) askBack(name string) {
+	if slices.Contains(m.session.asks, name) {
+		return
+	}
+	if len(m.session.asks) == maxSettings || !restorable(name, "0") {
+		m.request.leaves(engine.KindSetting)
+		return
+	}
+	m.session.asks = append(m.session.asks, name)
+}
+
+// tellSettings tells the core of what the statement that is over has set.
+func (m *Machine) tellSettings(w engine.Wire) {
+	r := &m.request
+	if a := r.class.sets; a != nil {
+		if r.failed && !a.assignsNothing(r.errno) {
+			r.leaves(engine.KindSetting)
+		}
+		if !r.failed || a.statements > 1 {
+			for _, name := range a.names {
+				m.noteAssigned(name)
+			}
+		}
+	}
+	for _, s := range r.set {
+		m.tellSetting(s, w)
+	}
+}
+
+func (m *Machine) tellSetting(s setting, w engine.Wire) {
+	if armed([]byte(s.name), []byte(s.value)) {
+		return
+	}
+	if !restorable(s.name, s.value) {
+		m.request.leaves(engine.KindSetting)
+		return
+	}
+	if m.pins.reported&bit(engine.KindSetting) == 0 {
+		e := m.event(engine.KindSetting)
+		e.Name, e.Value, e.Restorable = s.name, s.value, true
+		switch w.Report(e) {
+		case engine.Pin:
+			m.pins.pinned = true
+			m.pins.reported |= bit(engine.KindSetting)
+		case engine.Ignore:
+			m.ignored = true
+			return
+		}
+	}
+	next, ok := m.session.settings.with(s.name, s.value)
+	if !ok {
+		m.request.leaves(engine.KindSetting)
+		return
+	}
+	m.session.settings, m.state.settings, m.request.settings.kept = next, next, true
+	if s.name == clientCharset {
+		m.session.wide = wideCharsetName(s.value)
+	}
+}
+
+// inquireSettings asks, at a boundary, for the values of variables that the reports leave open. It says whether the answer
+// is awaited first.
+func (m *Machine) inquireSettings(w engine.Wire) (waits bool) {
+	if len(m.session.asks) == 0 || m.pins.pinned {
+		return false
+	}
+	m.insertID.scratch = m.insertID.scratch[:0]
+	m.ask("SELECT @@SESSION."+strings.Join(m.session.asks, ", @@SESSION."), purposeSettings, w)
+	return true
+}
+
+// answeredSettings takes in the answer. Without one, whatever was set stays where it is.
+func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
+	f := fields{rest: m.insertID.scratch}
+	m.insertID.scratch = nil
+	m.request.kinds = 0
+	for _, name := range m.session.asks {
+		s := setting{name: name}
+		if len(f.rest) > 0 && f.rest[0] == null {
+			f.uint8()
+		} else {
+			s.value = string(f.text())
+		}
+		if failure != nil || f.bad {
+			m.request.leaves(engine.KindSetting)
+			break
+		}
+		m.tellSetting(s, w)
+	}
+	m.session.asks = nil
+	if m.request.kinds != 0 {
+		m.keepLasting(engine.KindSetting, w)
+	}
+}
+
+// alignSettings makes the variables of the held backend the session's.
+func (m *Machine) alignSettings(w engine.Wire) {
+	text := m.difference([]byte("SET "))
+	if text == nil {
+		m.state.settings = m.session.settings
+		return
+	}
+	m.ask(string(text), purposeRestore, w)
+}
+
+// difference appends what must be assigned on the held backend. It returns nil if that is nothing.
+func (m *Machine) difference(dst []byte) []byte {
+	has, wants, base := m.state.settings.list(), m.session.settings.list(), m.state.base
+	empty := len(dst)
+	assign := func(name, value string, known bool) {
+		if len(dst) > empty {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, "@@SESSION."...)
+		dst = append(dst, name...)
+		dst = append(dst, '=')
+		if !known {
+			dst = append(dst, "DEFAULT"...)
+			return
+		}
+		dst = appendValue(dst, name, value)
+	}
+	for len(has) > 0 || len(wants) > 0 {
+		switch {
+		case len(wants) == 0 || len(has) > 0 && has[0].name < wants[0].name:
+			if value, known := base.value(has[0].name); !known || !sameValue(value, has[0].value) {
+				assign(has[0].name, value, known)
+			}
+			has = has[1:]
+		case len(has) == 0 || wants[0].name < has[0].name:
+			if !base.has(wants[0].name, wants[0].value) {
+				assign(wants[0].name, wants[0].value, true)
+			}
+			wants = wants[1:]
+		default:
+			if !sameValue(wants[0].value, has[0].value) {
+				assign(wants[0].name, wants[0].value, true)
+			}
+			has, wants = has[1:], wants[1:]
+		}
+	}
+	if len(dst) == empty {
+		return nil
+	}
+	return dst
+}
+
+// aligned takes in what the server reports behind alignSettings.
+func (m *Machine) aligned(o okPacket) bool {
+	if o.warnings > 0 && m.state.mariaDB {
+		m.state.last, m.state.stale = nil, true
+	}
+	for name, value := range variables(o.state) {
+		if want, ok := m.session.settings.value(string(name)); ok && !sameValue(want, string(value)) {
+			return false
+		}
+	}
+	m.state.settings = m.session.settings
+	return true
+}
+
+// notRestored is the end of a session whose settings cannot be had on another backend.
+func notRestored(failure *engine.ServerError) error {
+	return &clientError{rendering{failure.Number, failure.Code,
+		"The session's settings could not be restored on another database connection: " + failure.Message}, failure}
+}
+
+// errRestoredOtherwise is for a server that took a value, and has another one now.
+var errRestoredOtherwise = &engine.ServerError{Number: 1231, Code: "42000", Message: "the server changed a value"}
+
+// statusOf is what the status flags of a session are that has set this and nothing else, before its next statement.
+func statusOf(s *settings) uint16 {
+	status := uint16(statusAutocommit)
+	if s.has("autocommit", "OFF") {
+		status = 0
+	}
+	if mode, _ := s.value("sql_mode"); strings.Contains(mode, "NO_BACKSLASH_ESCAPES") {
+		status |= statusLiteralBackslash
+	}
+	return status
+}
