@@ -38,6 +38,8 @@ type Engine struct {
 	statements sharedStatements
 	settings   sharedSettings
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
+	// unnamedBytes is how much of long unnamed statements is kept (statements.go).
+	unnamedBytes atomic.Int64
 }
 
 var (

@@ -267,15 +267,15 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if !ok && !whole(fr, f) {
 		return false, errName
 	}
+	if !whole(fr, f) {
+		return m.longParse(fr, name, rest, f, w), nil
+	}
 	v := unread
 	text, _, ok := cutString(rest)
-	switch {
-	case !whole(fr, f):
-		v = untilRead
-	case ok:
+	if ok {
 		v = m.judge(text)
 	}
-	if len(name) > 0 && !m.named.direct && whole(fr, f) && ok {
+	if len(name) > 0 && !m.named.direct && ok {
 		return m.parseNamed(fr, name, rest, v, f, w), nil
 	}
 	if len(name) > 0 && reserved(name) {
@@ -290,24 +290,15 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.prepareSequences(false, w)
 	}
 	owed := answerParse
-	long := !whole(fr, f)
-	if long {
-		m.scanLong(fr.kind, len(name) > 0, rest)
-	}
-	if len(name) > 0 && !long {
+	if len(name) > 0 {
 		v.kinds.add(engine.KindPreparedStatement)
 		v.opaque = v.opaque || v.garbled
 		m.creates = m.creates || v.creates
-	}
-	if len(name) == 0 {
+	} else {
 		owed |= answerUnnamed
-		var keep []byte
-		if fr.size <= maxUnnamed && whole(fr, f) {
-			keep = f.rest()[:fr.size]
-		}
-		m.parseSent(keep, v)
+		m.parseSent(f.rest()[:fr.size], fr.size, v)
 	}
-	if len(name) > 0 && !long { // the unnamed one is reported when it is bound
+	if len(name) > 0 { // the unnamed one is reported when it is bound
 		m.directSets = m.directSets || v.changesSettings()
 		m.report(v, text, true, w)
 	}

@@ -42,12 +42,38 @@ func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
 	return true
 }
 
+// longParse passes on the beginning of a Parse. name is its statement's, rest is what has come behind that.
+func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire) bool {
+	named := len(name) > 0
+	switch {
+	case named && reserved(name):
+		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
+		return true
+	case m.lend.sequences == standingSent || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w):
+		return false
+	}
+	m.flush(f, w)
+	m.prepareSequences(false, w)
+	owed := answerParse
+	if !named {
+		owed |= answerUnnamed
+		m.parseSent(f.rest(), fr.size, untilRead)
+	}
+	m.scanLong(fr.kind, named, rest)
+	m.pushBatch(owed, w)
+	m.begin(fr, f, false, w)
+	return true
+}
+
 // passOn passes on what has come of the current message.
 func (m *machine) passOn(f *feed, w engine.Wire) {
 	s := &m.reading.client
 	n := s.take(len(f.rest()))
 	if l := m.reading.long; l != nil {
 		l.scan.feed(f.rest()[:n])
+		if p := &m.unnamed.pending; l.kind == 'P' && !l.named && p.share != nil {
+			p.message = append(p.message, f.rest()[:n]...)
+		}
 	}
 	m.passClient(f, n, s.drop, w)
 	if l := m.reading.long; l != nil && s.rest == 0 {

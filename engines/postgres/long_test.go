@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -212,5 +213,55 @@ func TestScanningALongStatementTakesNoMemory(t *testing.T) {
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+func TestLongUnnamedStatementsAreKeptWhereThereIsRoom(t *testing.T) {
+	parse := func(size int) []byte { return message("P |SELECT '" + strings.Repeat("x", size) + "'") }
+	for size, keeps := range map[int]bool{maxUnnamed - 100: true, maxUnnamed: true, 60 << 10: true, 100 << 10: true, maxUnnamedLong - 100: true, maxUnnamedLong: false} {
+		s := newStage(t)
+		sent := parse(size)
+		s.sends(append(append([]byte{}, sent...), messages("B |, E, S")...))
+		s.server(messages("1, 2, C SELECT 1, Z I"))
+		if (s.backend == nil) != keeps {
+			t.Fatalf("%d bytes: events %s", size, strings.Join(s.events, ", "))
+		}
+		if !keeps {
+			s.client(messages("P |SELECT 1, B |, E, S"))
+			s.server(messages("1, 2, C SELECT 1, Z I"))
+			if got := strings.Join(s.events, ", "); got != "prepared_statement, undo prepared_statement, idle" {
+				t.Errorf("%d bytes, and a short one: events %s", size, got)
+			}
+			continue
+		}
+		s.moves()
+		s.client(messages("B |, E, S"))
+		if !bytes.HasPrefix(s.toBackend, sent) {
+			t.Errorf("%d bytes are not there on another backend: %d were sent", size, len(s.toBackend))
+		}
+	}
+}
+
+func TestTheRoomForLongUnnamedStatementsComesBack(t *testing.T) {
+	s := newStage(t)
+	e := s.m.e
+	e.unnamedBytes.Store(maxUnnamedAll - 150<<10)
+	long := append(message("P |SELECT '"+strings.Repeat("x", 100<<10)+"'"), messages("B |, E, S")...)
+	s.sends(long)
+	s.server(messages("1, 2, C SELECT 1, Z I"))
+	if s.backend != nil {
+		t.Fatal("not kept though there is room")
+	}
+	s.sends(long) // both are kept until the server has said that it has taken the second one
+	s.server(messages("1, 2, C SELECT 1, Z I"))
+	if got := strings.Join(s.events, ", "); got != "idle, prepared_statement" {
+		t.Fatalf("events %s", got)
+	}
+	s.client(messages("Q SELECT 1"))
+	s.server(messages("C SELECT 1, Z I"))
+	for deadline := time.Now().Add(time.Minute); e.unnamedBytes.Load() != maxUnnamedAll-150<<10; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes still count", e.unnamedBytes.Load()-(maxUnnamedAll-150<<10))
+		}
 	}
 }

@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"math"
+	"runtime"
+	"sync/atomic"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -16,8 +19,13 @@ type statementID struct {
 // anyStatement is an unnamed statement of which nobody knows whether it exists.
 var anyStatement = statementID{session: math.MaxUint64}
 
-// maxUnnamed is how long a Parse of the unnamed statement may be for the machine to keep it. A longer one pins.
-const maxUnnamed = 16 << 10
+// A Parse of the unnamed statement is kept, to be sent again on another backend. Longer ones than maxUnnamed count against what an
+// engine keeps of such together. One that is too long even for that, or comes when there is no room, pins until its end.
+const (
+	maxUnnamed     = 16 << 10
+	maxUnnamedLong = 1 << 20
+	maxUnnamedAll  = 64 << 20
+)
 
 // unnamed is the session's unnamed statement. It lives from a successful Parse to the next one, or to the next simple Query
 // (54.2.3), whatever backends the session has meanwhile.
@@ -26,14 +34,56 @@ type unnamed struct {
 	lost       bool // it exists, but only on the held backend: its Parse was not kept
 	reported   bool // that it is lost
 	generation uint64
-	parse      []byte  // the whole message
+	parse      kept    // the whole message
 	verdict    verdict // on its text
 
 	// The last Parse that was sent and may not have been answered yet.
-	pending        []byte
+	pending        kept
 	pendingVerdict verdict
 	inFlight       int  // how many were sent and not answered
 	batched        bool // it was sent in this batch: whatever follows in it means that one, or is skipped
+}
+
+// kept is a Parse that is kept, nothing if it is not.
+type kept struct {
+	message []byte
+	share   *share // of what the engine keeps, nil if the message is short
+}
+
+// share is a part of what an engine may keep. It is given back when nobody refers to it any more.
+type share struct{ of *atomic.Int64 }
+
+// share returns a share for n bytes, nil if there is no room.
+func (e *Engine) share(n int) *share {
+	all := &e.unnamedBytes
+	if all.Add(int64(n)) > maxUnnamedAll {
+		all.Add(int64(-n))
+		return nil
+	}
+	s := &share{all}
+	runtime.AddCleanup(s, func(n int64) { all.Add(-n) }, int64(n))
+	return s
+}
+
+// keep begins to keep a message of a size, of which this much has come.
+func (k *kept) keep(message []byte, size int, e *Engine) {
+	if size <= maxUnnamed {
+		k.message, k.share = append(k.message[:0], message...), nil
+		return
+	}
+	*k = kept{}
+	if size <= maxUnnamedLong {
+		if s := e.share(size); s != nil {
+			k.message, k.share = bytes.Clone(message), s
+		}
+	}
+}
+
+// release drops a long message.
+func (k *kept) release() {
+	if k.share != nil {
+		*k = kept{}
+	}
 }
 
 // standing is how sure it is, when a message is sent, that the backend will find something established when it comes to that
@@ -87,12 +137,13 @@ func (m *machine) settleStandings() {
 	}
 }
 
-// parseSent keeps the Parse of the unnamed statement that is being sent; message is nil if it is too long.
-func (m *machine) parseSent(message []byte, v verdict) {
+// parseSent keeps the Parse of the unnamed statement that is being sent. It has a size, and message is what has come of it.
+func (m *machine) parseSent(message []byte, size int, v verdict) {
 	u := &m.unnamed
 	u.inFlight++
 	u.batched = true
-	u.pending = append(u.pending[:0], message...)
+	u.pending.release()
+	u.pending.keep(message, size, m.e)
 	u.pendingVerdict = v
 	m.lend.unnamed.establish()
 }
@@ -105,8 +156,9 @@ func (m *machine) parsed(a expected) {
 		u.generation++
 		u.exists = true
 		// With another one in flight, pending is that other one's text.
-		if u.lost = u.inFlight > 0 || len(u.pending) == 0; u.inFlight == 0 {
+		if u.lost = u.inFlight > 0 || len(u.pending.message) == 0; u.inFlight == 0 {
 			u.parse, u.pending = u.pending, u.parse
+			u.pending.release()
 			u.verdict = u.pendingVerdict
 		}
 	}
@@ -127,12 +179,12 @@ func (m *machine) parseFailed(a expected) {
 // unnamedText is the SQL of the statement that a Bind which is sent now means, nil if it is not known.
 func (m *machine) unnamedText() []byte {
 	u := &m.unnamed
-	message := u.parse
+	message := u.parse.message
 	switch {
 	case u.inFlight > 0 && !u.batched, u.inFlight == 0 && u.lost:
 		return nil
 	case u.inFlight > 0:
-		message = u.pending
+		message = u.pending.message
 	}
 	if len(message) < headerLength {
 		return nil
@@ -145,7 +197,10 @@ func (m *machine) unnamedText() []byte {
 	return text
 }
 
-func (m *machine) forgetUnnamed() { m.unnamed.exists, m.unnamed.lost = false, false }
+func (m *machine) forgetUnnamed() {
+	m.unnamed.exists, m.unnamed.lost = false, false
+	m.unnamed.parse.release()
+}
 
 // unnamedGone notes that the server has no unnamed statement any more.
 func (m *machine) unnamedGone() {
@@ -186,7 +241,7 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	}
 	m.lend.unnamed.establish()
 	if m.unnamed.exists && !m.unnamed.lost {
-		w.ToBackend(m.unnamed.parse)
+		w.ToBackend(m.unnamed.parse.message)
 		m.push(answerParse | answerUnnamed | answerSwallow)
 		return
 	}

@@ -64,6 +64,11 @@ func TestALongStatementOfTheExtendedProtocolIsScanned(t *testing.T) {
 			if got, err := askedExtended(t.Context(), c, long); got != want {
 				t.Fatalf("%d bytes: %q %v", size, got, err)
 			}
+			pinned := ""
+			if size > 1<<20 { // too long to be sent again
+				pinned = "prepared_statement"
+			}
+			harness.Eventually(t, settleWithin, "the session is pinned as it must be", func() bool { return r.session(t, c.PID()).Pinned == pinned })
 			if got, err := askedExtended(t.Context(), c, long+" from pg_advisory_lock(4713)"); got != want {
 				t.Fatalf("%d bytes: %q %v", size, got, err)
 			}
