@@ -253,7 +253,7 @@ var (
 	errKillPrepared = &clientError{rendering: rendering{protocol.ER_UNSUPPORTED_PS, "HY000",
 		"This command is not supported in the prepared statement protocol yet"}}
 	errLongStatement = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
-		"A statement of more than 64 KiB cannot be a KILL, or ask for values of the previous one"}}
+		"A statement of more than 64 KiB cannot be a KILL, or ask for values of a previous one whose database connection has been returned"}}
 )
 
 // errEarly is an answer to a request that is not over.

@@ -238,6 +238,45 @@ func TestALongStatementIsScannedWhileItPasses(t *testing.T) {
 	}
 }
 
+func TestALongStatementMayAskForWhatItsOwnBackendHas(t *testing.T) {
+	long := query("SELECT '" + strings.Repeat("x", 200000) + "', ROW_COUNT() + 0, @@warning_count")
+	r := newRig(t, modernClient)
+	r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+	r.m.insertID.exact = true // nothing has to be asked first
+	r.client, r.backend = nil, nil
+	r.cut = func(n int) int { return min(n, 70000) }
+	r.send(long)
+	if !bytes.Equal(r.backend, long) || r.closed {
+		t.Fatalf("backend got %d bytes of %d, closed %v", len(r.backend), len(long), r.closed)
+	}
+	r.answer(reply("\x01", columnOne, "\x011", endMySQL))
+	r = newRig(t, modernClient)
+	r.send(long[:100000])
+	skipRestore(r)
+	r.send(long[100000:])
+	if !r.closed || !bytes.Contains(r.client, []byte("more than 64 KiB")) {
+		t.Fatalf("another session's values: closed %v, client got %q", r.closed, r.client)
+	}
+}
+
+func TestScanningALongStatementTakesNoMemory(t *testing.T) {
+	piece := []byte(strings.Repeat("(1, 'some text', NOW(), \"more\"), ", 2000))
+	var l lexer
+	if n := testing.AllocsPerRun(1, func() {
+		l = lexer{}
+		l.feed([]byte("INSERT INTO t VALUES "))
+		for n := 0; n < 64<<20; n += len(piece) {
+			l.feed(piece)
+		}
+		l.feed([]byte("(1, 'x'); SELECT GET_LOCK('a', 1)"))
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if c := l.finish(); c.kinds != 1<<engine.KindNamedLock {
+		t.Errorf("%v", kindsOf(c))
+	}
+}
+
 func TestALongRequestWithoutABackendIsReadToItsEnd(t *testing.T) {
 	r := newRig(t, modernClient)
 	r.pool = nil

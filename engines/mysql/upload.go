@@ -79,9 +79,9 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 	}
 	if u.lexer != nil {
 		c := u.lexer.finish()
-		never := classKill | classKillOther | classPrevious | classDiagnostics
-		if m.request.command == protocol.COM_STMT_PREPARE {
-			never = classKill | classKillOther
+		never := classKill | classKillOther
+		if m.request.command == protocol.COM_QUERY && m.foreign() {
+			never |= classPrevious | classDiagnostics
 		}
 		if c.flags&never != 0 {
 			w.Discard(errLongStatement)
