@@ -26,7 +26,7 @@ var advice = [engine.Kinds]map[string]string{
 	},
 	engine.KindPreparedStatement: {
 		"postgres": "Use the driver's prepared statements (protocol level) instead of PREPARE in SQL.",
-		"mysql":    "Use the driver's prepared statements instead of PREPARE in SQL, and DEALLOCATE PREPARE when done; SET before you prepare, and close statements of more than 64 KiB.",
+		"mysql":    "Use the driver's prepared statements instead of PREPARE in SQL, and DEALLOCATE PREPARE when done; close statements of more than 64 KiB.",
 	},
 	engine.KindCursor: {
 		"postgres": "Declare the cursor without WITH HOLD and read it inside the transaction, or CLOSE it early.",

@@ -31,6 +31,7 @@ const (
 	purposeLocks                   // asks which named locks are held
 	purposeUnseen                  // asks whether there is such code
 	purposePlace                   // sets the default database in which a statement was prepared
+	purposeMeaning                 // sets what decides how a statement is understood that is to be prepared
 	purposePrepare                 // prepares a statement of the session
 	purposeArm                     // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
 )

@@ -76,7 +76,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	}
 	e, sound := parseExecution(p.body(), s.params, attributes)
 	h, types := m.typed(s, &e, sound, c, w)
-	if h == nil || !m.prepareSettings(c, s.text(), w) {
+	if h == nil || !m.gather(c, w) {
 		if m.refusal != nil && m.queue.count == 0 {
 			return m.refused(p, w)
 		}

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"bytes"
 	"slices"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -9,43 +8,21 @@ import (
 	"github.com/berthdb/berth/core/engine"
 )
 
-// How a text is understood depends on settings: sql_mode, character sets. A server understands a statement when it is prepared,
-// and keeps to that. So before a session changes a setting, all its statements are brought to the backend; if one that matters has
-// changed, they stay there.
+// A session that sets what cannot be restored has statements whose meaning no other backend can be given, see meaning. All its
+// statements are brought to the backend before that; they stay there if it has happened.
 
-// indifferent are settings that change nothing in how statements are understood.
-var indifferent = map[string]struct{}{
-	"autocommit": {}, "character_set_results": {}, "foreign_key_checks": {}, "identity": {}, "innodb_lock_wait_timeout": {},
-	"insert_id": {}, "interactive_timeout": {}, "last_insert_id": {}, "lock_wait_timeout": {}, "max_execution_time": {},
-	"max_statement_time": {}, "net_read_timeout": {}, "net_write_timeout": {}, "sql_log_bin": {}, "sql_select_limit": {},
-	"transaction_isolation": {}, "transaction_read_only": {}, "tx_isolation": {}, "tx_read_only": {}, "unique_checks": {},
-	"wait_timeout": {},
+// mayObscure says whether a request of class c may set what decides how statements are understood, so that it cannot be restored.
+func mayObscure(c class) bool {
+	return c.kinds&bit(engine.KindSetting) != 0 || c.sets != nil && slices.ContainsFunc(c.sets.names, func(name string) bool {
+		return !indifferent(name) && !restorable(name, "0")
+	})
 }
 
-// harmlessSettings are beginnings of statements that change only such, in lower case.
-var harmlessSettings = [][]byte{
-	[]byte("set autocommit"), []byte("set session transaction"), []byte("set transaction"), []byte("set @@autocommit"),
-	[]byte("set session autocommit"), []byte("set @@session.autocommit"),
-}
-
-// mayMatter says whether a text that changes settings may change one that matters to statements.
-func mayMatter(text []byte) bool {
-	if bytes.ContainsAny(text, ",;/") {
-		return true
-	}
-	for _, h := range harmlessSettings {
-		if len(text) >= len(h) && bytes.EqualFold(text[:len(h)], h) {
-			return false
-		}
-	}
-	return true
-}
-
-// prepareSettings brings the session's statements to the held backend if a text of class c may change settings. It returns false
+// gather brings the session's statements to the held backend if a request of class c may obscure their meaning. It returns false
 // if answers are awaited first.
-func (m *Machine) prepareSettings(c class, text []byte, w engine.Wire) bool {
+func (m *Machine) gather(c class, w engine.Wire) bool {
 	t := &m.statements
-	if c.kinds&bit(engine.KindSetting) == 0 && c.sets == nil || len(t.byID) == 0 || !mayMatter(text) {
+	if len(t.byID) == 0 || !mayObscure(c) {
 		return true
 	}
 	t.gathering = true
@@ -68,17 +45,18 @@ func (m *Machine) prepareSettings(c class, text []byte, w engine.Wire) bool {
 	return true
 }
 
-// settingsChanged is called behind a request of the client: changed says whether it changed a setting that matters.
-func (m *Machine) settingsChanged(changed bool, w engine.Wire) {
+// release ends what gather began, behind a request of the client: obscured says whether the session's settings cannot be given to
+// another backend now.
+func (m *Machine) release(obscured bool, w engine.Wire) {
 	t := &m.statements
-	t.private = t.private || changed
-	if len(t.byID) == 0 || !changed && !t.gathered {
+	t.private = t.private || obscured
+	if len(t.byID) == 0 || !obscured && !t.gathered {
 		return
 	}
 	for _, s := range t.byID {
 		s.gathered = false
 		switch {
-		case !changed:
+		case !obscured:
 			m.share(s, w)
 		case s.kept || s.lost:
 		case s.own != nil:
@@ -102,27 +80,17 @@ func (m *Machine) settingsChanged(changed bool, w engine.Wire) {
 type settingsReport struct {
 	reported bool // it said something
 	matter   bool // of one that matters to statements
-	kept     bool // of one that the session keeps on other backends
 }
 
-// matter says whether r may have assigned to a variable that matters to statements and that the server did not report.
-func (a *assignments) matter(r *request) bool {
-	if r.failed && a.statements == 1 && a.assignsNothing(r.errno) {
-		return false
-	}
-	return slices.ContainsFunc(a.names, func(name string) bool {
-		_, ok := indifferent[name]
-		return !ok && !r.reports(name)
-	})
-}
-
-// changedSettings says whether the request that is over changed a setting that matters. Settings that do not pin, by
+// obscured says whether the request that is over has obscured the meaning of statements. Settings that do not pin, by
 // configuration, do not last.
-func (m *Machine) changedSettings() bool {
+func (m *Machine) obscured() bool {
 	r := &m.request
-	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 && !r.settings.kept && len(m.session.asks) == 0 {
+	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 || r.command == protocol.COM_SET_OPTION {
 		return false
 	}
-	told := r.class.kinds&bit(engine.KindSetting) != 0 && r.command != protocol.COM_SET_OPTION
-	return r.settings.matter || told && (r.failed || !r.settings.reported) || r.class.sets != nil && r.class.sets.matter(r)
+	if (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0 || r.settings.reported && !r.settings.matter && !r.failed {
+		return false
+	}
+	return true
 }

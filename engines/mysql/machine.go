@@ -308,7 +308,7 @@ func (m *Machine) settle(w engine.Wire) {
 		return
 	}
 	if m.statements.gathered {
-		m.settingsChanged(false, w)
+		m.release(false, w)
 	}
 	m.reportTraits(w)
 	if m.judging && m.judge(w) || m.holding != nil && m.inquire(w) {

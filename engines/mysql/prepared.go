@@ -12,7 +12,7 @@ import (
 )
 
 // What sessions and backends have of prepared statements (section "COM_STMT_PREPARE"). A session has statements under ids of
-// its own, which lead to statements that all sessions share, by text and default database; a backend has a shared statement
+// its own, which lead to statements that all sessions share, by text, default database and the settings that decide how it is understood; a backend has a shared statement
 // under the server's id, and gets it when a session that uses it comes.
 //
 // To a server a statement is more than its text: types of parameters, parts of long data, a cursor. The types are sent again
@@ -32,8 +32,10 @@ const (
 
 // sharedStatement is a statement that backends may have. It is immutable.
 type sharedStatement struct {
-	schema string // the default database in which it was prepared, "" for none
-	packet []byte // the COM_STMT_PREPARE
+	schema   string    // the default database in which it was prepared, "" for none
+	settings *settings // some with which it is understood,
+	meaning  string    // as all of this meaning do
+	packet   []byte    // the COM_STMT_PREPARE
 }
 
 func (s *sharedStatement) text() []byte { return s.packet[headerSize+1:] }
@@ -44,25 +46,20 @@ type sharedStatements struct {
 	byKey map[string]weak.Pointer[sharedStatement]
 }
 
-// intern returns the statement of a COM_STMT_PREPARE in a default database.
-func (s *sharedStatements) intern(schema string, packet []byte) *sharedStatement {
-	key := schema + "\x00" + string(packet[headerSize+1:])
+// intern returns the one that is like this one, which may be it.
+func (s *sharedStatements) intern(shared *sharedStatement) *sharedStatement {
+	key := shared.schema + "\x00" + shared.meaning + "\x00" + string(shared.text())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.byKey[key].Value(); known != nil {
 		return known
 	}
-	shared := newShared(schema, packet)
 	if s.byKey == nil {
 		s.byKey = make(map[string]weak.Pointer[sharedStatement])
 	}
 	s.byKey[key] = weak.Make(shared)
 	runtime.AddCleanup(shared, s.forget, key)
 	return shared
-}
-
-func newShared(schema string, packet []byte) *sharedStatement {
-	return &sharedStatement{schema: schema, packet: append([]byte(nil), packet...)}
 }
 
 // forget is called when nobody has the statement of key any more; it may have been made anew since.
@@ -128,7 +125,7 @@ type statement struct {
 	own      *heldStatement
 	long     bool // parts of long data were sent
 	cursor   bool // a cursor is open
-	gathered bool // settings may be about to change (gather)
+	gathered bool // settings may be about to be obscured (gather)
 	kept     bool // no other backend can have it: it pins
 	lost     bool // and that backend is gone
 	// failure is why its long data did not reach the server: it must not be executed without.
@@ -157,9 +154,10 @@ type sessionStatements struct {
 	kept  int
 	// gathering says that statements are brought to the backend before settings change, gathered that some were.
 	gathering, gathered bool
-	// private says that settings differ from those with which backends are dialed: texts may mean something else.
+	// private says that settings were set that cannot be restored: what is prepared has a meaning of its own.
 	private bool
-	told    bool // the core knows that the session prepares statements
+	target  *settings // that the backend is being given, for the meaning of a statement
+	told    bool      // the core knows that the session prepares statements
 
 	preparing *statement     // by the client
 	restoring *statement     // by the machine

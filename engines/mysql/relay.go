@@ -336,7 +336,8 @@ func (x *exchange) ok(p []byte) error {
 			x.run = x.pos
 		}
 	} else {
-		if m.queue.head().purpose == purposeRestore && !m.aligned(o) {
+		switch p := m.queue.head().purpose; {
+		case p == purposeRestore && !m.aligned(o), p == purposeMeaning && !m.meant(o):
 			return notRestored(errRestoredOtherwise)
 		}
 		x.pass(len(p))

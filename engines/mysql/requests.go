@@ -295,7 +295,7 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 		m.request.class = m.classify(p, p.body()[at:]) // the first backend tells how to read
 		c = m.request.class
 	}
-	if !m.prepareSettings(c, p.body()[at:], w) {
+	if !m.gather(c, w) {
 		return 0, nil
 	}
 	if at > 1 && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES == 0 {
@@ -393,7 +393,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if m.holding != nil {
 		m.letGo(w)
 	}
-	m.settingsChanged(m.changedSettings(), w)
+	m.release(m.obscured(), w)
 	if r.class.has(classRelease) && !r.failed && !m.InTransaction() {
 		w.Discard(nil)
 		m.forget()

@@ -106,7 +106,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.settle(w)
 		return nil
 	}
-	if p == purposePlace || p == purposePrepare {
+	if p == purposePlace || p == purposePrepare || p == purposeMeaning {
 		m.restored(p, failure, w)
 		if !m.request.scanned {
 			m.settle(w)
@@ -115,7 +115,9 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	}
 	if p == purposeSettings {
 		m.answeredSettings(failure, w)
-		m.settle(w)
+		if !m.request.scanned {
+			m.settle(w)
+		}
 		return nil
 	}
 	if failure != nil {

@@ -113,7 +113,12 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 		m.request.leaves(engine.KindSetting)
 		return
 	}
-	m.session.settings, m.state.settings, m.request.settings.kept = next, next, true
+	if m.state.settings == m.session.settings {
+		m.state.settings = next
+	} else { // it has what a statement was prepared with
+		m.state.settings, _ = m.state.settings.with(s.name, s.value)
+	}
+	m.session.settings = next
 	if s.name == clientCharset {
 		m.session.wide = wideCharsetName(s.value)
 	}
@@ -125,9 +130,14 @@ func (m *Machine) inquireSettings(w engine.Wire) (waits bool) {
 	if len(m.session.asks) == 0 || m.pins.pinned {
 		return false
 	}
+	m.askSettings(w)
+	return true
+}
+
+// askSettings asks for the values of variables that the reports leave open.
+func (m *Machine) askSettings(w engine.Wire) {
 	m.insertID.scratch = m.insertID.scratch[:0]
 	m.ask("SELECT @@SESSION."+strings.Join(m.session.asks, ", @@SESSION."), purposeSettings, w)
-	return true
 }
 
 // answeredSettings takes in the answer. Without one, whatever was set stays where it is.
@@ -151,12 +161,13 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 	m.session.asks = nil
 	if m.request.kinds != 0 {
 		m.keepLasting(engine.KindSetting, w)
+		m.release(true, w)
 	}
 }
 
 // alignSettings makes the variables of the held backend the session's.
 func (m *Machine) alignSettings(w engine.Wire) {
-	text := m.difference([]byte("SET "))
+	text := difference([]byte("SET "), m.state.settings, m.session.settings, m.state.base)
 	if text == nil {
 		m.state.settings = m.session.settings
 		return
@@ -164,9 +175,10 @@ func (m *Machine) alignSettings(w engine.Wire) {
 	m.ask(string(text), purposeRestore, w)
 }
 
-// difference appends what must be assigned on the held backend. It returns nil if that is nothing.
-func (m *Machine) difference(dst []byte) []byte {
-	has, wants, base := m.state.settings.list(), m.session.settings.list(), m.state.base
+// difference appends what must be assigned on a backend, dialed with base, that has one state and shall have another. It returns
+// nil if that is nothing.
+func difference(dst []byte, from, to, base *settings) []byte {
+	has, wants := from.list(), to.list()
 	empty := len(dst)
 	assign := func(name, value string, known bool) {
 		if len(dst) > empty {
@@ -208,15 +220,23 @@ func (m *Machine) difference(dst []byte) []byte {
 
 // aligned takes in what the server reports behind alignSettings.
 func (m *Machine) aligned(o okPacket) bool {
+	if !m.tookSettings(o, m.session.settings) {
+		return false
+	}
+	m.state.settings = m.session.settings
+	return true
+}
+
+// tookSettings says whether the server reports the values that it was to have.
+func (m *Machine) tookSettings(o okPacket, wanted *settings) bool {
 	if o.warnings > 0 && m.state.mariaDB {
 		m.state.last, m.state.stale = nil, true
 	}
 	for name, value := range variables(o.state) {
-		if want, ok := m.session.settings.value(string(name)); ok && !sameValue(want, string(value)) {
+		if want, ok := wanted.value(string(name)); ok && !sameValue(want, string(value)) {
 			return false
 		}
 	}
-	m.state.settings = m.session.settings
 	return true
 }
 

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strconv"
 
@@ -94,6 +95,9 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	if !m.hold(w) {
 		return 0, nil
 	}
+	if !m.knowsMeaning(w) {
+		return 0, nil
+	}
 	text := p.body()[1:]
 	c := m.classify(p, text)
 	if c.has(classKill) || c.has(classKillOther) {
@@ -105,10 +109,12 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	}
 	s := &statement{class: c, schema: m.session.schema}
 	if p.size <= maxWhole && t.bytes+p.size <= maxStatementBytes {
-		if t.private {
-			s.shared = newShared(m.session.schema, p.bytes)
-		} else {
-			s.shared = m.e.statements.intern(m.session.schema, p.bytes)
+		s.shared = &sharedStatement{
+			schema: m.session.schema, settings: m.session.settings, meaning: m.session.settings.meaning(m.state.base),
+			packet: bytes.Clone(p.bytes),
+		}
+		if !t.private {
+			s.shared = m.e.statements.intern(s.shared)
 		}
 		m.drop(s.shared, w)
 		m.makeRoom(maxPrepared-1, w)
@@ -203,6 +209,9 @@ func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
 		return h
 	}
 	t.restoring = s
+	if !m.knowsMeaning(w) || !m.alignMeaning(s.shared, w) {
+		return nil
+	}
 	if schema := s.shared.schema; schema != m.state.schema && schema != "" {
 		if m.session.schema == "" { // nothing would take it away again
 			m.refusal = errStatementLost
@@ -226,8 +235,11 @@ func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire
 	t := &m.statements
 	s := t.restoring
 	switch {
-	case failure == nil && p == purposePlace:
-		m.state.schema = s.shared.schema
+	case failure == nil && p != purposePrepare:
+		if p == purposePlace {
+			m.state.schema = s.shared.schema
+		}
+		m.present(s, w) // before the session's own comes back
 		return
 	case failure == nil:
 		t.retried = false

@@ -378,7 +378,7 @@ func TestRoomOnTheServerIsMadeOnce(t *testing.T) {
 	}
 	id := r.prepares("DO 2", 41, 0)
 	b := other()
-	b.State.(*backendState).statements.put(newShared("", command(protocol.COM_STMT_PREPARE, "DO 3")), &heldStatement{id: 60})
+	b.State.(*backendState).statements.put(&sharedStatement{packet: command(protocol.COM_STMT_PREPARE, "DO 3")}, &heldStatement{id: 60})
 	r.swap(b)
 	execute := about(protocol.COM_STMT_EXECUTE, id, once)
 	r.ask(execute, request, reply(full))
@@ -460,37 +460,86 @@ func TestAResetEndsTheStatements(t *testing.T) {
 	}
 }
 
-// Statements that are there when settings change keep their meaning, on the backend that has them.
-func TestStatementsAreGatheredBeforeSettingsChange(t *testing.T) {
-	const changed = "\x00\x00\x00\x02\x40\x00\x00\x00\x17\x00\x15\x08sql_mode\x0bANSI_QUOTES"
+// Statements that are there when settings change that cannot be restored keep their meaning, on the backend that has them.
+func TestStatementsAreGatheredBeforeTheirMeaningIsObscured(t *testing.T) {
 	for name, c := range map[string]struct {
-		text, answer string
-		kept         bool
+		text           string
+		answer         []byte
+		gathered, kept bool
 	}{
-		"one that matters":             {"SET sql_mode = 'ANSI_QUOTES'", changed, true},
-		"one that matters, unreported": {"SET @@sql_mode = ''", okMySQL, true},
-		"another":                      {"SET time_zone = '+01:00', autocommit = 1", string(reports("autocommit", "ON", "time_zone", "SYSTEM")[headerSize:]), true},
-		"one indifferent":              {"SET @@autocommit = 1, autocommit = 1", "\x00\x00\x00\x02\x40\x00\x00\x00\x0f\x00\x0d\x0aautocommit\x011", false},
+		"what cannot be restored":  {"SET default_collation_for_utf8mb4 = x", reports("default_collation_for_utf8mb4", "x"), true, true},
+		"what nobody knows":        {"SET STATEMENT x = 1 FOR SELECT 1", reply(okMySQL), true, true},
+		"not that after all":       {"SET STATEMENT x = 1 FOR SELECT 1", reports("autocommit", "ON"), true, false},
+		"what can be restored":     {"SET sql_mode = 'ANSI_QUOTES'", reports("sql_mode", "ANSI_QUOTES"), false, false},
+		"what makes no difference": {"SET insert_id = 5", reports("insert_id", "5"), false, false},
 	} {
-		set := query(c.text)
 		r := newRig(t, modernClient)
 		id := r.prepares("DO 1", 40, 0)
 		r.swap(other())
 		r.client, r.backend = nil, nil
-		r.send(set)
-		if want := command(protocol.COM_STMT_PREPARE, "DO 1"); !bytes.Equal(r.backend, want) {
-			t.Fatalf("%s: backend got %q, not %q", name, r.backend, want)
+		r.send(query(c.text))
+		if c.gathered {
+			if want := command(protocol.COM_STMT_PREPARE, "DO 1"); !bytes.Equal(r.backend, want) {
+				t.Fatalf("%s: backend got %q, not %q", name, r.backend, want)
+			}
+			r.backend = nil
+			r.answer(prepareOK(50, 0))
 		}
-		r.backend = nil
-		r.answer(prepareOK(50, 0))
-		if !bytes.Equal(r.backend, set) {
+		if !bytes.Equal(r.backend, query(c.text)) {
 			t.Fatalf("%s: backend got %q", name, r.backend)
 		}
-		r.answer(reply(c.answer))
+		r.answer(c.answer)
 		last := r.events[len(r.events)-1]
 		if kept := last.Kind == engine.KindPreparedStatement && !last.Restorable; kept != c.kept || r.m.find(id).kept != c.kept {
 			t.Fatalf("%s: events %v", name, r.kinds())
 		}
-		r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 50, once), reply(okMySQL))
+		if c.gathered {
+			r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 50, once), reply(okMySQL))
+		}
+	}
+}
+
+func TestAStatementIsPreparedAgainWithTheSettingsThatItHad(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set("time_zone", "+01:00")
+	id := r.prepares("DO 1", 40, 0)
+	r.set("sql_mode", "ANSI_QUOTES")
+	r.set("autocommit", "OFF") // which is nothing to a statement
+	r.m.session.status |= statusAutocommit
+	r.ask(command(protocol.COM_STMT_PREPARE, "DO 1"), command(protocol.COM_STMT_PREPARE, "DO 1"), prepareOK(41, 0)) // beside the first
+	later := r.m.statements.last.id
+	first := r.swap(other())
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+	r.steps([][2][]byte{
+		{query("SET @@SESSION.autocommit='OFF', @@SESSION.sql_mode='ANSI_QUOTES', @@SESSION.time_zone='+01:00'"), reply(okMySQL)},
+		{query("SET @@SESSION.sql_mode=DEFAULT"), reply(okMySQL)},
+		{command(protocol.COM_STMT_PREPARE, "DO 1"), prepareOK(50, 0)},
+		{query("SET @@SESSION.sql_mode='ANSI_QUOTES'"), reply(okMySQL)},
+		{about(protocol.COM_STMT_EXECUTE, 50, once), reply(okMySQL)},
+	}...)
+	// With the settings of the other one it is another statement.
+	r.send(about(protocol.COM_STMT_EXECUTE, later, once))
+	r.steps([][2][]byte{
+		{command(protocol.COM_STMT_PREPARE, "DO 1"), prepareOK(51, 0)},
+		{about(protocol.COM_STMT_EXECUTE, 51, once), reply(okMySQL)},
+	}...)
+	r.swap(first)
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 40, once), reply(okMySQL))
+	r.ask(about(protocol.COM_STMT_EXECUTE, later, once), about(protocol.COM_STMT_EXECUTE, 41, once), reply(okMySQL))
+}
+
+func TestAServerIsAskedForSettingsThatItDidNotTellBeforeAStatementIsPrepared(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+	r.ask(query("SET @@sql_mode = 'ANSI_QUOTES'"), query("SET @@sql_mode = 'ANSI_QUOTES'"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+	r.client, r.backend = nil, nil
+	r.send(command(protocol.COM_STMT_PREPARE, "DO 1"))
+	r.steps([][2][]byte{
+		{query("SELECT @@SESSION.sql_mode"), reply("\x01", columnOne, "\x0bANSI_QUOTES", "\xfe\x00\x00\x03\x00\x00\x00")},
+		{command(protocol.COM_STMT_PREPARE, "DO 1"), prepareOK(40, 0)},
+	}...)
+	if s := r.m.statements.last; s.shared.meaning != "sql_mode\x00ANSI_QUOTES\x00" || r.held == nil {
+		t.Fatalf("%q, held %v", s.shared.meaning, r.held != nil)
 	}
 }

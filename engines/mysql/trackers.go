@@ -101,9 +101,7 @@ func (r *report) variable(name, value []byte) {
 		return
 	}
 	r.variables = true
-	if _, ok := indifferent[string(name)]; !ok {
-		r.matters = true
-	}
+	r.matters = r.matters || !indifferent(string(name))
 	r.trackers = r.trackers || bytes.HasPrefix(name, []byte("session_track_")) && !armed(name, value)
 }
 

@@ -217,12 +217,15 @@ func TestTypesAreSentAgain(t *testing.T) {
 
 func TestWhatAStatementDoesPinsWhenItIsExecuted(t *testing.T) {
 	rotating(t, harness.Route{}, func(t *testing.T, f front) {
-		for text, look := range map[string]string{
-			"set sql_mode = 'NO_BACKSLASH_ESCAPES'":     "select @@sql_mode = 'NO_BACKSLASH_ESCAPES'",
-			"create temporary table prepared_t (a int)": "select count(*) = 0 from prepared_t",
-			"select get_lock('prepared', 0)":            "select is_used_lock('prepared') = connection_id()",
-			"set @prepared = 1":                         "select @prepared = 1",
-			"select 1 into @selected":                   "select @selected = 1",
+		for text, c := range map[string]struct {
+			look string
+			pins int64
+		}{
+			"set sql_mode = 'NO_BACKSLASH_ESCAPES'":     {"select @@sql_mode = 'NO_BACKSLASH_ESCAPES'", 0}, // it is restored
+			"create temporary table prepared_t (a int)": {"select count(*) = 0 from prepared_t", 1},
+			"select get_lock('prepared', 0)":            {"select is_used_lock('prepared') = connection_id()", 1},
+			"set @prepared = 1":                         {"select @prepared = 1", 1},
+			"select 1 into @selected":                   {"select @selected = 1", 1},
 		} {
 			a, b := f.client(t), f.client(t)
 			s := a.mustPrepare(t, text)
@@ -232,11 +235,11 @@ func TestWhatAStatementDoesPinsWhenItIsExecuted(t *testing.T) {
 			if _, err := a.execute(s, 0); err != nil {
 				t.Errorf("%s: %v", text, err)
 			}
-			if n := f.pinned(t); n != 1 {
+			if n := f.pinned(t); n != c.pins {
 				t.Errorf("%s: %d pinned after executing it", text, n)
 			}
 			for range 3 {
-				a.sees(t, look, "[1]")
+				a.sees(t, c.look, "[1]")
 				b.sees(t, "select @@sql_mode = 'NO_BACKSLASH_ESCAPES', @prepared, @selected", "[0,NULL,NULL]")
 			}
 			a.quit()
@@ -364,6 +367,7 @@ func TestAStatementKeepsTheSettingsThatItWasPreparedUnder(t *testing.T) {
 		if !slices.Equal(shown[0], shown[1]) {
 			t.Errorf("%v, the server says %v", shown[0], shown[1])
 		}
+		f.neverPinnedBut(t, "last_result")
 		a.quit()
 	})
 }
