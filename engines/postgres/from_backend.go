@@ -197,7 +197,7 @@ func (m *machine) completed(a expected, tag []byte) {
 		m.lend.sequences = standingYes
 	}
 	all := string(tag) == discardAllTag
-	if all || string(tag) == setTag || string(tag) == resetTag {
+	if a&answerSwallow == 0 && (all || string(tag) == setTag || string(tag) == resetTag) {
 		m.lend.sets.done++
 	}
 	if m.reset.sent && all {
@@ -257,7 +257,11 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 		return true
 	}
 	a := m.queue.first()
-	if a.kind() == answerRestore && !strings.HasPrefix(errorCode(body), "57P") {
+	if m.calmable(body) {
+		m.lend.sweep.failed = true
+		return false
+	}
+	if m.lend.restoring && !strings.HasPrefix(errorCode(body), "57P") {
 		m.toClient(f, w)
 		m.restoreFailed(body, w)
 		return false

@@ -102,7 +102,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 		m.begin(fr, f, true, w)
 		return true, nil
 	}
-	if m.backend != nil && (m.lend.sweep.active || m.named.check != nil) {
+	if m.backend != nil && (m.lend.sweep.active || m.named.check != nil || m.restoreHolds()) {
 		return false, nil
 	}
 	switch fr.kind {
@@ -122,7 +122,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	if m.backend == nil && m.resetLocally(fr, f, w) {
 		return true, nil
 	}
-	if m.backend == nil && !m.borrow(fr.kind, w) {
+	if m.backend == nil && (!m.borrow(fr.kind, w) || m.restoreHolds()) {
 		return false, nil
 	}
 	switch fr.kind {

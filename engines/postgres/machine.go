@@ -91,6 +91,9 @@ type lend struct {
 	verify    verification
 	sets      pendingSettings
 	restoring bool   // what brings the backend in line is not answered
+	calming   int    // attempts to take its timeout away before that, 0 if none is under way
+	quiet     bool   // it was taken away,
+	calm      bool   // and something was answered since
 	suspect   []byte // the text of the last statement that may have left what only the server knows
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"weak"
@@ -124,11 +125,27 @@ func meaningless(name string) bool {
 }
 
 // restorable says that a setting can be made on any backend, and says all that it does. The exceptions cannot be changed once
-// a temporary table was used (temp_buffers), are needed for restoring (exit_on_error), or leave no value to be read (seed).
+// a temporary table was used (temp_buffers), are needed for restoring (exit_on_error), leave no value to be read (seed), or
+// end the connection while nobody, or somebody else, has it.
 func restorable(name string) bool {
 	switch name {
-	case "temp_buffers", "exit_on_error", "seed":
+	case "temp_buffers", "exit_on_error", "seed", "idle_session_timeout", "transaction_timeout":
 		return false
 	}
-	return true
+	return !secret(name)
+}
+
+// distant says that a timeout in milliseconds, which is not restorable as such, does not come.
+func distant(name, value string) bool {
+	n, err := strconv.Atoi(value)
+	return err == nil && (n == 0 && name == "idle_session_timeout" || (n == 0 || n >= 1000) && name == "transaction_timeout")
+}
+
+// secret says that the server does not list a setting for every role (guc_tables.c GUC_SUPERUSER_ONLY).
+func secret(name string) bool {
+	switch name {
+	case "dynamic_library_path", "extension_control_path", "session_preload_libraries":
+		return true
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berthdb/berth/core/engine"
@@ -50,48 +51,117 @@ func (m *machine) own(s *settings) *settings {
 	return s
 }
 
-// align brings the backend in line with the session, in the same write as the request that it was borrowed for. An error in it
-// becomes fatal, so that the request behind it is never executed with other settings (20.13 exit_on_error).
+// guard is what makes an error in a restore fatal, so that the request behind it is never executed with other settings (20.13
+// exit_on_error). It has no Sync: where it fails itself, be it by a cancel request, the server skips the rest (54.2.3).
+var guard = []byte("P\x00\x00\x00\x1e\x00SET exit_on_error = on\x00\x00\x00" +
+	"B\x00\x00\x00\x0c\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"E\x00\x00\x00\x09\x00\x00\x00\x00\x00")
+
+// calmMessage takes away a timeout that could end what else is sent before it has begun. That may have come already, when it is
+// taken away: then it ends what follows.
+var calmMessage = queryMessage("SET statement_timeout = 0")
+
+// maxCalming is how often it is sent while the timeout ends that, too.
+const maxCalming = 100
+
+// align brings the backend in line with the session, in the same write as the request that it was borrowed for.
 func (m *machine) align(w engine.Wire) {
 	want := m.wanted()
 	if m.state.actual == want {
 		return
 	}
 	sql := restoreSQL(m.state.actual, want)
-	m.state.actual = want
 	if sql == "" {
+		m.state.actual = want
 		return
 	}
 	m.state.unnamed = statementID{} // a simple Query ends it (54.2.3)
+	m.lend.restoring = true
+	if !m.lend.calm && hurried(m.state.actual) {
+		m.calm(w)
+		return
+	}
+	m.state.actual = want
+	w.ToBackend(guard)
+	m.push(answerParse | answerSwallow)
+	m.push(answerBind | answerSwallow)
+	m.push(answerExecute | answerSwallow)
 	w.ToBackend(queryMessage(sql))
 	m.push(answerRestore | answerSwallow)
-	m.lend.restoring = true
 	w.Observe(engine.StateRestored)
+}
+
+// calm takes the timeout away, and sees whether it has come. The client's messages wait until that is done.
+func (m *machine) calm(w engine.Wire) {
+	for range 2 {
+		m.lend.calming++
+		w.ToBackend(calmMessage)
+		m.push(answerRestore | answerSwallow)
+	}
+}
+
+// calmed notes an answer to calm.
+func (m *machine) calmed(w engine.Wire) {
+	l := &m.lend
+	l.calm = l.quiet
+	l.quiet = l.quiet || !l.sweep.failed
+	l.sweep.failed = false
+	switch {
+	case !m.queue.empty():
+	case l.calm:
+		l.calming, l.quiet = 0, false
+		m.align(w)
+	default:
+		m.calm(w)
+	}
+}
+
+// hurried says that a connection with s may have a statement_timeout of less than a second.
+func hurried(s *settings) bool {
+	sql, ok := s.lookup("statement_timeout")
+	if !ok {
+		return s == unknownSettings
+	}
+	value := strings.Trim(sql[strings.LastIndexAny(sql, " =\t\n")+1:], "'")
+	unit := strings.TrimLeft(value, "0123456789")
+	n, err := strconv.Atoi(strings.TrimSuffix(value, unit))
+	switch unit {
+	case "", "ms":
+		return err != nil || n > 0 && n < 1000
+	case "s", "min", "h", "d":
+		return err != nil
+	}
+	return true
 }
 
 // restoreSQL makes a connection that has from have to. It is empty if that is so already.
 func restoreSQL(from, to *settings) string {
-	var resets, sets []string
+	var resets []string
+	sets := false
+	thorough := from == unknownSettings
 	identity := to != nil && to.identity || from != nil && from.identity
 	for _, e := range from.all() {
 		if _, ok := to.lookup(e.name); !ok && !isIdentity(e.name) {
 			resets = append(resets, "RESET "+quoteSetting(e.name))
+			// The role may have been allowed what its members are not (GRANT SET ON PARAMETER), and a library that was loaded
+			// meanwhile may not know the name. RESET ALL never fails.
+			thorough = thorough || from.identity || strings.Contains(e.name, ".")
 		}
 	}
-	_, hurried := from.lookup("statement_timeout")
+	_, timeout := from.lookup("statement_timeout")
 	for _, e := range to.all() {
 		sql, ok := from.lookup(e.name)
-		if !ok || sql != e.sql {
-			sets = append(sets, e.sql)
-			continue
-		}
+		sets = sets || !ok || sql != e.sql
 	}
-	if from != unknownSettings && len(resets)+len(sets) == 0 && !changesIdentity(from, to) {
+	if from != unknownSettings && len(resets) == 0 && !sets && !changesIdentity(from, to) {
 		return ""
 	}
-	q := []string{"SET exit_on_error = on"}
-	if hurried {
+	var q []string
+	if timeout {
 		q = append(q, "SET statement_timeout = 0")
+	}
+	if _, ok := from.lookup("default_transaction_isolation"); ok {
+		q = append(q, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED") // a standby refuses to be serializable
 	}
 	if _, ok := from.lookup("default_transaction_deferrable"); ok {
 		q = append(q, "SET TRANSACTION NOT DEFERRABLE") // a SELECT would wait
@@ -99,15 +169,23 @@ func restoreSQL(from, to *settings) string {
 	if identity {
 		q = append(q, "RESET SESSION AUTHORIZATION", "RESET ROLE")
 	}
-	if from == unknownSettings {
-		q = append(q, "RESET ALL", "SET exit_on_error = on")
+	if thorough {
+		q, from = append(q, "RESET ALL", "SET exit_on_error = on"), nil
+	} else {
+		q = append(q, resets...)
 	}
-	q = append(q, resets...)
+	last := ""
 	for _, e := range to.all() {
 		sql, ok := from.lookup(e.name)
-		if !ok || sql != e.sql || isIdentity(e.name) || hurried && e.name == "statement_timeout" {
+		switch {
+		case e.name == "statement_timeout" && (timeout || !ok):
+			last = e.sql // it counts for what follows
+		case !ok || sql != e.sql || isIdentity(e.name):
 			q = append(q, e.sql)
 		}
+	}
+	if last != "" {
+		q = append(q, last)
 	}
 	return strings.Join(append(q, "RESET exit_on_error"), ";\n")
 }
@@ -138,14 +216,31 @@ func (m *machine) forgetsApplication() bool {
 	return true
 }
 
-// restored is called when the backend is in line with the session.
+// restored is called when what align has sent was executed.
 func (m *machine) restored(w engine.Wire) {
-	m.lend.restoring = false
+	if m.lend.calming > 0 {
+		m.calmed(w)
+		return
+	}
+	m.lend.restoring, m.lend.calm = false, false
 	if m.reading.starting {
 		m.welcome(m.snapshot(), w)
 		return
 	}
 	m.tellParameters(w)
+}
+
+// restoreHolds says that the client's next message waits for the restore: were it to fail, the server would read on at a
+// Sync, behind the first request.
+func (m *machine) restoreHolds() bool {
+	l := &m.lend
+	return l.calming > 0 || l.restoring && m.queue.ready > 1
+}
+
+// calmable says that an error is a timeout that ended an attempt to take it away.
+func (m *machine) calmable(body []byte) bool {
+	n := m.lend.calming
+	return n > 0 && n < maxCalming && errorCode(body) == codeQueryCanceled && !isFatal(body)
 }
 
 // restoreFailed ends a session whose settings could not be restored: what it has sent behind them was not executed.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,16 +89,17 @@ func TestABackendIsBroughtInLineByWhatDiffers(t *testing.T) {
 	const identity = "RESET SESSION AUTHORIZATION; RESET ROLE; "
 	for _, c := range []struct{ from, to, want string }{
 		{"", "", ""}, {"a=1 b=2", "b=2 a=1", ""}, {"", "a=1 b=2", "a:1; b:2"}, {"a=1", "", `RESET "a"`}, {"a=1 b=2", "a=2 c=3 b=2", "a:2; c:3"},
-		{"a.b=1", "", `RESET "a"."b"`}, {"role=x", "role=x", ""}, {"role=x", "", identity}, {"", "role=x", identity + "role:x"},
-		{"role=x a=1", "role=x", identity + `RESET "a"; role:x`}, {"session_authorization=x", "session_authorization=y role=z", identity + "session_authorization:y; role:z"},
-		{"statement_timeout=1", "statement_timeout=1", ""}, {"statement_timeout=1", "statement_timeout=1 a=1", "SET statement_timeout = 0; statement_timeout:1; a:1"},
+		{"a.b=1", "", "RESET ALL; SET exit_on_error = on"}, {"a.b=1 c=2", "d=1 c=2", "RESET ALL; SET exit_on_error = on; d:1; c:2"}, {"a.b=1", "a.b=2", "a.b:2"}, {"role=x", "role=x", ""}, {"role=x", "", identity}, {"", "role=x", identity + "role:x"},
+		{"role=x a=1", "role=x", identity + "RESET ALL; SET exit_on_error = on; role:x"}, {"session_authorization=x", "session_authorization=y role=z", identity + "session_authorization:y; role:z"},
+		{"statement_timeout=1", "statement_timeout=1", ""}, {"statement_timeout=1", "statement_timeout=1 a=1", "SET statement_timeout = 0; a:1; statement_timeout:1"},
 		{"statement_timeout=1", "", `SET statement_timeout = 0; RESET "statement_timeout"`},
 		{"default_transaction_deferrable=on", "", `SET TRANSACTION NOT DEFERRABLE; RESET "default_transaction_deferrable"`},
+		{"default_transaction_isolation=x", "", `SET TRANSACTION ISOLATION LEVEL READ COMMITTED; RESET "default_transaction_isolation"`},
 		{"?", "a=1", identity + "RESET ALL; SET exit_on_error = on; a:1"}, {"?", "", identity + "RESET ALL; SET exit_on_error = on"},
 	} {
 		want := c.want
 		if want != "" {
-			want = "SET exit_on_error = on; " + strings.TrimSuffix(want, "; ") + "; RESET exit_on_error"
+			want = strings.TrimSuffix(want, "; ") + "; RESET exit_on_error"
 		}
 		if got := strings.ReplaceAll(restoreSQL(made(c.from), made(c.to)), ";\n", "; "); got != want {
 			t.Errorf("from %s to %s:\n %s\nwant\n %s", c.from, c.to, got, want)
@@ -128,7 +130,10 @@ func TestEqualSettingsAreOneAndTooManyAreNone(t *testing.T) {
 	}
 }
 
-const restoringA = "Q SET exit_on_error = on;\nSET a = 1;\nRESET exit_on_error"
+// guarded is how what restores begins.
+const guarded = "P |SET exit_on_error = on, B |, E, Q "
+
+const restoringA = guarded + "SET a = 1;\nRESET exit_on_error"
 
 // moves lets the session find another backend, as it was dialed, when it borrows next.
 func (s *stage) moves() {
@@ -151,7 +156,7 @@ func TestSettingsAreRestoredInTheSameWriteAsTheRequest(t *testing.T) {
 	if got := describeMessages(t, s.toBackend, true); got != restoringA+", P |SELECT 1, B |, E, S" {
 		t.Errorf("on another: %s", got)
 	}
-	s.server(messages("C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
+	s.server(messages("1, 2, C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
 	if got := describeMessages(t, s.toClient, false); got != "1, 2, C SELECT 1, Z I" || s.backend != nil {
 		t.Errorf("the client sees %s; given back %v", got, s.backend == nil)
 	}
@@ -168,7 +173,7 @@ func TestWhatRestoringReportsTheClientIsToldOnlyWhereItIsNews(t *testing.T) {
 	s.does("SET TIME ZONE 'x'", "S TimeZone|x, C SET, Z I")
 	s.moves()
 	s.client(message("Q SELECT 1"))
-	s.server(messages("C SET, S TimeZone|x, S server_version|19, C SET, C RESET, Z I, C SELECT 1, Z I"))
+	s.server(messages("1, 2, C SET, S TimeZone|x, S server_version|19, C SET, C RESET, Z I, C SELECT 1, Z I"))
 	if got := describeMessages(t, s.toClient, false); got != "S server_version|19, C SELECT 1, Z I" {
 		t.Errorf("the client sees %s", got)
 	}
@@ -204,7 +209,7 @@ func TestWhereTheTextDoesNotTellTheServerIsAskedWhatIsSet(t *testing.T) {
 		}
 		s.moves()
 		s.client(message("Q SELECT 1"))
-		if got := describeMessages(t, s.toBackend, true); got != "Q SET exit_on_error = on;\nSET \"timezone\" = 'it''s';\nRESET exit_on_error, Q SELECT 1" {
+		if got := describeMessages(t, s.toBackend, true); got != guarded+"SET \"timezone\" = 'it''s';\nRESET exit_on_error, Q SELECT 1" {
 			t.Errorf("%s: then sent %s", name, got)
 		}
 	}
@@ -217,7 +222,7 @@ func TestWhatASessionHasSetNobodyElseFinds(t *testing.T) {
 	other.m = newMachine(s.m.e, sessionInfo{id: 8, key: s.m.session.key}).(*machine)
 	other.m.Start(other)
 	other.client(message("Q SELECT 1"))
-	if got := describeMessages(t, other.toBackend, true); got != "Q SET exit_on_error = on;\nRESET \"a\";\nRESET exit_on_error, Q SELECT 1" {
+	if got := describeMessages(t, other.toBackend, true); got != guarded+"RESET \"a\";\nRESET exit_on_error, Q SELECT 1" {
 		t.Errorf("sent %s", got)
 	}
 }
@@ -232,14 +237,14 @@ func TestALoginWaitsForABackendWithoutSettings(t *testing.T) {
 	if len(other.toClient) > 0 {
 		t.Errorf("the client is told %s", describeMessages(t, other.toClient, false))
 	}
-	other.server(messages("C SET, S TimeZone|y, C RESET, C RESET, Z I"))
+	other.server(messages("1, 2, C SET, S TimeZone|y, C RESET, C RESET, Z I"))
 	if got := describeMessages(t, other.toClient, false); !strings.HasSuffix(got, "S TimeZone|y, K, Z I") || other.backend != nil {
 		t.Errorf("the client is told %s", got)
 	}
 }
 
 func TestARestoreThatFailsEndsTheSession(t *testing.T) {
-	for _, answer := range []string{"! FATAL|42704", "C SET, ! 42704, Z I, C SELECT 1, Z I"} {
+	for _, answer := range []string{"1, 2, C SET, ! FATAL|42704", "1, 2, C SET, ! 42704, Z I, C SELECT 1, Z I"} {
 		s := newStage(t)
 		s.does("SET ROLE x", "C SET, Z I")
 		s.moves()
@@ -292,7 +297,7 @@ func TestStatementsAreSharedAmongSessionsWithEqualSettings(t *testing.T) {
 	if got := describeMessages(t, s.toBackend, true); !strings.HasSuffix(got, "P berth_2|SELECT 1, B |berth_2, E, S") {
 		t.Errorf("on another backend: %s", got)
 	}
-	s.server(messages("C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
+	s.server(messages("1, 2, C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
 	s.does("BEGIN", "C BEGIN, Z T")
 	s.does("SET LOCAL search_path = y", "C SET, Z T")
 	s.toBackend = nil
@@ -312,7 +317,7 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 	if got := describeMessages(t, s.toClient, false); got != "S server_version|18.0, S application_name|it's x, K, Z I" {
 		t.Errorf("the client is told %s", got)
 	}
-	const restore, restored = "Q SET exit_on_error = on;\nSET \"application_name\" = 'it''s x';\nRESET exit_on_error", "C SET, S application_name|it's x, C SET, C RESET, Z I, "
+	const restore, restored = guarded + "SET \"application_name\" = 'it''s x';\nRESET exit_on_error", "1, 2, C SET, S application_name|it's x, C SET, C RESET, Z I, "
 	step := func(sql, answer, backend, client string) {
 		t.Helper()
 		s.toClient = nil
@@ -337,5 +342,95 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 	other.m.Start(other)
 	if got := describeMessages(t, other.toClient, false); got != "S server_version|18.0, S application_name, K, Z I" {
 		t.Errorf("another client is told %s", got)
+	}
+}
+
+func TestNothingBehindARestoreIsExecutedBeforeItHasSucceeded(t *testing.T) {
+	for name, c := range map[string]struct{ client, first string }{
+		"simple queries":   {"Q SELECT 1, Q SELECT 2", "Q SELECT 1"},
+		"batches":          {"P |SELECT 1, B |, E, S, P |SELECT 2, B |, E, S", "P |SELECT 1, B |, E, S"},
+		"names that go":    {"Q DEALLOCATE x, Q SELECT 2", ""},
+		"a named one more": {"B |x, E, S, Q SELECT 2", ""},
+	} {
+		s := newStage(t)
+		s.client(messages("P x|SELECT 3, S"))
+		s.server(messages("1, Z I"))
+		s.does("SET a = 1", "C SET, Z I")
+		s.moves()
+		s.client(messages(c.client))
+		got := describeMessages(t, s.toBackend, true)
+		if c.first != "" && got != restoringA+", "+c.first || strings.Contains(got, "SELECT 2") || strings.Contains(got, "Q DEALLOCATE") {
+			t.Errorf("%s: sent %s", name, got)
+		}
+		s.server(messages("! 57014")) // the guard; the server reads on at a Sync
+		if got := describeMessages(t, s.toClient, false); got != "! FATAL|57014" || !s.ended {
+			t.Errorf("%s: the client sees %s, ended %v", name, got, s.ended)
+		}
+	}
+}
+
+func TestATimeoutThatASessionHasLeftEndsNothingOfAnothers(t *testing.T) {
+	const calm = "Q SET statement_timeout = 0"
+	for sql, short := range map[string]bool{
+		"SET statement_timeout = 999": true, "SET statement_timeout TO '5ms'": true, "SET statement_timeout = '1 s'": true, "SET statement_timeout = 1e9": true,
+		"SET statement_timeout = 1000": false, "SET statement_timeout = '5s'": false, "SET statement_timeout = 0": false,
+	} {
+		s := newStage(t)
+		s.does(sql, "C SET, Z I")
+		other := &stage{t: t, free: s.free}
+		other.m = newMachine(s.m.e, sessionInfo{id: 8, key: s.m.session.key}).(*machine)
+		other.m.Start(other)
+		other.client(messages("Q SELECT 1, Q SELECT 2"))
+		rest := guarded + "SET statement_timeout = 0;\nRESET \"statement_timeout\";\nRESET exit_on_error"
+		if short {
+			rest = strings.Repeat(calm+", ", 4) + rest
+			other.server(messages("! 57014, Z I"))
+			other.server(messages("C SET, Z I, ! 57014, Z I, C SET, Z I"))
+			other.client(nil)
+		}
+		if got := describeMessages(t, other.toBackend, true); got != rest+", Q SELECT 1" {
+			t.Errorf("%s: sent %s", sql, got)
+		}
+		other.server(messages("1, 2, C SET, C SET, C RESET, C RESET, Z I, C SELECT 1, Z I"))
+		other.toClient = nil
+		other.client(nil)
+		other.server(messages("C SELECT 2, Z I"))
+		if got := describeMessages(t, other.toClient, false); got != "C SELECT 2, Z I" || other.backend != nil {
+			t.Errorf("%s: the client sees %s", sql, got)
+		}
+	}
+}
+
+func TestASettingThatEndsAnIdleConnectionPins(t *testing.T) {
+	for name, values := range map[string][2]string{"idle_session_timeout": {"5000", "0"}, "transaction_timeout": {"999", "1000"}} {
+		for pinned, value := range values {
+			s := newStage(t)
+			s.does("SET "+name+" = "+value, "C SET, Z I")
+			s.finds([][2]string{{name, value}})
+			if (s.backend != nil) != (pinned == 0) {
+				t.Errorf("%s = %s: %v", name, value, s.events)
+			}
+		}
+	}
+}
+
+func TestWhatIsFoundIsMadeAgainInAnOrderThatWorks(t *testing.T) {
+	made := func(names ...string) (list []setting) {
+		for _, n := range names {
+			list = append(list, setting{name: n})
+		}
+		return list
+	}
+	var table sharedSettings
+	for _, c := range []struct{ before, found, want []setting }{
+		{made("role", "a"), made("role", "a", "b"), made("b", "role", "a")},
+		{made("role", "a"), made("role", "session_authorization", "a"), made("a", "session_authorization", "role")},
+		{made("session_authorization", "role", "a"), made("a", "role", "session_authorization"), made("session_authorization", "role", "a")},
+	} {
+		before, _ := table.intern(c.before)
+		f := foundSettings{list: c.found}
+		if got := f.after(before, nil); !slices.Equal(got, c.want) {
+			t.Errorf("%v found behind %v: made as %v", c.found, c.before, got)
+		}
 	}
 }

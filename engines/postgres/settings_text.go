@@ -93,10 +93,10 @@ func (t *settingText) word(s *scanner) {
 	}
 }
 
-// name notes the name of a setting that is changed. The server does not tell a seed.
+// name notes the name of a setting that is changed. The server does not tell a seed, and of some only a superuser.
 func (t *settingText) name(name string) {
 	switch {
-	case name == "seed" || strings.ContainsAny(name, `"',{}\`):
+	case name == "seed" || secret(name) || strings.ContainsAny(name, `"',{}\`):
 		t.nameless = true
 	case strings.Contains(name, "."):
 		t.names = append(t.names, name)
@@ -239,7 +239,7 @@ func (t *settingText) reset(s *scanner) {
 }
 
 // statementText moves s to the end of its statement and returns the text from begin on without comments, if it means the same
-// whatever else is set: it has no backslash (standard_conforming_strings) and nothing that depends on the encoding.
+// whatever else is set: it has no backslash and no U& (standard_conforming_strings), and nothing that depends on the encoding.
 func statementText(s *scanner, begin int) (sql string, ok bool) {
 	var text []byte
 	copied := begin // up to here
@@ -263,7 +263,7 @@ func statementText(s *scanner, begin int) (sql string, ok bool) {
 	}
 	text = bytes.TrimSpace(append(text, s.text[copied:end]...))
 	for i, c := range text {
-		if c >= 0x80 || c < ' ' && !isBlank(c) || c == '\\' || c == '$' && i > 0 && text[i-1] == '$' {
+		if c >= 0x80 || c < ' ' && !isBlank(c) || c == '\\' || c == '&' || c == '$' && i > 0 && text[i-1] == '$' {
 			return "", false
 		}
 	}

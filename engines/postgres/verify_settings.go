@@ -50,9 +50,11 @@ func (f *foundSettings) add(name, value []byte, user string, roles bool) {
 		return
 	}
 	sql, ok := settingSQL(n, string(value))
-	f.strange = f.strange || !ok || !restorable(n)
+	f.strange = f.strange || !ok || !restorable(n) && !distant(n, string(value))
 	f.list = append(f.list, setting{n, sql})
 }
+
+const authorization = "session_authorization"
 
 // after returns the list in the order of what was set before, and of ops; what neither knows comes before who executes it.
 func (f *foundSettings) after(before *settings, ops []settingOp) []setting {
@@ -60,14 +62,18 @@ func (f *foundSettings) after(before *settings, ops []settingOp) []setting {
 	for i, e := range apply(before, ops) {
 		order[e.name] = i + 1
 	}
+	last := len(order)
+	if user := order[authorization]; (user == 0 || order["role"] < user) && slices.ContainsFunc(f.list, func(e setting) bool { return e.name == authorization }) {
+		delete(order, "role") // SET SESSION AUTHORIZATION would undo it
+	}
 	place := func(e setting) int {
 		switch n, ok := order[e.name]; {
 		case ok:
 			return n
-		case e.name == "session_authorization":
-			return len(order) + 1
+		case e.name == authorization:
+			return last + 1
 		case e.name == "role":
-			return len(order) + 2
+			return last + 2
 		}
 		return 0
 	}
@@ -77,6 +83,7 @@ func (f *foundSettings) after(before *settings, ops []settingOp) []setting {
 
 // settingFound notes a row of the answer.
 func (m *machine) settingFound(name, value []byte) {
+	m.nameless = m.nameless || secret(string(name))
 	m.lend.verify.settings.add(name, value, m.session.key.User, m.roles)
 }
 

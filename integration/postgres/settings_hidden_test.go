@@ -51,3 +51,37 @@ func TestWhatTheServerSaysIsSetIsTheSessionsOwn(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatASessionHasSetEndsNoOtherSession(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		role := objects(t, r.server).Replace("ROLE")
+		harness.Exec(t, r.server, "grant set on parameter log_min_duration_statement to "+role)
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "revoke set on parameter log_min_duration_statement from "+role); err != nil {
+				t.Error(err)
+			}
+		})
+		other := conn(t, r.Endpoint, harness.App())
+		ask(t, other, "set search_path = pg_catalog")
+		for _, c := range []struct {
+			name string
+			do   []string
+		}{
+			{"what only the role may set", []string{"set role " + role, "set log_min_duration_statement = 5000"}},
+			{"a name that a library refuses once it is loaded", []string{"set plpgsql.unheard_of = 1", "do $$ begin end $$"}},
+			{"a restore under serializable, deferrable", []string{"set session characteristics as transaction isolation level serializable, read only, deferrable"}},
+			{"strings of the old kind", []string{"set standard_conforming_strings = off", "set backslash_quote = off"}},
+			{"a timeout", []string{"set statement_timeout = '1ms'"}},
+		} {
+			a := conn(t, r.Endpoint, harness.App())
+			r.plays(t, c.name, func(ctx context.Context, sql string) (string, error) { return asked(ctx, a, sql) }, c.do)
+			for range 50 {
+				if got, err := asked(t.Context(), other, "show search_path"); got != "pg_catalog" {
+					t.Fatalf("behind %s another session finds %q %v", c.name, got, err)
+				}
+				_, _ = asked(t.Context(), a, "select 1") // which its own timeout may end
+			}
+			_ = a.Close(t.Context())
+		}
+	})
+}

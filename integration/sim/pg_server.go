@@ -60,7 +60,10 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 			return false
 		}
 		s.run(q, true)
-		s.skip = false
+		if s.implicit && !s.open { // it ends the transaction of what was executed before it without a Sync
+			s.end(!s.skip)
+		}
+		s.skip, s.implicit = false, false
 		s.ready()
 	case 'P':
 		name, sql, _ := strings.Cut(string(body), "\x00")
@@ -183,6 +186,8 @@ func (s *pgSession) restore(statements []string) {
 		k := strings.TrimPrefix(strings.ReplaceAll(name, `"`, ""), "my.")
 		switch {
 		case k == "exit_on_error":
+		case sql == "RESET ALL":
+			clear(s.settings)
 		case sets:
 			s.settings[k] = strings.Trim(value, "'")
 		case verb == "RESET":
@@ -270,7 +275,7 @@ func pgRequest(sql []byte) request {
 			q.args = []string{"settings"}
 		}
 		return q
-	case strings.HasPrefix(text, "SET exit_on_error"):
+	case text == "SET exit_on_error = on", strings.HasSuffix(text, ";\nRESET exit_on_error"):
 		return request{tag: own, verb: "restore", args: strings.Split(text, ";\n")}
 	case strings.Contains(text, "pg_proc"):
 		return request{tag: own, verb: "unseen"}
