@@ -2,7 +2,8 @@ package differential
 
 import "regexp"
 
-func (postgres) accepted() []acceptance {
+// postgresAccepted are PostgreSQL's.
+func postgresAccepted() []acceptance {
 	return []acceptance{{
 		request: regexp.MustCompile(`pg_temp`),
 		want:    regexp.MustCompile(`(?m)^ErrorResponse ERROR (3F000 "schema \\"pg_temp\\" does|42883 "function pg_temp|42P01 "table )`),
@@ -16,5 +17,3 @@ func (postgres) accepted() []acceptance {
 			"be read the proxy makes the connection forget its sequences",
 	}}
 }
-
-func (mysql) accepted() []acceptance { return nil }

@@ -36,14 +36,12 @@ type engine interface {
 	reset(s *harness.Server, sessions int) error
 	// generate makes a session.
 	generate(r *rand.Rand, number int) session
-	// accepted are differences that are none.
-	accepted() []acceptance
-	// login logs in. greeting is what the client learns by that.
-	login(e harness.Endpoint, s *session) (c connection, greeting string, err error)
+	// open logs in. greeting is what the client learns by that.
+	open(e harness.Endpoint, s *session) (c client, greeting string, err error)
 }
 
-// connection is a session's connection.
-type connection interface {
+// client is a session's connection.
+type client interface {
 	// do sends a request and renders its answers. After an error the connection is of no use.
 	do(q request) (answer string, err error)
 	close()

@@ -3,6 +3,8 @@ package mysql
 import (
 	"testing"
 
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/berthdb/berth/integration/harness"
 )
 
@@ -72,5 +74,25 @@ func TestScriptsAreAnsweredAsTheServerDoesWhoeverElseIsThere(t *testing.T) {
 				quiet(t, f)
 			})
 		}
+	})
+}
+
+// What a reset returns to is what the client said when it logged in, on whatever connection, and not what MySQL makes of
+// a connection that was reset (its default collation for the character set).
+func TestAResetReturnsToTheCharacterSetOfTheLogin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		const sets = "select @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"
+		resets, other := f.client(t), f.client(t)
+		first := resets.outcome(sets)
+		for range 2 {
+			resets.do(t, "set names latin1", "set collation_connection = latin1_bin")
+			if _, err := resets.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			other.sees(t, sets, first)
+			resets.sees(t, sets, first)
+		}
+		resets.quit()
+		other.quit()
 	})
 }
