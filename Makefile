@@ -37,7 +37,8 @@ oracle: ## the SQL scanners against PostgreSQL's parser and TiDB's (a module of 
 	scripts/install-deps
 	cd integration/oracle
 	$(GO) vet $(PKGS)
-	$(GO) test $(PKGS)
+	$(GO) test -v -run '^Test' $(PKGS) | grep -v '^=== '
+	$(GO) test -run '^Fuzz' $(PKGS)
 
 differential: build ## random sessions against the servers and through Berth, SCRIPTS on each server from SEED (0: the time)
 	scripts/install-deps
