@@ -67,6 +67,7 @@ type classifier struct {
 	relation bool    // the name of a relation is being read: a parenthesis behind it lists columns
 	catalog  bool    // the last word was pg_catalog, as a qualifier
 	updates  bool    // the statement has the word UPDATE
+	merges   bool    // it has the word MERGE
 	depth    int     // of parentheses and brackets
 	keyword  keyword // the last token's, and those of the two before
 	before   keyword
@@ -152,7 +153,7 @@ func (c *classifier) end() verdict {
 
 // begin reads a statement's first words, which say what it is.
 func (c *classifier) begin() {
-	c.calls, c.relation, c.catalog, c.updates, c.depth = true, false, false, false, 0
+	c.calls, c.relation, c.catalog, c.updates, c.merges, c.depth = true, false, false, false, false, 0
 	c.kind, c.prev, c.keyword, c.before, c.watched = tokenEnd, tokenEnd, keywordNone, keywordNone, watchNothing
 	if c.within = c.advance(); c.within {
 		c.statements++
@@ -242,7 +243,7 @@ func (c *classifier) name(next byte) {
 		c.maybe.add(engine.KindTemporaryTable)
 	}
 	qualified := c.prev == '.'
-	c.updates = c.updates || c.is("update")
+	c.updates, c.merges = c.updates || c.is("update"), c.merges || c.is("merge")
 	if c.is("insert") || c.is("merge") || c.updates && c.is("default") { // a column's default may be a sequence's next value
 		c.sequence = true
 	}
@@ -262,6 +263,9 @@ func (c *classifier) name(next byte) {
 	switch c.keyword {
 	case keywordInto, keywordReferences:
 		c.relation = true
+		if c.keyword == keywordInto && c.before != keywordInsert && !c.merges && c.calls {
+			c.maybe.add(engine.KindTemporaryTable) // SELECT INTO: the search path may lead to pg_temp
+		}
 	case keywordTemporary:
 		if c.before == keywordInto { // SELECT INTO TEMP
 			c.kinds.add(engine.KindTemporaryTable)
@@ -472,7 +476,10 @@ func (c *classifier) create() {
 		case "function", "procedure":
 			c.watched = watchFunction
 			return
-		case "index", "sequence", "database", "role", "user", "group", "type", "domain", "aggregate", "trigger", "rule",
+		case "sequence":
+			c.maybe.add(engine.KindTemporaryTable) // the search path may lead to pg_temp, which other objects' creation is asked about
+			return
+		case "index", "database", "role", "user", "group", "type", "domain", "aggregate", "trigger", "rule",
 			"policy", "publication", "subscription", "statistics", "tablespace", "cast", "collation", "conversion",
 			"operator", "search", "wrapper", "server", "method", "transform":
 			return
