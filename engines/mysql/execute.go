@@ -163,7 +163,9 @@ func (m *Machine) keepRequest(p packet, s *statement) {
 // prepared again. It has done nothing then.
 func (m *Machine) executeAgain(failure *engine.ServerError, w engine.Wire) bool {
 	t := &m.statements
-	if len(t.sent) == 0 || failure.Number != protocol.ER_UNKNOWN_STMT_HANDLER && failure.Number != protocol.ER_NEED_REPREPARE {
+	// EXECUTE in SQL fails in the same words, and what an earlier request sent is not its.
+	if m.request.command != protocol.COM_STMT_EXECUTE || len(t.sent) == 0 ||
+		failure.Number != protocol.ER_UNKNOWN_STMT_HANDLER && failure.Number != protocol.ER_NEED_REPREPARE {
 		return false
 	}
 	t.again = t.current

@@ -350,6 +350,17 @@ func TestAStatementThatTheServerDoesNotHaveAsItShouldIsPreparedAgainOnce(t *test
 	}
 }
 
+func TestAnErrorOfSQLOnItsOwnStatementsIsNotAnExecutions(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("DO ?", 40, 1)
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply("\x00\x00\x00\x03\x00\x00\x00")) // in a transaction: the session keeps its backend
+	r.client, r.backend = nil, nil
+	const unknown = "\xff\xdb\x04#HY000Unknown prepared statement handler (p) given to EXECUTE"
+	if got := r.ask(query("SELECT 1"), query("SELECT 1"), reply(unknown)); !bytes.Equal(got, reply(unknown)) || r.held == nil {
+		t.Fatalf("client got %q", got)
+	}
+}
+
 func TestRoomOnTheServerIsMadeOnce(t *testing.T) {
 	const full = "\xff\xb5\x05#42000Can't create more than max_prepared_stmt_count statements"
 	r := newRig(t, modernClient)

@@ -2,8 +2,7 @@ package differential
 
 import "regexp"
 
-// postgresAccepted are PostgreSQL's.
-func postgresAccepted() []acceptance {
+func (postgres) accepted() []acceptance {
 	return []acceptance{{
 		request: regexp.MustCompile(`pg_temp`),
 		want:    regexp.MustCompile(`(?m)^ErrorResponse ERROR (3F000 "schema \\"pg_temp\\" does|42883 "function pg_temp|42P01 "table )`),
@@ -17,3 +16,5 @@ func postgresAccepted() []acceptance {
 			"be read the proxy makes the connection forget its sequences",
 	}}
 }
+
+func (mysql) accepted() []acceptance { return nil }

@@ -9,12 +9,12 @@ import (
 )
 
 var (
-	seed     = flag.Uint64("differential.seed", 1, "the first script's seed; each following script's is one more. 0: the time")
-	scripts  = flag.Int("differential.scripts", 20, "scripts for each server")
-	servers  = flag.String("differential.servers", "", "the only server to test")
-	startups = flag.Bool("differential.startups", false, "sessions ask for settings when they log in")
-	all      = flag.Int("differential.differences", 1, "stop after so many scripts with a difference")
-	shrinks  = flag.Duration("differential.shrink", time.Minute, "spend so long on making a script with a difference smaller")
+	seed    = flag.Uint64("differential.seed", 1, "the first script's seed; each following script's is one more. 0: the time")
+	scripts = flag.Int("differential.scripts", 20, "scripts for each server")
+	servers = flag.String("differential.servers", "", "the only server to test")
+	open    = flag.Bool("differential.open", false, "ask what is known to differ, too")
+	all     = flag.Int("differential.differences", 1, "stop after so many scripts with a difference")
+	shrinks = flag.Duration("differential.shrink", time.Minute, "spend so long on making a script with a difference smaller")
 )
 
 // between starts a proxy with two connections to a server.
@@ -34,16 +34,18 @@ func between(t *testing.T, e engine, name string, pool, group harness.Keys) *rig
 		Env:    []string{"BERTH_PARANOID=1"},
 		Routes: []harness.Route{{Server: s, Users: users, Plain: true, Pool: keys, Group: group}},
 	})
-	return &rig{engine: e, server: s, proxy: p.Endpoint(name), accepted: postgresAccepted()}
+	return &rig{engine: e, server: s, proxy: p.Endpoint(name), accepted: e.accepted()}
 }
 
 func TestSessionsBehindTheProxyAreToldWhatTheServerTellsThem(t *testing.T) {
-	for _, name := range harness.PostgresNames() {
+	for name, e := range map[string]engine{
+		"pg15": postgres{open: *open}, "pg18": postgres{open: *open}, "mysql97": mysql{open: *open}, "mariadb1011": mysql{maria: true, open: *open},
+	} {
 		t.Run(name, func(t *testing.T) {
 			if *servers != "" && *servers != name {
 				return
 			}
-			r := between(t, postgres{startups: *startups}, name, nil, nil)
+			r := between(t, e, name, nil, nil)
 			first := *seed
 			if first == 0 {
 				first = uint64(time.Now().UnixNano())

@@ -75,7 +75,7 @@ type player struct {
 	session *session
 	turn    chan struct{} // one step each; closed at the end
 
-	client  client
+	client  connection
 	answers []string
 	gone    bool
 }
@@ -98,7 +98,7 @@ func (p *player) step() {
 	var answer string
 	var err error
 	if n := len(p.answers); n == 0 {
-		p.client, answer, err = p.engine.open(p.at, p.session)
+		p.client, answer, err = p.engine.login(p.at, p.session)
 	} else {
 		answer, err = p.client.do(p.session.requests[n-1])
 	}

@@ -36,12 +36,14 @@ type engine interface {
 	reset(s *harness.Server, sessions int) error
 	// generate makes a session.
 	generate(r *rand.Rand, number int) session
-	// open logs in. greeting is what the client learns by that.
-	open(e harness.Endpoint, s *session) (c client, greeting string, err error)
+	// accepted are differences that are none.
+	accepted() []acceptance
+	// login logs in. greeting is what the client learns by that.
+	login(e harness.Endpoint, s *session) (c connection, greeting string, err error)
 }
 
-// client is a session's connection.
-type client interface {
+// connection is a session's connection.
+type connection interface {
 	// do sends a request and renders its answers. After an error the connection is of no use.
 	do(q request) (answer string, err error)
 	close()
