@@ -146,6 +146,10 @@ func (c *classifier) special(w word) {
 		if c.prev.kind == tokenWord && c.prev.word.keyword == kwNext { // NEXT VALUE FOR a sequence
 			c.pin(engine.KindSequence)
 		}
+	case kwSequenceValue:
+		if c.prev.is('.') {
+			c.pin(engine.KindSequence)
+		}
 	case kwIdentity:
 		if variable {
 			c.flag(classInsertID)
