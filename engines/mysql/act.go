@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/berthdb/berth/core/engine"
@@ -19,6 +20,10 @@ type act struct {
 	dynamic bool
 	// harmless says that what it prepares leaves nothing when it is executed.
 	harmless bool
+
+	calls     []string // functions that are not the server's own, named without a schema, in lower case
+	uncertain bool     // there may be others
+	system    bool     // it may name something in a schema of the server's own
 
 	locks    []string // names that it takes by GET_LOCK
 	unnamed  bool     // it may take locks that have other names
@@ -182,9 +187,11 @@ func actOf(text []byte) *act {
 			all = append(all, p)
 		}
 		a.lock(all, p)
+		a.call(all, p)
 	}
+	a.system = len(all) == maxPieces || namesSystem(all)
 	if r.conditional || r.bad {
-		a.single, a.unnamed = false, true
+		a.single, a.unnamed, a.uncertain, a.system = false, true, true, true
 		return a
 	}
 	if a.single {
@@ -209,6 +216,52 @@ func (a *act) lock(all []piece, p piece) {
 	}
 	if name := all[n-2]; all[n-3].char('(') && name.kind == tokenText && plainName(name.bytes[1:len(name.bytes)-1]) {
 		a.locks[len(a.locks)-1] = string(name.bytes[1 : len(name.bytes)-1])
+	}
+}
+
+// namesSystem says whether something is named in a schema of the server's own.
+func namesSystem(all []piece) bool {
+	for i, p := range all {
+		if i > 0 && p.char('.') && systemSchema(strings.Trim(string(all[i-1].bytes), "`\"")) {
+			return true
+		}
+	}
+	return false
+}
+
+// systemSchema says whether a schema is of the server's own. What is in there leaves all sorts of things, and the question about
+// code does not cover it.
+func systemSchema(name string) bool {
+	return slices.ContainsFunc([]string{"sys", "mysql", "mariadb_schema", "performance_schema", "information_schema"},
+		func(s string) bool { return strings.EqualFold(s, name) })
+}
+
+// call sees name(. It may take a table or an alias for a function.
+func (a *act) call(all []piece, p piece) {
+	if !p.char('(') {
+		return
+	}
+	n := len(all)
+	if n == maxPieces {
+		a.uncertain = true
+		return
+	}
+	if n < 2 || n > 2 && (all[n-3].char('.') || all[n-3].is("INTO", "TABLE", "AS", "WITH", "RECURSIVE", "CALL")) {
+		return
+	}
+	name := all[n-2].bytes
+	switch {
+	case all[n-2].kind == tokenWord && words[strings.ToUpper(string(name))].call == callUnknown:
+	default: // of quoted names the scan says that they may be anything
+		return
+	}
+	lower := strings.ToLower(string(name))
+	switch {
+	case slices.Contains(a.calls, lower):
+	case !plainName(name), len(a.calls) == maxNames:
+		a.uncertain = true
+	default:
+		a.calls = append(a.calls, lower)
 	}
 }
 

@@ -1,7 +1,9 @@
 package mysql
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -77,4 +79,42 @@ func FuzzAnActOfAnyTextIsBounded(f *testing.F) {
 			t.Errorf("%d locks, %d names", len(a.locks), len(a.names))
 		}
 	})
+}
+
+func TestAnActNamesTheFunctionsThatAreNotTheServersOwn(t *testing.T) {
+	for sql, want := range map[string]string{
+		"select f(1), G (2), now(), count(*), f (3)": "f,g", "insert into t (a) values (f(1))": "f", "insert into d.t (a) select f(b) from u": "f",
+		"select d.f(1), x from (select 1) as y (x)": "", "set @a = f()": "f", "with c (n) as (select 1) select f(n) from c": "f", "do 1": "",
+		"call p(f(1))": "f", "update t set a = f(b) where c in (1, 2)": "f", "insert t (a) values (1)": "t", "create table t as select f(1)": "f",
+
+		"select /*!40000 f(1) */": "?", `select f('\'')`: "?", "select f\xe4(1)": "?", "select 1" + strings.Repeat(", 1", 200) + ", f(1)": "?",
+	} {
+		a := actOf([]byte(sql))
+		got := strings.Join(a.calls, ",")
+		if a.uncertain {
+			got = "?"
+		}
+		if got != want {
+			t.Errorf("%.50s: %s, not %s", sql, got, want)
+		}
+	}
+	var many strings.Builder
+	for i := range maxNames + 1 {
+		fmt.Fprintf(&many, ", f%d(1)", i)
+	}
+	if !actOf([]byte("select 1" + many.String())).uncertain {
+		t.Error("any number of functions is remembered")
+	}
+}
+
+func TestAnActKnowsWhatIsTheServersOwn(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"call sys.execute_prepared_stmt('do 1')": true, "CALL `SYS` . `diagnostics`(1)": true, "select mariadb_schema.f(1)": true, `call "sys".p()`: true,
+		"call p()": false, "call d.p()": false, "select sys from t": false, "call p('sys.x')": false, "call /*! sys. */ p()": true, `call p('\'')`: true,
+		"call p(1" + strings.Repeat(", 1", 200) + ")": true,
+	} {
+		if got := actOf([]byte(sql)).system; got != want {
+			t.Errorf("%.50s: %v", sql, got)
+		}
+	}
 }

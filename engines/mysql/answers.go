@@ -30,6 +30,7 @@ const (
 	purposeReset                   // takes away what code left that nobody saw, and brings back what goes with it
 	purposeLocks                   // asks which named locks are held
 	purposeUnseen                  // asks whether there is such code
+	purposeStored                  // asks whether functions are stored ones
 	purposePlace                   // sets the default database in which a statement was prepared
 	purposeMeaning                 // sets what decides how a statement is understood that is to be prepared
 	purposePrepare                 // prepares a statement of the session

@@ -45,6 +45,8 @@ const (
 	classDefines
 	// classCalls: it calls stored code, of which the server has said what it may leave.
 	classCalls
+	// classCallsNamed: some of it are functions without their schema: the server must say that they are stored ones.
+	classCallsNamed
 	// classCounts: it is one SELECT whose rows are as many as FOUND_ROWS() says then.
 	classCounts
 	// classKeepsFound: it changes nothing about FOUND_ROWS().
@@ -118,6 +120,9 @@ func (c *classifier) unknown() {
 
 // storedCode is code of the server's own: it may do anything, but the server can be asked what.
 func (c *classifier) storedCode() { c.flag(classCalls | classInsertID | classSetsInsertID | classCode) }
+
+// storedFunction is storedCode that does not change LAST_INSERT_ID() for whoever calls it.
+func (c *classifier) storedFunction(f classFlags) { c.flag(classCalls | classInsertID | classCode | f) }
 
 // doubt says that a server may read the text in another way.
 func (c *classifier) doubt() { c.unknown() }
@@ -329,14 +334,14 @@ func (c *classifier) call() {
 	if !c.calls || p.exempt || naming && p.kind != tokenPunctuation {
 		return
 	}
-	if p.dotted {
-		c.storedCode() // though MariaDB has its own functions in a schema of their own, too
+	if p.dotted && p.kind == tokenWord {
+		c.storedFunction(0) // though MariaDB has its own functions in a schema of their own, too
 		if p.word.call == callUnknown {
 			return
 		}
 	}
 	switch {
-	case p.kind == tokenName:
+	case p.kind == tokenName: // quotes make no difference to servers, but nothing is known of the name
 		c.unknown()
 		return
 	case p.kind != tokenWord:
@@ -358,7 +363,7 @@ func (c *classifier) call() {
 		c.argument = c.found.has(classSetsInsertID)
 		c.flag(classInsertID | classSetsInsertID)
 	default:
-		c.unknown()
+		c.storedFunction(classCallsNamed)
 	}
 }
 

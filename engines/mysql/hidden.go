@@ -67,11 +67,11 @@ func hiddenBits(body, alien string, previous func(body string) string, calls str
 // silentSET is SET @@name = value, of which MariaDB reports nothing.
 const silentSET = "(^|[^a-z0-9_$])set[[:space:]][^;]*@@`?[a-z0-9_]+`?[[:space:]]*:?="
 
-// What procedures may do besides: execute text that is not in them, open a HANDLER, lock all tables, take a role. Of temporary
-// tables servers report those that are not made from a SELECT.
+// What procedures may do besides: execute text that is not in them, call what the server brings, open a HANDLER, lock all tables, take
+// a role. Of temporary tables servers report those that are not made from a SELECT.
 const (
 	proceduresLeave = "execute|prepare|temporary|flush|backup|lock[[:space:]]+instance|handler[[:space:]]+[^[:space:]]+[[:space:]]+open|" +
-		"set[[:space:]]+(default[[:space:]]+)?role|resource[[:space:]]+group"
+		"(sys|mysql|mariadb_schema)`?[.]|set[[:space:]]+(default[[:space:]]+)?role|resource[[:space:]]+group"
 	neverLeave = "^$"
 )
 

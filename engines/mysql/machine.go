@@ -37,6 +37,7 @@ type Machine struct {
 	used       bool     // something was sent that may execute code, since the held backend was clean
 	dirty      bool     // it had state whose end only the texts of statements told
 	judging    bool     // stored code was called, and nobody has said what it leaves
+	toJudge    []string // functions of which the server must say that they are stored ones: schema, NUL, name
 	ignored    bool     // it has state that does not pin, by configuration, and that nobody else may find
 	login      loginPhase
 	change     *change // a COM_CHANGE_USER under way
@@ -140,7 +141,7 @@ func (m *Machine) become(s sessionInfo) {
 	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 	m.previous = m.firstPrevious()
-	m.pins, m.holding, m.judging = pins{}, nil, false
+	m.pins, m.holding, m.judging, m.toJudge = pins{}, nil, false, nil
 	m.request = request{}
 }
 
@@ -206,6 +207,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
 	m.pins.disturbed, m.used, m.judging, m.ignored, m.dirty = false, false, false, false, false
+	m.toJudge = nil
 }
 
 // Refused answers the request that needed a backend, when it is given again.

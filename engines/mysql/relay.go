@@ -286,7 +286,7 @@ func (x *exchange) prepared(p []byte) error {
 // reads says whether the machine reads the row of the answer.
 func (p purpose) reads() bool {
 	switch p {
-	case purposeRead, purposeUnseen, purposeLocks, purposeSettings:
+	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings:
 		return true
 	}
 	return false

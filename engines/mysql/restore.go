@@ -101,6 +101,11 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.settle(w)
 		return nil
 	}
+	if p == purposeStored {
+		m.functionsKnown(failure, w)
+		m.settle(w)
+		return nil
+	}
 	if p == purposeLocks {
 		m.inquired(w)
 		m.settle(w)
@@ -201,7 +206,7 @@ func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
 	m.state.settings = nil
 	w.Report(engine.Event{Kind: engine.KindReset})
-	m.pins, m.holding, m.judging = pins{}, nil, false
+	m.pins, m.holding, m.judging, m.toJudge = pins{}, nil, false, nil
 	if (m.info.key.Database == "") != (m.session.schema == "") {
 		m.report(engine.KindSchema, w)
 	}

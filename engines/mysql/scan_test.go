@@ -14,6 +14,9 @@ func kindsOf(c class) (out []string) {
 			out = append(out, engine.Kind(k).String())
 		}
 	}
+	if c.has(classCallsNamed) {
+		out = append(out, "function")
+	}
 	return out
 }
 
@@ -63,7 +66,7 @@ var ordinary = []string{
 
 func TestOrdinaryStatementsLeaveNothing(t *testing.T) {
 	for _, s := range ordinary {
-		if c := scan([]byte(s), false, false); c.kinds != 0 {
+		if c := scan([]byte(s), false, false); c.kinds != 0 || c.has(classCalls) {
 			t.Errorf("%s: %v", s, kindsOf(c))
 		}
 	}
@@ -82,24 +85,25 @@ func TestStatementsThatLeaveStateAreFound(t *testing.T) {
 		"SELECT GET_LOCK --\n(1, 2)":                 "named_lock",
 		"SELECT 'a''' , GET_LOCK(1, 2), ''":          "named_lock",
 		`SELECT 'a\\', GET_LOCK(1, 2), ''`:           "named_lock",
-		"SELECT service_get_read_locks('a', 'b', 1)": "unknown",
-		"SELECT version_tokens_lock_shared('a', 1)":  "unknown",
-		"SELECT f(1)":                                     "unknown",
+		"SELECT service_get_read_locks('a', 'b', 1)": "function",
+		"SELECT version_tokens_lock_shared('a', 1)":  "function",
+		"SELECT f(1)":                                     "function",
 		"SELECT mariadb_schema.get_lock('a', 1)":          "named_lock",
-		"CALL p(f(1))":                                    "unknown",
+		"CALL p(f(1))":                                    "function",
 		"CALL p(@out)":                                    "user_variable",
-		"SELECT f (1)":                                    "unknown",
+		"SELECT f (1)":                                    "function",
+		"SELECT `d` . `f` (1)":                            "unknown",
 		"SELECT `f`(1)":                                   "unknown",
 		`SELECT "f"(1)`:                                   "unknown",
-		"INSERT INTO t (a) VALUES (f(1))":                 "unknown",
-		"INSERT INTO t VALUES (f(1))":                     "unknown",
-		"INSERT INTO t SELECT f(1)":                       "unknown",
-		"INSERT INTO t SET a = f(1)":                      "unknown",
-		"UPDATE t SET a = f(1)":                           "unknown",
-		"DELETE FROM t WHERE f(1)":                        "unknown",
-		"CREATE TABLE t AS SELECT f(1)":                   "unknown",
-		"EXPLAIN ANALYZE SELECT f(1)":                     "unknown",
-		"SELECT 1 FROM t WHERE (a) AND f(1)":              "unknown",
+		"INSERT INTO t (a) VALUES (f(1))":                 "function",
+		"INSERT INTO t VALUES (f(1))":                     "function",
+		"INSERT INTO t SELECT f(1)":                       "function",
+		"INSERT INTO t SET a = f(1)":                      "function",
+		"UPDATE t SET a = f(1)":                           "function",
+		"DELETE FROM t WHERE f(1)":                        "function",
+		"CREATE TABLE t AS SELECT f(1)":                   "function",
+		"EXPLAIN ANALYZE SELECT f(1)":                     "function",
+		"SELECT 1 FROM t WHERE (a) AND f(1)":              "function",
 		"XA START 'x'":                                    "unknown",
 		"BEGIN NOT ATOMIC SET @a = 1; END":                "unknown",
 		"IF 1 THEN SELECT 1; END IF":                      "unknown",
@@ -216,11 +220,10 @@ func TestFlagsOfStatements(t *testing.T) {
 		"CALL p()":                               stored,
 		"CALL p":                                 stored,
 		"call `d`.`p` (1, 'x')":                  stored,
-		"SELECT d.f(1)":                          stored,
-		"SELECT d.now()":                         stored,
-		"SELECT `d` . `f` (1)":                   stored,
+		"SELECT d.f(1)":                          classCalls | classInsertID,
+		"SELECT d.now()":                         classCalls | classInsertID,
 		"SELECT 1; CALL p()":                     stored,
-		"SELECT f(1)":                            classInsertID,
+		"SELECT f(1)":                            classCalls | classCallsNamed | classInsertID,
 		"SELECT ROW_COUNT()":                     classPrevious,
 		"SELECT FOUND_ROWS() + 1":                classPrevious,
 		"UPDATE t SET a = 1; SELECT ROW_COUNT()": none,
@@ -322,7 +325,7 @@ func TestExecutableCommentsAreReadAsTheServerDoes(t *testing.T) {
 		"SELECT 1 /*M!80000 , GET_LOCK('a', 2) */":       {"", "named_lock", "named_lock,unknown"},
 		"SELECT 1 /*M!101119 , GET_LOCK('a', 2) */":      {"", "", "named_lock,unknown"},
 		"/*!99999 SELECT 1; */ SET @a = 1":               {"user_variable", "user_variable", "unknown,user_variable"},
-		"/*!99999 SELECT 1, */ CALL p(@a)":               {"user_variable", "user_variable", "unknown"},
+		"/*!99999 SELECT 1, */ CALL p(@a)":               {"user_variable", "user_variable", "function,unknown"},
 		"/*!80000 CREATE */ DROP TEMPORARY TABLE t":      {"temporary_table", "", "temporary_table,unknown"},
 		"/*!40101 SET NAMES utf8mb4 */;":                 {"setting", "setting", "setting"},
 		"/*!50003 CREATE TEMPORARY TABLE t (a int) */":   {"temporary_table", "temporary_table", "temporary_table"},

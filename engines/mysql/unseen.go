@@ -43,6 +43,8 @@ type unseen struct {
 	hidden atomic.Uint32 // as of the last answer, and what was created since
 	mu     sync.Mutex    // for changes
 	timer  *time.Timer
+	// functions are some that are known to be stored ones: schema, NUL, name in lower case.
+	functions map[string]struct{}
 }
 
 func (u *unseen) now() suspicion { return suspicion(u.state.Load()) }
@@ -83,6 +85,7 @@ func (u *unseen) answered(h hidden) {
 		s = suspicionReset
 	}
 	u.hidden.Store(uint32(h))
+	u.functions = nil
 	u.set(s, trustWithin)
 }
 
@@ -134,6 +137,7 @@ func (c *unseens) doubt(created hidden) {
 	for _, u := range c.entries {
 		u.mu.Lock()
 		u.hidden.Store(u.hidden.Load() | uint32(created))
+		u.functions = nil
 		u.set(suspicionNew, trustWithin)
 		u.mu.Unlock()
 	}

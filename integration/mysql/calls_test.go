@@ -148,6 +148,102 @@ func TestCallsOfProceduresThatLeaveSomethingPin(t *testing.T) {
 	})
 }
 
+func TestCallsOfWhatTheServerBringsPin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "brought", "create table nothing (a int)")
+		harness.Exec(t, f.server, "grant all on sys.* to caller@'%'")
+		for _, sql := range []string{
+			"call sys.table_exists(database(), 'nothing', @exists)", "call `sys`.`table_exists`(database(), 'nothing', @exists)",
+			"call sys.execute_prepared_stmt('select 5 into @hidden')", "use sys; call execute_prepared_stmt('select 5 into @hidden')",
+		} {
+			c := dial(t, f.Endpoint, l, with([]uint32{multi}))
+			if got := c.outcome(sql); strings.HasPrefix(got, "error") {
+				t.Errorf("%s: %s", sql, got)
+			}
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%s: %d pinned", sql, n)
+			}
+			c.quit()
+			unpins(t, f)
+			for _, got := range f.everywhere(t, "select @hidden, @exists, @sys.debug") {
+				if got != "[NULL,NULL,NULL]" {
+					t.Errorf("%s: left %s", sql, got)
+				}
+			}
+		}
+		harness.Exec(t, f.server, "revoke all on sys.* from caller@'%'")
+	})
+}
+
+func TestStoredFunctionsThatLeaveNothingDoNotPin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		mine, theirs := callersSchema(t, f.server, "functions_a", harmlessCode...), callersSchema(t, f.server, "functions_b", harmlessCode...)
+		c := &crossed{t: t}
+		for range 2 {
+			c.mine = append(c.mine, dial(t, f.Endpoint, mine, with([]uint32{multi})))
+			c.theirs = append(c.theirs, dial(t, f.server.Endpoint, theirs, with([]uint32{multi})))
+		}
+		c.same(0, "select 1")
+		c.same(0, "select 1") // the verdict on all code is known
+		for range 2 {
+			for _, sql := range []string{
+				"select f_twice(4), F_TWICE(5)", "insert into ids (n) values (f_twice(3))", "select last_insert_id()", "select f_twice (2) as `f`",
+				"select n from ids where n > f_twice(1) group by n", "update ids set n = f_twice(n)", "select row_count()", "begin; select f_twice(1); commit",
+			} {
+				for i := range c.mine {
+					c.same(i, sql)
+				}
+				if n := f.pinned(t); n != 0 {
+					t.Errorf("%d pinned after %s", n, sql)
+				}
+			}
+		}
+		s, err := c.mine[0].prepare("select f_twice(?)")
+		if err == nil {
+			_, err = c.mine[0].execute(s, 0, int64(21))
+		}
+		if n := f.pinned(t); err != nil || n != 0 {
+			t.Errorf("%v, %d pinned after a prepared call", err, n)
+		}
+		c.same(0, "select f_twice(1)/0") // leaves a warning, too
+		c.same(0, "show warnings")
+		c.same(0, "select 1")
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d pinned behind a warning", n)
+		}
+		// What is no stored function of that name in the session's database may be anything.
+		c.same(0, "create function f_new() returns int deterministic return 5")
+		c.same(0, "select f_new()")
+		c.same(1, "select f_nowhere()")
+		if n := f.pinned(t); n != 2 {
+			t.Errorf("%d pinned after what is new, and after an error", n)
+		}
+	})
+}
+
+func TestStoredFunctionsThatLeaveSomethingPin(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		for i, body := range []string{
+			"return get_lock(concat(database(), '.f'), 0)", "begin set @hidden = 1; return 1; end", "begin set session sort_buffer_size = 100000; return 1; end",
+			"begin create temporary table kept_a (a int); return 1; end",
+		} {
+			l := callersSchema(t, f.server, fmt.Sprintf("function_%d", i), "create function f_leaves() returns int deterministic "+body)
+			c := dial(t, f.Endpoint, l, modern)
+			c.do(t, "select 1", "select f_leaves()")
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%s: %d pinned after the call", body, n)
+			}
+			c.quit()
+			unpins(t, f)
+			for _, got := range f.everywhere(t, "select @hidden, @@sort_buffer_size = @@global.sort_buffer_size") {
+				if got != "[NULL,1]" {
+					t.Errorf("%s: left %s", body, got)
+				}
+			}
+		}
+	})
+}
+
 func TestAFirstCallIsJudgedBeforeItsBackendGoesBack(t *testing.T) {
 	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
 		l := callersSchema(t, f.server, "first", "create procedure p_rows() select 1")

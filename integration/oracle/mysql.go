@@ -254,8 +254,8 @@ func (w *mysqlWalker) call(n *ast.FuncCallExpr) {
 		}
 	case "char_func", "insert_func", "'tidb`.(dateliteral", "'tidb`.(timeliteral", "'tidb`.(timestampliteral": // TiDB's own names
 	default:
-		if slices.Contains(mysql.Explain([]byte("SELECT "+n.FnName.L+"()"), false).Leaves, engine.KindUnknown) {
-			w.kind(engine.KindUnknown, by)
+		if mysql.Explain([]byte("SELECT "+n.FnName.L+"()"), false).Calls {
+			w.facts.add(FactCalls, by)
 		}
 	}
 }
