@@ -2,8 +2,10 @@ package oracle
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/core/engine"
@@ -89,4 +91,34 @@ func TestTheScanOfPostgresMissesNothingInTheCorpus(t *testing.T) {
 		}
 	}
 	t.Logf("%d texts; of %d the scan says that more pins", n.parsed, n.more)
+}
+
+// The parser reads standard_conforming_strings as on. With it off a plain string is what E'...' is with it on: the scan gets these
+// strings without their E.
+func TestTheScanOfPostgresMissesNothingWhereStringsDoNotConform(t *testing.T) {
+	const marked = "E\x01"
+	grammar := *postgresGrammar
+	grammar.Tokens = maps.Clone(grammar.Tokens)
+	grammar.Tokens["strings"] = []string{
+		marked + `'a\'; SET a = 1; --'`, marked + `'\\'`, marked + `'it''s'`, marked + `'\''`, marked + `'a\\\'b'`, marked + "'a'\n'\\''", `E'\''`, "$$'\\'$$", marked + `'\\''\'''`, `B'01'`,
+	}
+	var n tally
+	for seed := range uint64(generated) {
+		g := Generator{Grammar: &grammar, Choices: chance(seed)}
+		text := g.Text("text")
+		facts, err := Postgres(strings.ReplaceAll(text, marked, "E"))
+		if err != nil {
+			continue
+		}
+		sql := strings.ReplaceAll(text, marked, "")
+		e := postgres.Explain([]byte(sql), false)
+		n.says(facts, e.Leaves)
+		for _, f := range facts.Missed(KnownToPostgres(e)) {
+			t.Fatalf("seed %d: %q: the scan misses %q, by %s: it says %+v", seed, sql, f, facts[f], e)
+		}
+	}
+	t.Logf("%d of %d texts are SQL; of %d the scan says that more pins", n.parsed, generated, n.more)
+	if n.parsed < generated/4 {
+		t.Error("the grammar is not SQL's")
+	}
 }
