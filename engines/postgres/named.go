@@ -35,6 +35,7 @@ type sharedStatement struct {
 	name                   []byte // with its NUL
 	text                   []byte // the SQL
 	reading                string // what was set that may change its meaning
+	dated                  bool   // it has a string that may be a time
 }
 
 // sharedStatements are an engine's, as long as a session or a backend has them. Any goroutine may use them.
@@ -68,6 +69,7 @@ func (s *sharedStatements) intern(reading string, rest []byte) (shared *sharedSt
 	}
 	shared.reading = reading
 	shared.text, _, _ = cutString(rest)
+	shared.dated = dated(shared.text)
 	shared.text = bytes.Clone(shared.text)
 	key := statementKey{reading, string(rest)}
 	if s.byKey == nil {
@@ -423,6 +425,10 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	if executed && v.names && !m.goDirect(v, f, w) {
 		return nil, false
+	}
+	if !m.named.direct && m.outdated(s) {
+		m.refuseStatement("0A000", "cached plan must not change result type", fr, f, w)
+		return nil, true
 	}
 	if !m.named.direct && !m.present(s, f, w) {
 		return nil, false

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -123,5 +124,33 @@ func TestUsingAKnownStatementAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestAStatementWithATimeIsNotParsedAgainUnderAnotherTimeZone(t *testing.T) {
+	for text, refused := range map[string]bool{"SELECT '2024-01-01 00:00'::timestamptz": true, "SELECT 'x-y'": false, "SELECT 1 - 2": false} {
+		s := newStage(t)
+		s.does("SET TIME ZONE 'UTC'", "C SET, Z I")
+		s.client(messages("P a|" + text + ", S"))
+		s.server(messages("1, Z I"))
+		s.does("SET TIME ZONE 'Asia/Tokyo'", "C SET, Z I")
+		s.toBackend = nil
+		s.client(messages("B |a, E, S"))
+		if got := describeMessages(t, s.toBackend, true); got != "B |berth_1, E, S" {
+			t.Errorf("%s: on the backend that has it: %s", text, got)
+		}
+		s.server(messages("2, C SELECT 1, Z I"))
+		s.moves()
+		s.client(messages("B |a, E, S"))
+		got := describeMessages(t, s.toBackend, true)
+		if strings.Contains(got, "P berth_2|") == refused {
+			t.Errorf("%s: on another: %s", text, got)
+		}
+		if refused {
+			s.server(messages("1, 2, C SET, C SET, C RESET, Z I, ! 26000, Z I"))
+			if got := describeMessages(t, s.toClient, false); got != "! 0A000, Z I" {
+				t.Errorf("%s: the client sees %s", text, got)
+			}
+		}
 	}
 }

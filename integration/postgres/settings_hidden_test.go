@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -82,6 +83,42 @@ func TestWhatASessionHasSetEndsNoOtherSession(t *testing.T) {
 				_, _ = asked(t.Context(), a, "select 1") // which its own timeout may end
 			}
 			_ = a.Close(t.Context())
+		}
+	})
+}
+
+func TestATimeInAPreparedStatementIsNeverReadUnderAnotherTimeZone(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		const text = "select '2024-01-01 00:00'::timestamptz::text"
+		a, b := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		ask(t, a, "set timezone = 'UTC'")
+		if _, err := a.Prepare(t.Context(), "dated", text, nil); err != nil {
+			t.Fatal(err)
+		}
+		ask(t, a, "set timezone = 'Asia/Tokyo'")
+		executes := func(name string) (string, error) {
+			got := a.ExecPrepared(t.Context(), name, nil, nil, nil).Read()
+			return joined(got), got.Err
+		}
+		for range 4 { // on either connection
+			ask(t, b, "begin")
+			ask(t, b, "select 1")
+			got, err := executes("dated")
+			var pg *pgconn.PgError
+			if got != "2024-01-01 09:00:00+09" && (!errors.As(err, &pg) || pg.Code != "0A000") {
+				t.Errorf("answered %q %v", got, err)
+			}
+			c := conn(t, r.Endpoint, harness.App())
+			ask(t, c, "begin")
+			ask(t, c, "select 1")
+			ask(t, b, "commit")
+			ask(t, c, "commit")
+		}
+		if _, err := a.Prepare(t.Context(), "anew", text, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := executes("anew"); got != "2024-01-01 00:00:00+09" {
+			t.Errorf("prepared anew: %q %v", got, err)
 		}
 	})
 }
