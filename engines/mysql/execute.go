@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"bytes"
+
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/core/engine"
@@ -150,17 +152,28 @@ func (s *statement) remember(e *execution) {
 const maxNamedTypes = 256
 
 // keepRequest remembers p, which executes s, in case the server turns out not to have s as it should be. It is not remembered a
-// second time, nor if another backend's statement would not be the same.
+// second time, nor if another of the server's statements would not be the same.
 func (m *Machine) keepRequest(p packet, s *statement) {
 	t := &m.statements
 	t.sent = t.sent[:0]
-	if t.again == nil && s.own == nil && p.whole() && p.size <= maxWhole {
+	if t.again == nil && s.own == nil && s.repeatable() && p.whole() && p.size <= maxWhole {
 		t.sent = append(t.sent, p.bytes...)
 	}
 }
 
+// repeatable says whether s may be executed once more after an error whose number says that it was not executed: in a procedure
+// that may be the number of another error, behind something that was.
+func (s *statement) repeatable() bool {
+	if s.class.kinds != 0 || s.shared == nil || bytes.IndexByte(s.shared.text(), '(') >= 0 { // no function either
+		return false
+	}
+	r := actReader{rest: s.shared.text()}
+	first := r.next()
+	return first.is("SELECT") && !r.conditional
+}
+
 // executeAgain says whether the request, which failed, is executed once more: the server did not know the statement, or wants it
-// prepared again. It has done nothing then.
+// prepared again.
 func (m *Machine) executeAgain(failure *engine.ServerError, w engine.Wire) bool {
 	t := &m.statements
 	// EXECUTE in SQL fails in the same words, and what an earlier request sent is not its.
@@ -169,11 +182,7 @@ func (m *Machine) executeAgain(failure *engine.ServerError, w engine.Wire) bool 
 		return false
 	}
 	t.again = t.current
-	if failure.Number == protocol.ER_UNKNOWN_STMT_HANDLER {
-		delete(m.state.statements.held, t.again.shared)
-	} else {
-		m.drop(t.again.shared, w)
-	}
+	m.drop(t.again.shared, w)
 	t.current, t.using = nil, nil
 	m.request.active, m.request.scanned = false, true
 	m.number--

@@ -419,10 +419,8 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 		r.class.flags &^= classCounts
 	}
 	switch {
-	case r.failed && r.errno == protocol.ER_UNKNOWN_STMT_HANDLER:
-		m.vanished(s, h)
-	case r.failed && r.errno == protocol.ER_NEED_REPREPARE && s.own == nil:
-		m.drop(s.shared, w)
+	case r.failed && s.own == nil && (r.errno == protocol.ER_UNKNOWN_STMT_HANDLER || r.errno == protocol.ER_NEED_REPREPARE):
+		m.drop(s.shared, w) // it is prepared again for the next execution
 	case r.command == protocol.COM_STMT_EXECUTE && r.failed:
 		h.types = nil // nobody knows how far it came
 		m.mark(s, h, s.long, t.opened, w)
@@ -431,16 +429,4 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 	case r.command == protocol.COM_STMT_RESET && !r.failed:
 		m.mark(s, h, false, false, w)
 	}
-}
-
-// vanished notes that the server does not know the statement h of s, whatever the reason.
-func (m *Machine) vanished(s *statement, h *heldStatement) {
-	if s.own != h {
-		delete(m.state.statements.held, s.shared)
-		return
-	}
-	if s.live() {
-		m.statements.live--
-	}
-	s.own, s.long, s.cursor, s.lost = nil, false, false, s.kept
 }

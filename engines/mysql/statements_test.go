@@ -311,17 +311,17 @@ func TestAStatementThatTheServerDoesNotHaveAsItShouldIsPreparedAgainOnce(t *test
 		err   string
 		close []byte
 	}{
-		"1243": {"\xff\xdb\x04#HY000Unknown prepared statement handler", nil},
+		"1243": {"\xff\xdb\x04#HY000Unknown prepared statement handler", about(protocol.COM_STMT_CLOSE, 40, "")},
 		"1615": {"\xff\x4f\x06#HY000Prepared statement needs to be re-prepared", about(protocol.COM_STMT_CLOSE, 40, "")},
 	} {
 		r := newRig(t, modernClient)
-		id := r.prepares("DO ?", 40, 1)
+		id := r.prepares("SELECT ?", 40, 1)
 		r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
 		r.client, r.backend = nil, nil
 		r.send(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00"+seven))
 		r.steps([][2][]byte{
 			{about(protocol.COM_STMT_EXECUTE, 40, once+"\x00\x00"+seven), reply(c.err)},
-			{append(c.close, command(protocol.COM_STMT_PREPARE, "DO ?")...), prepareOK(50, 1)},
+			{append(c.close, command(protocol.COM_STMT_PREPARE, "SELECT ?")...), prepareOK(50, 1)},
 			{about(protocol.COM_STMT_EXECUTE, 50, once+typed+seven), reply(okMySQL)},
 		}...)
 		if !bytes.Equal(r.client, reply(okPlain)) || r.m.Busy() || r.held != nil {
@@ -346,6 +346,22 @@ func TestAStatementThatTheServerDoesNotHaveAsItShouldIsPreparedAgainOnce(t *test
 		r.answer(reply(errSyntax)) // it cannot be prepared any more
 		if !bytes.Equal(r.client, reply(errSyntax)) || r.m.Busy() {
 			t.Fatalf("%s: client got %q", number, r.client)
+		}
+	}
+}
+
+func TestWhatMayHaveDoneSomethingIsNotExecutedAgain(t *testing.T) {
+	for _, text := range []string{"CALL p(?)", "INSERT INTO t VALUES (?)", "SELECT f(?)", "DO ?"} {
+		r := newRig(t, modernClient)
+		id := r.prepares(text, 40, 1)
+		r.client, r.backend = nil, nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven))
+		skipRestore(r)
+		r.backend = nil
+		const number = "\xff\xdb\x04#HY000Unknown prepared statement handler (p) given to EXECUTE"
+		r.answer(reply(number))
+		if !bytes.Equal(r.client, reply(number)) {
+			t.Fatalf("%s: client got %q, backend got %q", text, r.client, r.backend)
 		}
 	}
 }
