@@ -234,6 +234,17 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	if v.sequence && m.lend.sequences == standingSent || v.names && !m.goDirect(v, f, w) {
 		return false
 	}
+	if v.sequence && m.lend.sequences != standingYes && mayTellValues(v, text) {
+		// In a failed transaction the DISCARD fails, and what follows a ROLLBACK in this text would not.
+		if !m.queue.empty() {
+			m.waitNamed(f, w)
+			return false
+		}
+		if m.lend.tx == 'E' {
+			m.refuseQuery(fr, f, w)
+			return true
+		}
+	}
 	if v.sequence {
 		m.flush(f, w)
 		m.prepareSequences(true, w)
@@ -248,6 +259,26 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	m.push(owed)
 	m.begin(fr, f, false, w)
 	return true
+}
+
+// mayTellValues says that text has several statements, of which one may tell a sequence's last value.
+func mayTellValues(v verdict, text []byte) bool {
+	if bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') < 0 {
+		return false
+	}
+	lower := bytes.ToLower(text)
+	return v.foreign || v.opaque || v.garbled || bytes.Contains(lower, []byte("lastval")) || bytes.Contains(lower, []byte("currval"))
+}
+
+// refuseQuery answers a simple query in a failed transaction as the server answers one that does not end it. Nothing is awaited.
+func (m *machine) refuseQuery(fr frame, f *feed, w engine.Wire) {
+	m.flush(f, w)
+	m.began(w)
+	out := appendError(nil, severityError, "25P02", "current transaction is aborted, commands ignored until end of transaction block")
+	start := len(out)
+	w.ToClient(endMessage(append(out, 'Z', 0, 0, 0, 0, 'E'), start))
+	w.Observe(engine.RequestEnded)
+	m.begin(fr, f, true, w)
 }
 
 // call passes on a FunctionCall (54.2.5). The functions of large objects, which are what drivers use it for, leave nothing.

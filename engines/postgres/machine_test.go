@@ -134,6 +134,11 @@ func TestSessionStatePinsUntilAReset(t *testing.T) {
 			"C BEGIN, Z T, C INSERT 0 1, Z T, C SELECT 1, Z T, C COMMIT, Z I", "idle"},
 		{"nor in a batch", []step{{"another", ""}, {"client", "P |SELECT lastval(), B |, E, S"}, {"server", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, 1, 2, ! 55000, Z I"}},
 			"P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, S, P |SELECT lastval(), B |, E, S", "1, 2, ! 55000, Z I", "idle"},
+		{"nor behind the end of a transaction that has failed", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q SELECT 1/0"}, {"server", "! 22012, Z E"},
+			{"client", "Q ROLLBACK; SELECT lastval()"}, {"client", "Q ROLLBACK;"}, {"server", "C ROLLBACK, Z I"}},
+			"Q BEGIN, Q SELECT 1/0, Q ROLLBACK;", "C BEGIN, Z T, ! 22012, Z E, ! 25P02, Z E, C ROLLBACK, Z I", "idle"},
+		{"nor in a pipeline", []step{{"another", ""}, {"client", "Q BEGIN, Q SELECT 1/0, Q ROLLBACK; SELECT lastval()"}, {"server", "C BEGIN, Z T, ! 22012, Z E"}, {"client", "Q ROLLBACK"}, {"server", "C ROLLBACK, Z I"}},
+			"Q BEGIN, Q SELECT 1/0, H, Q ROLLBACK", "C BEGIN, Z T, ! 22012, Z E, ! 25P02, Z E, C ROLLBACK, Z I", "idle"},
 		{"its own it may see", []step{{"client", "Q SELECT lastval()"}, {"server", "C SELECT 1, Z I"}}, "Q SELECT lastval()", "C SELECT 1, Z I", "idle"},
 	})
 }

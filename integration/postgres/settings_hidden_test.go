@@ -122,3 +122,22 @@ func TestATimeInAPreparedStatementIsNeverReadUnderAnotherTimeZone(t *testing.T) 
 		}
 	})
 }
+
+func TestNobodySeesAnothersSequenceValueBehindAFailedTransaction(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "lasting", "create table counted (n bigserial)") // without code for which backends are cleaned
+		a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+		ask(t, a, "insert into counted default values")
+		ask(t, b, "begin")
+		if _, err := asked(t.Context(), b, "select 1/0"); code(err) != "22012" {
+			t.Fatal(err)
+		}
+		if got, err := asked(t.Context(), b, "rollback; select lastval()"); code(err) != "25P02" {
+			t.Errorf("the session is told %q, %v", got, err)
+		}
+		ask(t, b, "rollback")
+		if got, err := asked(t.Context(), b, "select lastval()"); code(err) != "55000" {
+			t.Errorf("the session is told %q, %v", got, err)
+		}
+	})
+}
