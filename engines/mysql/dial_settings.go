@@ -35,7 +35,21 @@ func (u *upstream) readBase(initQuery string) error {
 			u.base, _ = u.base.with(name, row[i])
 		}
 	}
+	u.collateResults(initQuery)
 	return nil
+}
+
+// collateResults adds to the base which collation results have: that of the handshake, as connections have at first, unless the
+// target's own query may have set one of them.
+func (u *upstream) collateResults(initQuery string) {
+	q := strings.ToLower(initQuery)
+	charset, _ := u.base.value(resultsCharset)
+	collation, _ := u.base.value(connectionCollation)
+	if strings.Contains(q, "char") || strings.Contains(q, "names") || strings.Contains(q, "coll") || !strings.HasPrefix(collation, charset+"_") {
+		return
+	}
+	d := dialectOf(u.greeting.version, u.greeting.mariaDB)
+	u.base, _ = u.base.with(resultsCharset, d.withCollation(charset, collation))
 }
 
 // note notes which variables an OK packet reports as set.
@@ -59,6 +73,9 @@ func (u *upstream) arm() string {
 	collation, known := u.base.value(connectionCollation)
 	if u.greeting.mariaDB || !known {
 		return trackers
+	}
+	if results, _ := u.base.value(resultsCharset); strings.Contains(results, " ") {
+		return trackers + ", NAMES '" + reported(resultsCharset, results) + "' COLLATE '" + collation + "'"
 	}
 	return trackers + ", collation_connection='" + collation + "'"
 }

@@ -43,6 +43,14 @@ func (s *settings) value(name string) (string, bool) {
 	return s.all[i].value, true
 }
 
+// or returns the value that s has, or else that of base.
+func (s *settings) or(base *settings, name string) (string, bool) {
+	if value, ok := s.value(name); ok {
+		return value, true
+	}
+	return base.value(name)
+}
+
 // has says whether name is known to have value.
 func (s *settings) has(name, value string) bool {
 	v, ok := s.value(name)
@@ -96,6 +104,40 @@ const (
 	serverCollation     = "collation_server"
 )
 
+// character_set_results has a collation, which definitions of columns tell. Where that is not the character set's default one, as
+// after SET NAMES x COLLATE y, the value here is both names with a space between them, and SET NAMES the only way to set it.
+
+// reported is the part of a value here that the server reports.
+func reported(name, value string) string {
+	if name == resultsCharset {
+		value, _, _ = strings.Cut(value, " ")
+	}
+	return value
+}
+
+// defaultCollation is the collation that a character set has from its name alone, where that is known.
+func (d dialect) defaultCollation(charset string) string {
+	switch {
+	case d.version == 0, d.mariaDB && d.version >= 110000: // the latter's are configurable
+		return ""
+	case charset == "utf8mb4" && !d.mariaDB && d.version >= 80000:
+		return "utf8mb4_0900_ai_ci"
+	case charset == "latin1":
+		return "latin1_swedish_ci"
+	case charset == "utf8mb4", charset == "utf8mb3", charset == "utf8":
+		return charset + "_general_ci"
+	}
+	return ""
+}
+
+// withCollation is the value of character_set_results with a collation.
+func (d dialect) withCollation(charset, collation string) string {
+	if collation == "" || collation == d.defaultCollation(charset) {
+		return charset
+	}
+	return charset + " " + collation
+}
+
 // wideCharsetName says the same of the name of a character set as wideCharset of a collation's id.
 func wideCharsetName(name string) bool {
 	switch name {
@@ -135,7 +177,7 @@ func restorable(name, value string) bool {
 	case "sql_select_limit": // what the machine asks itself must be answered
 		return value != "0"
 	case resultsCharset:
-		return value != "ucs2" && !strings.HasPrefix(value, "utf16") && value != "utf32"
+		return !strings.HasPrefix(value, "ucs2") && !strings.HasPrefix(value, "utf16") && !strings.HasPrefix(value, "utf32")
 	case "sql_mode", "old_mode", "log_slow_filter", "log_slow_verbosity", "log_slow_disabled_statements", "note_verbosity",
 		"default_regex_flags", "binlog_row_value_options":
 		return true

@@ -82,8 +82,14 @@ func (m *Machine) tellSettings(w engine.Wire) {
 				m.noteAssigned(name)
 			}
 		}
+		if c := &a.collated; c.unclear || c.ever && r.failed && a.statements > 1 || c.ever && !r.failed && !r.reports(resultsCharset) {
+			r.leaves(engine.KindSetting)
+		}
 	}
 	for _, s := range r.set {
+		if s.name == resultsCharset {
+			s.value = m.state.dialect.withCollation(s.value, r.class.sets.collated.collation)
+		}
 		m.tellSetting(s, w)
 	}
 }
@@ -178,44 +184,72 @@ func (m *Machine) alignSettings(w engine.Wire) {
 // difference appends what must be assigned on a backend, dialed with base, that has one state and shall have another. It returns
 // nil if that is nothing.
 func difference(dst []byte, from, to, base *settings) []byte {
-	has, wants := from.list(), to.list()
-	empty := len(dst)
-	assign := func(name, value string, known bool) {
-		if len(dst) > empty {
-			dst = append(dst, ", "...)
+	d := assigner{dst: dst, empty: len(dst)}
+	if value, _ := to.or(base, resultsCharset); strings.Contains(value, " ") {
+		if now, _ := from.or(base, resultsCharset); now != value {
+			d.names(value, to, base)
 		}
-		dst = append(dst, "@@SESSION."...)
-		dst = append(dst, name...)
-		dst = append(dst, '=')
-		if !known {
-			dst = append(dst, "DEFAULT"...)
-			return
-		}
-		dst = appendValue(dst, name, value)
 	}
+	has, wants := from.list(), to.list()
 	for len(has) > 0 || len(wants) > 0 {
 		switch {
 		case len(wants) == 0 || len(has) > 0 && has[0].name < wants[0].name:
 			if value, known := base.value(has[0].name); !known || !sameValue(value, has[0].value) {
-				assign(has[0].name, value, known)
+				d.assign(has[0].name, value, known)
 			}
 			has = has[1:]
 		case len(has) == 0 || wants[0].name < has[0].name:
 			if !base.has(wants[0].name, wants[0].value) {
-				assign(wants[0].name, wants[0].value, true)
+				d.assign(wants[0].name, wants[0].value, true)
 			}
 			wants = wants[1:]
 		default:
 			if !sameValue(wants[0].value, has[0].value) {
-				assign(wants[0].name, wants[0].value, true)
+				d.assign(wants[0].name, wants[0].value, true)
 			}
 			has, wants = has[1:], wants[1:]
 		}
 	}
-	if len(dst) == empty {
+	if len(d.dst) == d.empty {
 		return nil
 	}
-	return dst
+	return d.dst
+}
+
+// assigner appends what follows SET.
+type assigner struct {
+	dst   []byte
+	empty int  // the length of dst without assignments
+	named bool // names has set what it sets
+}
+
+// names sets character_set_results with its collation, and again what SET NAMES changes beside it.
+func (d *assigner) names(value string, to, base *settings) {
+	charset, collation, _ := strings.Cut(value, " ")
+	d.dst = append(d.dst, "NAMES '"+charset+"' COLLATE '"+collation+"'"...)
+	for _, name := range [...]string{clientCharset, connectionCollation} {
+		value, known := to.or(base, name)
+		d.assign(name, value, known)
+	}
+	d.named = true
+}
+
+// assign sets a variable, to its default if no value is known.
+func (d *assigner) assign(name, value string, known bool) {
+	if d.named && (name == resultsCharset || name == clientCharset || name == connectionCollation) {
+		return
+	}
+	if len(d.dst) > d.empty {
+		d.dst = append(d.dst, ", "...)
+	}
+	d.dst = append(d.dst, "@@SESSION."...)
+	d.dst = append(d.dst, name...)
+	d.dst = append(d.dst, '=')
+	if !known {
+		d.dst = append(d.dst, "DEFAULT"...)
+		return
+	}
+	d.dst = appendValue(d.dst, name, value)
 }
 
 // aligned takes in what the server reports behind alignSettings.
@@ -233,7 +267,7 @@ func (m *Machine) tookSettings(o okPacket, wanted *settings) bool {
 		m.state.last, m.state.stale = nil, true
 	}
 	for name, value := range variables(o.state) {
-		if want, ok := wanted.value(string(name)); ok && !sameValue(want, string(value)) {
+		if want, ok := wanted.value(string(name)); ok && !sameValue(reported(string(name), want), string(value)) {
 			return false
 		}
 	}

@@ -200,6 +200,9 @@ func TestWhatTheReportLeavesOpenIsAskedFor(t *testing.T) {
 	if v, _ := r.m.session.settings.value(connectionCollation); v != "utf8mb4_bin" || r.held != nil || len(r.m.session.settings.all) != 3 {
 		t.Fatalf("%q, held %v, events %v", v, r.held, r.events)
 	}
+	if v, _ := r.m.session.settings.value(resultsCharset); v != "utf8mb4 utf8mb4_bin" {
+		t.Fatalf("results are in %q", v)
+	}
 	// A hint changes a variable for one statement, which is reported.
 	hint := query("SELECT /*+ SET_VAR(sort_buffer_size = 5) */ 1")
 	r.ask(hint, hint, reply("\x01", columnOne, "\x011",
@@ -210,6 +213,91 @@ func TestWhatTheReportLeavesOpenIsAskedFor(t *testing.T) {
 	r.answer(reply("\x01", columnOne, "\x06262144", endMySQL))
 	if v, _ := r.m.session.settings.value("sort_buffer_size"); v != "262144" || r.held != nil {
 		t.Fatalf("%q, held %v, events %v", v, r.held, r.events)
+	}
+}
+
+func TestTheCollationOfResultsIsThatOfTheLastAssignment(t *testing.T) {
+	const latin1, utf8 = "latin1", "utf8mb4"
+	for text, want := range map[string]string{
+		"SET NAMES latin1 COLLATE latin1_bin":                                              "latin1 latin1_bin",
+		"SET NAMES 'latin1' COLLATE 'Latin1_BIN', sql_mode = ''":                           "latin1 latin1_bin",
+		"SET NAMES latin1 COLLATE \"latin1_bin\"":                                          "latin1 latin1_bin",
+		"SET NAMES latin1 COLLATE DEFAULT":                                                 latin1,
+		"SET NAMES latin1 COLLATE latin1_bin, NAMES latin1":                                latin1,
+		"SET NAMES latin1 COLLATE latin1_bin, character_set_results = latin1":              latin1,
+		"SET NAMES latin1 COLLATE latin1_bin, @@session.character_set_results = 'latin1'":  latin1,
+		"SET NAMES latin1 COLLATE latin1_bin; SET CHARACTER SET latin1":                    latin1,
+		"SET NAMES latin1 COLLATE latin1_bin; SET CHARSET latin1":                          latin1,
+		"SET CHARACTER SET latin1; SET NAMES latin1 COLLATE latin1_bin; SET time_zone='X'": "latin1 latin1_bin",
+		"SET NAMES latin1 COLLATE 'latin1 bin'":                                            "",
+	} {
+		r := newRig(t, modernClient)
+		q := query(text)
+		r.ask(q, q, reports(resultsCharset, latin1))
+		if v, _ := r.m.session.settings.value(resultsCharset); want != "" && v != want || (r.pins > 0) != (want == "") {
+			t.Errorf("%s: %q, %d pins", text, v, r.pins)
+		}
+	}
+	for name, answer := range map[string][]byte{"not reported": reply(okPlain), "an error behind it": reply(errSyntax)} {
+		r := newRig(t, modernClient)
+		q := query("SET NAMES latin1 COLLATE latin1_bin; SET time_zone = 'X'")
+		r.ask(q, q, answer)
+		if r.pins == 0 {
+			t.Errorf("%s: no pin", name)
+		}
+	}
+	set := func(all ...string) (s *settings) {
+		for i := 0; i < len(all); i += 2 {
+			s, _ = s.with(all[i], all[i+1])
+		}
+		return s
+	}
+	base := set(clientCharset, utf8, resultsCharset, utf8, connectionCollation, "utf8mb4_general_ci")
+	german := set(clientCharset, latin1, resultsCharset, "latin1 latin1_german1_ci", connectionCollation, "latin1_bin")
+	for _, c := range []struct {
+		from, to *settings
+		want     string
+	}{
+		{nil, german, "NAMES 'latin1' COLLATE 'latin1_german1_ci', @@SESSION.character_set_client='latin1', @@SESSION.collation_connection='latin1_bin'"},
+		{german, nil, "@@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{german, german, ""},
+		{set(clientCharset, latin1), set(resultsCharset, "utf8mb4 utf8mb4_bin", "sql_mode", ""),
+			"NAMES 'utf8mb4' COLLATE 'utf8mb4_bin', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci', @@SESSION.sql_mode=''"},
+		{set(resultsCharset, "utf8mb4 utf8mb4_bin"), set(resultsCharset, utf8), "@@SESSION.character_set_results='utf8mb4'"},
+		{german, set(clientCharset, utf8, resultsCharset, "latin1 latin1_german1_ci", connectionCollation, "latin1_bin"), "@@SESSION.character_set_client='utf8mb4'"},
+	} {
+		if got := string(difference(nil, c.from, c.to, base)); got != c.want {
+			t.Errorf("%s, not %s", got, c.want)
+		}
+	}
+}
+
+func TestTheCollationOfResultsIsTheHandshakesUntilSomethingElseIsSet(t *testing.T) {
+	mysql9, maria := serverInfo{version: "9.7.4"}, serverInfo{version: "10.11.18-MariaDB", mariaDB: true}
+	for _, c := range []struct {
+		server                              serverInfo
+		charset, collation, initQuery, want string
+		arm                                 string
+	}{
+		{mysql9, "utf8mb4", "utf8mb4_0900_ai_ci", "", "utf8mb4", ", collation_connection='utf8mb4_0900_ai_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET time_zone = '+01:00'", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET Collation_connection = utf8mb4_general_ci", "utf8mb4", ", collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET NAMES utf8mb4", "utf8mb4", ", collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "latin1", "utf8mb4_general_ci", "", "latin1", ", collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "binary", "binary", "", "binary", ", collation_connection='binary'"},
+		{maria, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4", ""},
+		{maria, "latin1", "latin1_swedish_ci", "", "latin1", ""},
+		{maria, "latin1", "latin1_bin", "", "latin1 latin1_bin", ""},
+		{serverInfo{version: "11.8.1-MariaDB", mariaDB: true}, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ""},
+	} {
+		u := &upstream{greeting: serverGreeting{serverInfo: c.server}}
+		u.base, _ = u.base.with(resultsCharset, c.charset)
+		u.base, _ = u.base.with(connectionCollation, c.collation)
+		u.collateResults(c.initQuery)
+		if got, _ := u.base.value(resultsCharset); got != c.want || u.arm() != trackers+c.arm {
+			t.Errorf("%+v: %q, armed with %q", c, got, u.arm())
+		}
 	}
 }
 

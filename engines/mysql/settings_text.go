@@ -39,6 +39,14 @@ type assignments struct {
 	names      []string // system variables of the session, in lower case
 	count      int      // with others
 	statements int
+	collated   collated
+}
+
+// collated is which collation character_set_results got. Only SET NAMES can name one.
+type collated struct {
+	collation string // of the last assignment; "" for the character set's default one
+	ever      bool   // some assignment named one
+	unclear   bool   // with a name that is none
 }
 
 func (r *setReader) step() { r.p = r.next() }
@@ -92,10 +100,13 @@ func (r *setReader) assignment() bool {
 	r.count++
 	switch {
 	case r.word("NAMES"):
-		return r.charset() && (!r.word("COLLATE") || r.charset())
+		r.collated.collation = ""
+		return r.charset() && (!r.word("COLLATE") || r.collation())
 	case r.word("CHARSET"):
+		r.collated.collation = ""
 		return r.charset()
 	case r.word("CHARACTER"):
+		r.collated.collation = ""
 		return r.word("SET") && r.charset()
 	case r.take('@'):
 		if r.take('@') {
@@ -119,7 +130,11 @@ func (r *setReader) assignment() bool {
 		return false
 	}
 	if !global {
-		r.names = append(r.names, strings.ToLower(strings.Trim(string(r.p.bytes), "`")))
+		name := strings.ToLower(strings.Trim(string(r.p.bytes), "`"))
+		r.names = append(r.names, name)
+		if name == resultsCharset {
+			r.collated.collation = ""
+		}
 	}
 	r.step()
 	return r.value()
@@ -133,6 +148,26 @@ func (r *setReader) charset() bool {
 		return true
 	}
 	return false
+}
+
+// collation reads the name of the collation of SET NAMES.
+func (r *setReader) collation() bool {
+	if !r.p.is("DEFAULT") {
+		c := &r.collated
+		c.collation = strings.ToLower(strings.Trim(string(r.p.bytes), `'"`))
+		c.ever, c.unclear = true, c.unclear || !plainWord(c.collation)
+	}
+	return r.charset()
+}
+
+// plainWord says whether s is a name as collations have them.
+func plainWord(s string) bool {
+	for i := range len(s) {
+		if !isWord[s[i]] || s[i] >= 0x80 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // variable reads what follows the @ of a user variable.

@@ -24,9 +24,10 @@ type result struct {
 }
 
 type column struct {
-	name     string
-	kind     byte
-	unsigned bool
+	name      string
+	collation uint16
+	kind      byte
+	unsigned  bool
 }
 
 // null is how NULL is shown.
@@ -222,7 +223,8 @@ func definition(p []byte) (column, error) {
 	c := column{name: string(f.text())}
 	f.text()
 	f.integer()
-	f.n(6)
+	c.collation = f.u16()
+	f.n(4)
 	c.kind = f.u8()
 	c.unsigned = f.u16()&protocol.UNSIGNED_FLAG != 0
 	if f.err != nil {

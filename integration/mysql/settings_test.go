@@ -23,7 +23,8 @@ var sets = []string{
 	"set time_zone = '+03:30'", "set @@session.time_zone := 'SYSTEM', @@sort_buffer_size = 65536", "set time_zone = default",
 	"set names latin1", "set names utf8mb4 collate utf8mb4_unicode_ci", "set names default", "set character set latin1",
 	"set character_set_results = null", "set collation_connection = latin1_bin", "set character_set_connection = utf8mb4",
-	"set names utf8mb4 collate utf8mb4_bin, collation_connection = latin1_german1_ci", "set names gbk", "set character_set_server = latin1",
+	"set names utf8mb4 collate utf8mb4_bin, collation_connection = latin1_german1_ci",
+	"set names latin1 collate latin1_bin; set character_set_client = utf8mb4", "set names latin1 collate latin1_bin, character_set_results = latin1", "set names gbk", "set character_set_server = latin1",
 	"set collation_server = utf8mb4_bin", "set character_set_filesystem = utf8mb4",
 	"set foreign_key_checks = 0, unique_checks = off", "set foreign_key_checks = on", "set unique_checks = 1",
 	"set session transaction isolation level read committed", "set session transaction isolation level serializable, read only",
@@ -68,6 +69,38 @@ func sameVariables(t *testing.T, after string, got, want map[string]string) {
 	}
 }
 
+// collation is the number of the collation that results of character_set_results have.
+func (w *wire) collation(t testing.TB) uint16 {
+	t.Helper()
+	all, err := w.query("select 'x'")
+	if err != nil || len(all) != 1 || len(all[0].columns) != 1 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	return all[0].columns[0].collation
+}
+
+func TestResultsHaveTheCollationOfTheLoginAgainAfterAReset(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		mine, other := dial(t, f.Endpoint, superuser(), modern), dial(t, f.Endpoint, superuser(), modern)
+		want := dial(t, f.server.Endpoint, superuser(), modern).collation(t)
+		mine.do(t, "set names latin1 collate latin1_bin")
+		if _, err := mine.one(protocol.COM_RESET_CONNECTION); err != nil { // of the session; it holds no backend
+			t.Fatal(err)
+		}
+		mine.do(t, "begin")
+		mine.do(t, "set names latin1 collate latin1_bin")
+		if _, err := mine.one(protocol.COM_RESET_CONNECTION); err != nil { // of the backend that it holds
+			t.Fatal(err)
+		}
+		if got := mine.collation(t); got != want {
+			t.Errorf("results have the collation %d, not %d", got, want)
+		}
+		if got := other.collation(t); got != want {
+			t.Errorf("another session's results have the collation %d, not %d", got, want)
+		}
+	})
+}
+
 func TestEachSettingFollowsItsSessionAndNoOther(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
 		other := dial(t, f.Endpoint, superuser(), modern|multi)
@@ -85,6 +118,9 @@ func TestEachSettingFollowsItsSessionAndNoOther(t *testing.T) {
 			want := alone.everything(t)
 			for range 2 {
 				sameVariables(t, q, mine.everything(t), want)
+				if got, want := mine.collation(t), alone.collation(t); got != want {
+					t.Errorf("after %s results have the collation %d, not %d", q, got, want)
+				}
 				mine.outcome("rollback and no chain") // SHOW may have begun a transaction
 				sameVariables(t, "another's "+q, other.everything(t), others)
 			}
