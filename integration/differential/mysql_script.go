@@ -230,11 +230,7 @@ func (g *myGenerator) setting() string {
 	case 1:
 		return "set session " + s.name + " = 'no such value'"
 	case 2:
-		names := "set names utf8mb4"
-		if g.open { // descriptions of columns have the number of the collation, which is not restored with character_set_results
-			names += " collate utf8mb4_bin"
-		}
-		return g.pick("set names latin1", names, "set names utf8mb4", "set character set latin1", "set names nothing")
+		return g.pick("set names latin1", "set names utf8mb4 collate utf8mb4_bin", "set names utf8mb4", "set character set latin1", "set names nothing")
 	case 3:
 		return g.pick("set session transaction isolation level serializable", "set session transaction read only", "set session transaction isolation level read committed", "set session transaction read write")
 	case 4:
