@@ -66,13 +66,14 @@ func (c *crossed) anonymous(side int, shown string) string {
 	return strings.ReplaceAll(shown, name, "t")
 }
 
-// reset resets session i on both sides.
+// reset resets session i on both sides, with one collation: of the login's, MySQL itself keeps the character set only.
 func (c *crossed) reset(i int) {
 	c.t.Helper()
 	for _, w := range []*wire{c.mine[i], c.theirs[i]} {
 		if _, err := w.one(protocol.COM_RESET_CONNECTION); err != nil {
 			c.t.Fatal(err)
 		}
+		w.do(c.t, "set names utf8mb4")
 	}
 }
 
