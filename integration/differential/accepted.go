@@ -14,6 +14,11 @@ func (postgres) accepted() []acceptance {
 		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 25P02 `),
 		reason: "in a transaction that failed, text that is no SQL is refused because of the transaction: in front of what cannot " +
 			"be read the proxy makes the connection forget its sequences",
+	}, {
+		request: regexp.MustCompile(`Describe\(S `),
+		want:    regexp.MustCompile(`(?m)^ParameterDescription `),
+		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 25P02 `),
+		reason:  "in a transaction that failed no statement can be prepared, so one that the connection has not cannot be described",
 	}}
 }
 

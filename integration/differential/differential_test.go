@@ -39,7 +39,7 @@ func between(t *testing.T, e engine, name string, pool, group harness.Keys) *rig
 
 func TestSessionsBehindTheProxyAreToldWhatTheServerTellsThem(t *testing.T) {
 	for name, e := range map[string]engine{
-		"pg15": postgres{open: *open}, "pg18": postgres{open: *open}, "mysql97": mysql{open: *open}, "mariadb1011": mysql{maria: true, open: *open},
+		"pg15": postgres{}, "pg18": postgres{}, "mysql97": mysql{open: *open}, "mariadb1011": mysql{maria: true, open: *open},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if *servers != "" && *servers != name {

@@ -253,7 +253,7 @@ func (g *myGenerator) transaction() string {
 
 func (g *myGenerator) table() string {
 	return g.pick("insert into d{i}.t (name) values ('new')", "insert into t (name) values ('a'), ('b')", "update d{i}.t set name = concat(name, '+') where id = 1", "delete from d{i}.t where id = 2",
-		"insert into d{i}.u values (1, 1)", "insert ignore into d{i}.u values (1, 2)", "insert ignore into d{i}.u values (3, 999)", "replace into d{i}.u values (1, 3)", "select * from d{i}.u for update",
+		"insert into d{i}.u values (1, 1)", "insert ignore into d{i}.u values (1, 2)", "insert ignore into d{i}.u values (3, 999)", "replace into d{i}.u values (1, 3)", "select * from d{i}.u order by 1 for update",
 		"create table d{i}.x (a int)", "alter table d{i}.x add b int default 2", "drop table d{i}.x", "drop table if exists d{i}.x", "insert into d{i}.x (a) values (1)", "select * from d{i}.x",
 		"insert into d{i}.u values (4, 4) on duplicate key update n = 5", "truncate e{i}.t", "update d{i}.u set n = n + 100")
 }
