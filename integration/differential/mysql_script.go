@@ -44,6 +44,7 @@ func (mysql) prepare(t harness.T, s *harness.Server) {
 			harness.Exec(t, s, numbered(i, q))
 		}
 	}
+	leaveNothing(t, s, "drop database if exists d{i}", "drop database if exists e{i}")
 }
 
 func (mysql) reset(s *harness.Server, sessions int) error {

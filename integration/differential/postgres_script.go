@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -31,6 +32,7 @@ func (postgres) prepare(t harness.T, s *harness.Server) {
 		harness.Exec(t, s, numbered(i, `do $$ begin create role r{i}; exception when duplicate_object or unique_violation then null; end $$`),
 			numbered(i, `grant r{i} to app`), numbered(i, postgresObjects))
 	}
+	leaveNothing(t, s, "drop schema if exists d{i}, e{i} cascade")
 }
 
 // postgresObjects are one session's.
@@ -459,4 +461,17 @@ func (g *pgGenerator) function() string {
 
 func (g *pgGenerator) discard() string {
 	return g.pick("discard all", "discard all", "discard plans", "discard temp", "discard sequences", "reset all", "deallocate all", "close all", "unlisten *", "select pg_advisory_unlock_all()", "reset session authorization")
+}
+
+// leaveNothing drops what a test made: code on a server makes proxies clean their connections in other tests.
+func leaveNothing(t harness.T, s *harness.Server, statements ...string) {
+	t.Cleanup(func() {
+		for i := range sessionsOfScript {
+			for _, q := range statements {
+				if err := s.Exec(context.Background(), numbered(i, q)); err != nil {
+					t.Errorf("%s: %v", numbered(i, q), err)
+				}
+			}
+		}
+	})
 }
