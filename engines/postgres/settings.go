@@ -112,7 +112,7 @@ func (t *sharedSettings) forget(key string) {
 }
 
 // isIdentity says whether a setting is who executes, which decides about what may be set.
-func isIdentity(name string) bool { return name == "role" || name == "session_authorization" }
+func isIdentity(name string) bool { return name == "role" || name == authorization }
 
 // meaningless says that a setting changes nothing about what a statement means.
 func meaningless(name string) bool {

@@ -126,20 +126,11 @@ func (t *settingText) set(s *scanner) {
 		}
 		s.next()
 	}
-	if s.kind != tokenWord && s.kind != tokenQuoted || s.length == 0 {
+	word := s.kind == tokenWord
+	name, ok := settingName(s)
+	if !ok {
 		t.unsure, t.nameless = true, true
 		return
-	}
-	word := s.kind == tokenWord
-	name := string(bytes.ToLower(s.word()))
-	s.next()
-	for s.kind == '.' {
-		if s.next(); s.kind != tokenWord && s.kind != tokenQuoted || s.length == 0 {
-			t.unsure, t.nameless = true, true
-			return
-		}
-		name += "." + string(bytes.ToLower(s.word()))
-		s.next()
 	}
 	t.name(name)
 	plain := s.kind == '=' || s.is("to")
@@ -169,7 +160,7 @@ func (t *settingText) set(s *scanner) {
 		}
 	case !plain && word && name == "schema":
 		name = "search_path"
-	case !plain && word && name == "role", plain && name == "role":
+	case !plain && word && name == "role":
 	case !plain: // CHARACTERISTICS, AUTHORIZATION, XML OPTION, ... FROM CURRENT
 		t.unsure = true
 	}
@@ -177,7 +168,7 @@ func (t *settingText) set(s *scanner) {
 	case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
 		t.local()
 		return
-	case "session_authorization", // which changes the role as well
+	case authorization, // which changes the role as well
 		"datestyle",              // of which one half may be given
 		"sort_mem", "vacuum_mem": // other names of settings
 		t.unsure = true
@@ -208,34 +199,43 @@ func (t *settingText) local() { t.commands++ }
 // reset reads a RESET, whose first word s has just read.
 func (t *settingText) reset(s *scanner) {
 	s.next()
-	if s.kind != tokenWord && s.kind != tokenQuoted || s.length == 0 {
-		t.unsure = true
-		return
-	}
-	name := string(bytes.ToLower(s.word()))
 	switch {
 	case s.is("all"):
 		t.add(settingOp{kind: opResetAll})
 		s.next()
 		return
 	case s.is("time"):
-		name = "timezone"
+		t.add(settingOp{kind: opReset, setting: setting{name: "timezone"}})
+		s.next() // ZONE
 		s.next()
-	case s.is("session"), s.is("transaction"), s.is("xml"), s.is("schema"), name == "session_authorization", name == "sort_mem", name == "vacuum_mem":
+		return
+	case s.is("session"), s.is("transaction"), s.is("xml"), s.is("schema"):
 		t.unsure = true
-		t.commands++
 		return
 	}
-	s.next()
-	for s.kind == '.' {
-		if s.next(); s.kind != tokenWord && s.kind != tokenQuoted || s.length == 0 {
-			t.unsure = true
-			return
+	name, ok := settingName(s)
+	switch {
+	case !ok, name == authorization, name == "sort_mem", name == "vacuum_mem":
+		t.unsure = true
+	default:
+		t.add(settingOp{kind: opReset, setting: setting{name: name}})
+	}
+}
+
+// settingName reads the name whose first part s has just read, in lower case, and the token behind it. ok is false if the name
+// is not to be seen.
+func settingName(s *scanner) (name string, ok bool) {
+	for {
+		if s.kind != tokenWord && s.kind != tokenQuoted || s.length == 0 {
+			return "", false
 		}
-		name += "." + string(bytes.ToLower(s.word()))
+		name += string(bytes.ToLower(s.word()))
+		if s.next() != '.' {
+			return name, true
+		}
+		name += "."
 		s.next()
 	}
-	t.add(settingOp{kind: opReset, setting: setting{name: name}})
 }
 
 // statementText moves s to the end of its statement and returns the text from begin on without comments, if it means the same
