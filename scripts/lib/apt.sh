@@ -93,14 +93,19 @@ apt_update() {
 }
 
 # apt_fetch SUITE[,SUITE] DROP DIRECTORY PACKAGE...: downloads the packages and all they depend on, except
-# those whose name matches DROP, into DIRECTORY.
+# those whose name matches DROP, into DIRECTORY. One run at a time uses a world: another one's configuration
+# and lists must not change under it.
 apt_fetch() {
+    local at=$BERTH_CACHE/apt/$1
+    mkdir -p "$at"
+    with_lock "$at/lock" apt_fetch_locked "$@"
+}
+
+apt_fetch_locked() {
     local suite=$1 drop=$2 directory=$3 log package
     local -a named=() wanted
     shift 3
-    apt_world=$BERTH_CACHE/apt/$suite
-    mkdir -p "$apt_world"
-    with_lock "$apt_world/lock" apt_update "$suite"
+    apt_update "$suite"
     for package; do named+=("$(apt_newest "$package")"); done
     log=$(mktemp -d)
     if ! apt_get -s install "${named[@]}" >"$log/resolve" 2>&1; then
