@@ -96,6 +96,9 @@ func onMySQL(t tools, title string, pool int) suite {
 		title: "MySQL 9.7, " + title, engine: harness.MySQL, server: "mysql97", port: 197, pool: pool,
 		peers: []string{"haproxy", "mysqlrouter"}, reference: "haproxy",
 		prepare: func(ctx context.Context, s *harness.Server) error {
+			if err := output(sysbench(ctx, t, s.Endpoint, pointSelect, "cleanup", "--tables=1")); err != nil { // of the suite before
+				return err
+			}
 			return output(sysbench(ctx, t, s.Endpoint, pointSelect, "prepare", "--tables=1", fmt.Sprintf("--table-size=%d", sysbenchRows)))
 		},
 	}
