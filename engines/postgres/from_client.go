@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -129,8 +128,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	case 'Q':
 		return m.query(fr, f, w), nil
 	case 'F':
-		m.call(fr, f, w)
-		return true, nil
+		return m.call(fr, f, w), nil
 	case 'P':
 		return m.parse(fr, f, w)
 	}
@@ -281,17 +279,6 @@ func (m *machine) refuseQuery(fr frame, f *feed, w engine.Wire) {
 	m.begin(fr, f, true, w)
 }
 
-// call passes on a FunctionCall (54.2.5). The functions of large objects, which are what drivers use it for, leave nothing.
-func (m *machine) call(fr frame, f *feed, w engine.Wire) {
-	p := body(fr, f)
-	if len(p) < 4 || !largeObjectFunction(binary.BigEndian.Uint32(p)) {
-		m.report(verdict{opaque: true}, nil, false, w)
-	}
-	m.began(w)
-	m.push(answerCall)
-	m.begin(fr, f, false, w)
-}
-
 // parse passes on a Parse. A statement with a name lives on one backend; the unnamed one is kept.
 func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	name, rest, ok := cutString(body(fr, f))
@@ -435,14 +422,4 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 	}
 	m.prepareUnnamed(w)
 	return true
-}
-
-// largeObjectFunction says whether oid is a built-in function on large objects (pg_proc.dat). Their descriptors end with the
-// transaction.
-func largeObjectFunction(oid uint32) bool {
-	switch oid {
-	case 715, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172:
-		return true
-	}
-	return false
 }

@@ -1,0 +1,69 @@
+package postgres
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// A FunctionCall executes a function without SQL (54.2.5). Drivers use it for large objects; libpq offers it for any.
+
+// call passes on a FunctionCall.
+func (m *machine) call(fr frame, f *feed, w engine.Wire) bool {
+	v := m.judgeCall(body(fr, f))
+	if v.sequence && m.lend.sequences == standingSent {
+		return false
+	}
+	if v.sequence {
+		m.flush(f, w)
+		m.prepareSequences(true, w)
+	}
+	m.report(v, nil, false, w)
+	m.began(w)
+	m.push(answerCall)
+	m.begin(fr, f, false, w)
+	return true
+}
+
+// judgeCall says what a call may do. body begins with the function's number; its arguments are in text or binary form, which is
+// the same for names.
+func (m *machine) judgeCall(body []byte) verdict {
+	if len(body) < 4 {
+		return verdict{inert: true} // the server refuses it
+	}
+	v := verdict{opaque: true, sequence: true}
+	switch function := binary.BigEndian.Uint32(body); function {
+	case 715, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172:
+		return verdict{} // of large objects, whose descriptors end with the transaction
+	case 1574, 1576, 1765: // nextval, setval
+		v.kinds.add(engine.KindSequence)
+	case 1599: // setseed
+		v.kinds.add(engine.KindUnknown)
+	case 2026: // pg_backend_pid
+		v.kinds.add(engine.KindConnectionID)
+	case 2078: // set_config
+		v.kinds.add(engine.KindSetting)
+		var t settingText
+		t.name(string(bytes.ToLower(firstArgument(body[4:]))))
+		m.nameless = m.nameless || t.nameless
+	}
+	if !m.remember(body) {
+		v.kinds.add(engine.KindUnknown)
+	}
+	return v
+}
+
+// firstArgument returns the first argument of a call: behind the formats of all and their number come a length and the value
+// (54.7 "FunctionCall"). It is empty if there is none.
+func firstArgument(p []byte) []byte {
+	if len(p) < 2 {
+		return nil
+	}
+	formats := 2 * int(binary.BigEndian.Uint16(p))
+	if p = p[2:]; len(p) < formats+2 {
+		return nil
+	}
+	value, _, _ := cutField(p[formats+2:])
+	return value
+}

@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// Functions by their numbers (pg_proc.dat).
+const (
+	functionNextval   = 1574
+	functionSetConfig = 2078
+	functionLastval   = 2559
+)
+
+// called is a FunctionCall with arguments in text form.
+func called(function uint32, arguments ...string) *pgproto3.FunctionCall {
+	m := &pgproto3.FunctionCall{Function: function, ArgFormatCodes: []uint16{0}}
+	for _, a := range arguments {
+		m.Arguments = append(m.Arguments, []byte(a))
+	}
+	return m
+}
+
+func TestAFunctionCallTellsNobodyElsesSequenceValue(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "calling", "create table counted (n bigserial)") // without code for which backends are cleaned
+		ask(t, conn(t, r.Endpoint, l), "insert into counted default values")
+		f := frontend(t, conn(t, r.Endpoint, l))
+		f.send(called(functionLastval))
+		f.expect("E(55000) Z(I)")
+	})
+}
+
+func TestWhatAFunctionCallSetsIsTheSessionsOwn(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "calling", "create table empty ()")
+		f := frontend(t, conn(t, r.Endpoint, l))
+		other := conn(t, r.Endpoint, l)
+		for _, set := range []struct{ name, value string }{{"my.own", "mine"}, {"work_mem", "7MB"}} {
+			look := "select coalesce(current_setting('" + set.name + "', true), '')"
+			before := ask(t, other, look)
+			f.send(called(functionSetConfig, set.name, set.value, "false"))
+			f.expect("V(" + set.value + ") Z(I)")
+			if got := ask(t, other, look); got != before {
+				t.Errorf("another session has %s %q, not %q", set.name, got, before)
+			}
+			f.send(&pgproto3.Query{String: look})
+			f.expect("T D(" + set.value + ") C(SELECT 1) Z(I)")
+		}
+	})
+}
+
+func TestASequenceValueOfAFunctionCallIsKept(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "calling", "create sequence counter", "grant usage on sequence counter to public")
+		f := frontend(t, conn(t, r.Endpoint, l))
+		f.send(called(functionNextval, "counter"))
+		f.untilReady()
+		if got := r.session(t, f.pid).Pinned; !strings.Contains(got, "sequence") {
+			t.Errorf("the session is pinned by %q", got)
+		}
+		f.send(&pgproto3.Query{String: "select currval('counter')"})
+		f.expect("T D(1) C(SELECT 1) Z(I)")
+	})
+}
