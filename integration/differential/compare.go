@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -40,7 +41,7 @@ type acceptance struct {
 	reason             string
 }
 
-// rig is a server, a proxy in front of it, and what to play on them.
+// rig is a server, a listener of a proxy in front of it, and what to play on them. One script is played on it at a time.
 type rig struct {
 	engine   engine
 	server   *harness.Server
@@ -53,10 +54,12 @@ func (r *rig) compare(s script) (*difference, error) {
 	if err := r.engine.reset(r.server, sessionsOfScript); err != nil {
 		return nil, err
 	}
-	var want [][]string
+	want := make([][]string, len(s.sessions))
+	var sessions sync.WaitGroup
 	for i := range s.sessions {
-		want = append(want, alone(r.engine, r.server.Endpoint, &s.sessions[i]))
+		sessions.Go(func() { want[i] = alone(r.engine, r.server.Endpoint, &s.sessions[i]) })
 	}
+	sessions.Wait()
 	if err := r.engine.reset(r.server, sessionsOfScript); err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ const answerWithin = time.Minute
 // firstUserOID is the first number of what users make: such numbers are not the same in two runs.
 const firstUserOID = 16384
 
-// pgRequest is messages sent at once. There is an answer of its own to each Query and each Sync.
+// pgRequest is messages sent at once. There is an answer of its own to each Query, Sync and FunctionCall.
 type pgRequest []pgproto3.FrontendMessage
 
 func (q pgRequest) String() string {
@@ -38,9 +38,9 @@ func (q pgRequest) String() string {
 func pgMessage(m pgproto3.FrontendMessage) string {
 	switch m := m.(type) {
 	case *pgproto3.Query:
-		return fmt.Sprintf("Query(%s)", m.String)
+		return fmt.Sprintf("Query(%s)", pgText(m.String))
 	case *pgproto3.Parse:
-		return fmt.Sprintf("Parse(%s: %s %v)", m.Name, m.Query, m.ParameterOIDs)
+		return fmt.Sprintf("Parse(%s: %s %v)", m.Name, pgText(m.Query), m.ParameterOIDs)
 	case *pgproto3.Bind:
 		var values []string
 		for _, v := range m.Parameters {
@@ -55,8 +55,18 @@ func pgMessage(m pgproto3.FrontendMessage) string {
 		return fmt.Sprintf("Close(%c %s)", m.ObjectType, m.Name)
 	case *pgproto3.CopyData:
 		return fmt.Sprintf("CopyData(%q)", m.Data)
+	case *pgproto3.FunctionCall:
+		return fmt.Sprintf("FunctionCall(%d %q)", m.Function, m.Arguments)
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", m), "*pgproto3.")
+}
+
+// pgText is SQL as it is printed.
+func pgText(sql string) string {
+	if utf8.ValidString(sql) {
+		return sql
+	}
+	return fmt.Sprintf("%q", sql)
 }
 
 // pgClient is a connection to PostgreSQL.
@@ -99,7 +109,7 @@ func (c *pgClient) do(q request) (string, error) {
 	awaited := 0
 	for _, m := range q.(pgRequest) {
 		switch m.(type) {
-		case *pgproto3.Query, *pgproto3.Sync:
+		case *pgproto3.Query, *pgproto3.Sync, *pgproto3.FunctionCall:
 			awaited++
 		}
 		c.protocol.Send(m)
@@ -176,6 +186,8 @@ func pgAnswer(m pgproto3.BackendMessage) string {
 		return fmt.Sprintf("NotificationResponse %s %q", m.Channel, m.Payload)
 	case *pgproto3.CopyData:
 		return fmt.Sprintf("CopyData %q", m.Data)
+	case *pgproto3.FunctionCallResponse:
+		return "FunctionCallResponse " + pgValue(m.Result)
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", m), "*pgproto3.")
 }

@@ -28,7 +28,8 @@ type script struct {
 	sessions []session
 }
 
-// engine is what scripts need to know of a protocol and its SQL.
+// engine is what scripts need to know of a protocol and its SQL. Several may be at work on one server: each is one worker's, or a
+// kind of that worker's scripts, and what sessions of one use, such as databases, no session of another one does.
 type engine interface {
 	// prepare makes what scripts need that stays, such as roles.
 	prepare(t harness.T, s *harness.Server)
