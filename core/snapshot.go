@@ -32,6 +32,7 @@ type ListenerSnapshot struct {
 type GroupSnapshot struct {
 	Name    string
 	Engine  string
+	Paused  bool // its sessions wait
 	Targets []TargetSnapshot
 }
 
@@ -74,7 +75,7 @@ func (p *Proxy) Snapshot() Snapshot {
 		s.Listeners = append(s.Listeners, ls)
 	}
 	for _, g := range p.config.Groups {
-		gs := GroupSnapshot{Name: g.Name(), Engine: g.Engine().Name()}
+		gs := GroupSnapshot{Name: g.Name(), Engine: g.Engine().Name(), Paused: g.Paused()}
 		for _, m := range g.Members() {
 			gs.Targets = append(gs.Targets, TargetSnapshot{
 				Name: m.Target().Name, Address: m.Target().Address, Health: m.Health(),

@@ -11,14 +11,34 @@ import (
 
 // parse reads a subcommand's options. It has explained whatever it does not accept; code is what to exit with then.
 func parse(fs *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
+	if code, ok := parseOptions(fs, args, stderr); !ok {
+		return code, false
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "berth %s: unexpected argument %q\n", fs.Name(), fs.Arg(0))
+		return exitUsage, false
+	}
+	return exitOK, true
+}
+
+// parseOne is parse for a subcommand with one argument, which is what.
+func parseOne(fs *flag.FlagSet, args []string, what string, stderr io.Writer) (arg string, code int, ok bool) {
+	if code, ok := parseOptions(fs, args, stderr); !ok {
+		return "", code, false
+	}
+	if fs.NArg() != 1 {
+		fmt.Fprintf(stderr, "berth %s: write %s, after the options\n", fs.Name(), what)
+		return "", exitUsage, false
+	}
+	return fs.Arg(0), exitOK, true
+}
+
+func parseOptions(fs *flag.FlagSet, args []string, stderr io.Writer) (code int, ok bool) {
 	fs.SetOutput(stderr)
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK, false
 	case err != nil:
-		return exitUsage, false
-	case fs.NArg() > 0:
-		fmt.Fprintf(stderr, "berth %s: unexpected argument %q\n", fs.Name(), fs.Arg(0))
 		return exitUsage, false
 	}
 	return exitOK, true

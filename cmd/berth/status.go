@@ -53,30 +53,41 @@ func show(ctx context.Context, name, path string, table func(io.Writer, []byte) 
 	return exitOK
 }
 
-// get asks the admin server. BERTH_ADMIN_TOKEN is shown as bearer token if it is set.
+// get asks the admin server for something that is there at once.
 func get(ctx context.Context, admin, path string) ([]byte, error) {
 	ctx, stop := context.WithTimeout(ctx, adminWithin)
 	defer stop()
+	status, body, err := request(ctx, http.MethodGet, admin, path)
+	if err == nil && status != http.StatusOK {
+		err = refused(status, body)
+	}
+	return body, err
+}
+
+// refused is the error of an answer that is not what was asked for.
+func refused(status int, body []byte) error {
+	return fmt.Errorf("%d %s: %s", status, http.StatusText(status), strings.TrimSpace(string(body)))
+}
+
+// request asks the admin server for whatever it answers. BERTH_ADMIN_TOKEN is shown as bearer token if it is set.
+func request(ctx context.Context, method, admin, path string) (status int, body []byte, err error) {
 	if !strings.Contains(admin, "://") {
 		admin = "http://" + admin
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(admin, "/")+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(admin, "/")+path, nil)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	if token := os.Getenv("BERTH_ADMIN_TOKEN"); token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, adminLimit))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(body)))
-	}
-	return body, err
+	body, err = io.ReadAll(io.LimitReader(resp.Body, adminLimit))
+	return resp.StatusCode, body, err
 }
 
 // plain makes what a server said fit for a cell on a terminal.
@@ -101,6 +112,11 @@ func printStatus(w io.Writer, body []byte) error {
 			l.ClientConnections, l.ClientConnectionsInSetup, l.WaitingClients, l.SessionsPinned, l.QueryRequests)
 	}
 	fmt.Fprintln(t)
+	for _, g := range s.TargetGroups {
+		if g.Paused {
+			fmt.Fprintf(w, "target group %s is paused: its sessions wait until berth resume %s\n\n", g.Name, g.Name)
+		}
+	}
 	fmt.Fprintln(t, "TARGET\tADDRESS\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
 	for _, g := range s.TargetGroups {
 		for _, x := range g.Targets {

@@ -32,6 +32,9 @@ type Source interface {
 	Sessions() []core.SessionSnapshot
 	InTransaction() map[*telemetry.Listener]int64
 	Pins() []pin.Row
+	Pause(ctx context.Context, group string) error
+	Resume(group string) error
+	Holders(group string) []core.SessionSnapshot
 }
 
 // Server serves the admin address.
@@ -118,7 +121,11 @@ func newHandler(c Config, source Source) (http.Handler, error) {
 	mux.Handle("GET /api/v1/status", guarded(c.Token, answer(c.Log, func() any { return newStatus(source.Snapshot()) })))
 	mux.Handle("GET /api/v1/pins", guarded(c.Token, answer(c.Log, func() any { return newPins(source.Pins()) })))
 	mux.Handle("GET /api/v1/sessions", guarded(c.Token, answer(c.Log, func() any { return newSessions(source.Sessions()) })))
-	return mux, nil
+	p := pauser{source, c.Log}
+	mux.Handle("POST /api/v1/target_groups/{group}/pause", guarded(c.Token, http.HandlerFunc(p.pause)))
+	mux.Handle("POST /api/v1/target_groups/{group}/resume", guarded(c.Token, http.HandlerFunc(p.resume)))
+	// A page that an operator's browser shows must not be able to change anything here.
+	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
 // ready says whether the proxy can serve: every listener accepts and every group has a target that is up.

@@ -32,12 +32,36 @@ type fixed struct {
 	sessions []core.SessionSnapshot
 	open     map[*telemetry.Listener]int64
 	pins     []pin.Row
+	held     []core.SessionSnapshot // not nil: a pause does not come about
+	paused   map[string]bool
 }
 
 func (f *fixed) Snapshot() core.Snapshot                      { return f.snapshot }
 func (f *fixed) Sessions() []core.SessionSnapshot             { return f.sessions }
 func (f *fixed) Pins() []pin.Row                              { return f.pins }
 func (f *fixed) InTransaction() map[*telemetry.Listener]int64 { return f.open }
+
+func (f *fixed) Pause(ctx context.Context, group string) error {
+	if group != "a" {
+		return core.ErrNoGroup
+	}
+	if f.held != nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	f.paused = map[string]bool{group: true}
+	return nil
+}
+
+func (f *fixed) Resume(group string) error {
+	if group != "a" {
+		return core.ErrNoGroup
+	}
+	f.paused = nil
+	return nil
+}
+
+func (f *fixed) Holders(string) []core.SessionSnapshot { return f.held }
 
 // serving is a proxy with two listeners and two groups that works.
 func serving() *fixed {
@@ -155,6 +179,51 @@ func TestStatusIsTheWholePicture(t *testing.T) {
 	}
 	if (x.Pool != Pool{Open: 4, Idle: 1, Lent: 2, Dialing: 1, Max: 45, Waiting: 3}) {
 		t.Errorf("pool: %+v", x.Pool)
+	}
+}
+
+func post(t *testing.T, c Config, s Source, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	c.Log = zerolog.Nop()
+	h, err := newHandler(c, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, path, nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPauseAndResumeAnswerWithWhatBecameOfThem(t *testing.T) {
+	const a, b = "/api/v1/target_groups/a", "/api/v1/target_groups/b"
+	for _, c := range []struct {
+		name, path string
+		held       []core.SessionSnapshot
+		headers    []string
+		status     int
+		body       string
+	}{
+		{"pause", a + "/pause", nil, nil, http.StatusOK, `"paused": true`},
+		{"resume", a + "/resume", nil, nil, http.StatusOK, `"paused": false`},
+		{"not in time", a + "/pause?timeout=1ms", []core.SessionSnapshot{{ID: 7}}, nil, http.StatusConflict, `"id": 7`},
+		{"pause of nothing", b + "/pause", nil, nil, http.StatusNotFound, "no such target group"},
+		{"resume of nothing", b + "/resume", nil, nil, http.StatusNotFound, "no such target group"},
+		{"no duration", a + "/pause?timeout=10", nil, nil, http.StatusBadRequest, "such as 10s"},
+		{"a negative one", a + "/pause?timeout=-1s", nil, nil, http.StatusBadRequest, "such as 10s"},
+		{"a page in a browser", a + "/pause", nil, []string{"Origin", "https://elsewhere.example"}, http.StatusForbidden, ""},
+	} {
+		s := serving()
+		s.held = c.held
+		if w := post(t, Config{}, s, c.path, c.headers...); w.Code != c.status || !strings.Contains(w.Body.String(), c.body) {
+			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+		}
+		if w := post(t, Config{Token: "t0ken"}, s, c.path); w.Code != http.StatusUnauthorized {
+			t.Errorf("%s without the token: %d", c.name, w.Code)
+		}
 	}
 }
 

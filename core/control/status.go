@@ -34,6 +34,7 @@ type Listener struct {
 type TargetGroup struct {
 	Name    string   `json:"name"`
 	Engine  string   `json:"engine"`
+	Paused  bool     `json:"paused"` // sessions wait, see berth pause
 	Targets []Target `json:"targets"`
 }
 
@@ -99,7 +100,7 @@ func newStatus(s core.Snapshot) Status {
 		})
 	}
 	for _, g := range s.Groups {
-		group := TargetGroup{Name: g.Name, Engine: g.Engine, Targets: []Target{}}
+		group := TargetGroup{Name: g.Name, Engine: g.Engine, Paused: g.Paused, Targets: []Target{}}
 		for _, t := range g.Targets {
 			group.Targets = append(group.Targets, newTarget(t))
 		}

@@ -41,6 +41,7 @@ func (p *Pool[K, V]) Check() error {
 	expect(len(walk(&p.ages)) == count[idle], "%d idle, listed %d", count[idle], p.ages.len)
 	expect(p.count[idle] == 0 || p.open()-p.count[closing] <= p.config.Max, "idle connections above a lowered limit")
 	expect(!p.shut || waiting == 0 && count[idle] == 0, "closed with %d waiters and %d idle", waiting, count[idle])
+	expect(!p.paused || count[idle] == 0, "paused with %d idle", count[idle])
 	return errors.Join(errs...)
 }
 

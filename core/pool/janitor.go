@@ -39,6 +39,27 @@ func (p *Pool[K, V]) Configure(c Config, now time.Duration) (todo Todo[K, V]) {
 	return todo
 }
 
+// Pause stops the lending until Resume: whoever borrows waits, what is idle is to be closed, and everything else when it
+// comes back, or when its dial ends. Somebody who would borrow now or never gets nothing.
+func (p *Pool[K, V]) Pause() (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = true
+	for p.ages.len > 0 {
+		p.retire(p.ages.first.of, idle, &todo)
+	}
+	return todo
+}
+
+// Resume ends a Pause.
+func (p *Pool[K, V]) Resume(now time.Duration) (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = false
+	p.settle(now, &todo)
+	return todo
+}
+
 // Close ends the lending: the waiters are returned, for the caller to refuse them, idle connections are to be closed, and
 // all others when they come back. Borrow refuses from now on; every other method goes on working.
 func (p *Pool[K, V]) Close(now time.Duration) (refused []*Waiter[K, V], todo Todo[K, V]) {

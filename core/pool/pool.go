@@ -108,6 +108,7 @@ type Pool[K comparable, V any] struct {
 	mu      sync.Mutex
 	config  Config
 	shut    bool
+	paused  bool
 	buckets map[K]*bucket[K, V]
 	count   [states]int        // connections by state; that of closed means nothing
 	ages    list[Conn[K, V]]   // the idle connections of all keys, least recently used first
@@ -300,7 +301,7 @@ func (p *Pool[K, V]) lend(c *Conn[K, V], from state, w *Waiter[K, V]) {
 
 // place decides what becomes of a connection that comes back, or is new.
 func (p *Pool[K, V]) place(c *Conn[K, V], from state, now time.Duration, todo *Todo[K, V]) {
-	if surplus := p.open() - p.count[closing] - p.config.Max; p.shut || surplus > 0 || p.tooOld(c, now) {
+	if surplus := p.open() - p.count[closing] - p.config.Max; p.shut || p.paused || surplus > 0 || p.tooOld(c, now) {
 		p.retire(c, from, todo)
 	} else if w, yield := p.successor(c.bucket, c.loop, now); yield {
 		p.retire(c, from, todo)
@@ -343,7 +344,7 @@ func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 
 // widen begins a dial that nobody needs, where connections rotate.
 func (p *Pool[K, V]) widen(w *Waiter[K, V], b *bucket[K, V], todo *Todo[K, V]) {
-	if p.config.Rotate && p.open() < p.config.Max && p.count[dialing] < p.config.MaxDials && b.failures == 0 {
+	if p.config.Rotate && !p.paused && p.open() < p.config.Max && p.count[dialing] < p.config.MaxDials && b.failures == 0 {
 		p.dial(b, w.Loop, todo)
 	}
 }

@@ -649,6 +649,31 @@ func TestARaisedMaxServesWaiters(t *testing.T) {
 	w.has(r)
 }
 
+func TestAPausedPoolEmptiesAsItsConnectionsComeBackAndServesWhoWaitedWhenItResumes(t *testing.T) {
+	w := newWorld(t, Config{Max: 4, MaxIdle: 4})
+	rs := w.fill("a", 0, 3)
+	w.give(rs[0])
+	w.ask("b", 0) // its dial is in flight
+	w.do(w.Pause())
+	w.stats(Stats{Lent: 2, Dialing: 1, Closing: 1, Waiting: 1})
+	a := w.ask("a", 0)
+	w.open()
+	w.give(rs[1])
+	w.closeAll()
+	w.tick(time.Hour)
+	w.stats(Stats{Lent: 1, Waiting: 2})
+	if _, o, d := w.Borrow(&waiter{Key: "a"}, w.now, true); o != Refused || len(d.Dial) > 0 {
+		t.Errorf("now or never: outcome %d, %d dials", o, len(d.Dial))
+	}
+	w.give(rs[2])
+	w.closeAll()
+	w.stats(Stats{Waiting: 2})
+	w.do(w.Resume(w.now))
+	w.stats(Stats{Dialing: 2, Waiting: 2})
+	w.open()
+	w.has(a)
+}
+
 func TestCloseRefusesWaitersAndClosesEverythingAsItComesBack(t *testing.T) {
 	w := newWorld(t, Config{Max: 4, MaxIdle: 4})
 	rs := w.fill("a", 0, 3)

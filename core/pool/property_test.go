@@ -171,8 +171,12 @@ func (r *random) step() {
 		r.takeIdle()
 	case n < 99:
 		r.tick(time.Duration(r.IntN(1000)) * time.Millisecond)
-	default:
+	case r.IntN(2) == 0:
 		r.do(r.Configure(r.limits(), r.now))
+	case r.paused:
+		r.do(r.Resume(r.now))
+	default:
+		r.do(r.Pause())
 	}
 	r.record()
 	if s := r.Stats(); s.Open > max(before, s.Max) {
@@ -183,6 +187,7 @@ func (r *random) step() {
 // drain lets everything that is under way end well, and nothing new begin.
 func (r *random) drain() {
 	r.do(r.Configure(Config{Max: 1 + r.IntN(3), MaxIdle: 1}, r.now))
+	r.do(r.Resume(r.now))
 	for range 1000 {
 		for len(r.holders) > 0 {
 			r.giveBack()

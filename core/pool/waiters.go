@@ -138,6 +138,9 @@ func (p *Pool[K, V]) dismiss(b *bucket[K, V], ws []*Waiter[K, V]) []*Waiter[K, V
 
 // wants is how many dials for the key would be of use now. After a failure one dial tries whether it was the last.
 func (b *bucket[K, V]) wants(now time.Duration) int {
+	if b.pool.paused {
+		return 0
+	}
 	n := max(0, b.waiters.len-b.count[dialing])
 	if b.failures == 0 {
 		return n

@@ -77,6 +77,12 @@ func (p *Pool) Configure(w *Worker, c pool.Config) {
 	p.do(w, p.accounts.Configure(c, w.loop.Now()))
 }
 
+// Pause stops the lending and empties the pool as its backends come back. It runs on w's loop.
+func (p *Pool) Pause(w *Worker) { p.do(w, p.accounts.Pause()) }
+
+// Resume ends a Pause. It runs on w's loop.
+func (p *Pool) Resume(w *Worker) { p.do(w, p.accounts.Resume(w.loop.Now())) }
+
 // TickEvery is how often Tick wants to be called.
 const TickEvery = 100 * time.Millisecond
 

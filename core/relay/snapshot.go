@@ -35,6 +35,9 @@ type PinSnapshot struct {
 // Listener returns the counters of the listener that the session came by.
 func (s *Session) Listener() *telemetry.Listener { return s.front.Counters }
 
+// Holds says whether the session has a backend, or has one that is on its way back. It runs on the session's loop.
+func (s *Session) Holds() bool { return s.backend != nil || s.leaving != nil }
+
 // InTransaction says whether the session has a transaction open. It runs on the session's loop.
 func (s *Session) InTransaction() bool { return s.backend != nil && s.machine.InTransaction() }
 

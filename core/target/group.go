@@ -47,6 +47,7 @@ type Group struct {
 	config  Config
 	members []*Member
 	policy  atomic.Pointer[pin.Policy]
+	paused  atomic.Bool // changed on one worker's loop only
 }
 
 // Member is one target of a group.

@@ -167,3 +167,18 @@ func (p *Proxy) Stop() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Command runs a subcommand of berth that asks this proxy's admin server, and returns its exit code and what it printed.
+func (p *Proxy) Command(ctx context.Context, name string, args ...string) (code int, output string, err error) {
+	binary, err := Binary(ctx)
+	if err != nil {
+		return 0, "", err
+	}
+	cmd := exec.CommandContext(ctx, binary, append([]string{name, "--admin", p.Admin}, args...)...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		err = nil
+	}
+	return cmd.ProcessState.ExitCode(), string(out), err
+}
