@@ -45,7 +45,7 @@ const cases = {
     return ['mysql2']
   },
   'prisma-pg': () => prisma('pg', new (require('@prisma/adapter-pg').PrismaPg)({ ...login, max: 1 }), 'pg'),
-  'prisma-mariadb': () => prisma('my', new (require('@prisma/adapter-mariadb').PrismaMariaDb)({ ...login, connectionLimit: 1 }), 'mariadb'),
+  'prisma-mariadb': () => prisma('my', new (require('@prisma/adapter-mariadb').PrismaMariaDb)({ ...login, connectionLimit: 1, minDelayValidation: 0 }), 'mariadb'),
 }
 
 async function prisma(schema, adapter, driver) {
