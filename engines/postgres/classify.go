@@ -23,6 +23,9 @@ type verdict struct {
 	garbled     bool    // it is no SQL that is known, and likely none at all
 	reset       bool    // it is DISCARD ALL and nothing else
 	sequence    bool    // it may make or ask for the session's sequence values (9.17)
+	asks        bool    // it asks, by currval or lastval, for one that it has not made itself
+	makes       bool    // it may make one that nobody sees in its text: by a column's default, or in a function
+	target      uint32  // what stands for the names of the relations that it writes to
 	inert       bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
 	creates     bool    // it may create code that later statements execute without naming it
 	deallocates bool    // it has DISCARD ALL or DEALLOCATE ALL
@@ -31,7 +34,7 @@ type verdict struct {
 }
 
 // unread is what a statement may do that cannot be looked at.
-var unread = verdict{kinds: unknownKinds, sequence: true, creates: true}
+var unread = verdict{kinds: unknownKinds, sequence: true, makes: true, creates: true}
 
 // or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
 // if both are one.
@@ -39,6 +42,7 @@ func (v verdict) or(o verdict) verdict {
 	return verdict{
 		opaque: v.opaque || o.opaque, foreign: v.foreign || o.foreign, garbled: v.garbled || o.garbled, kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
+		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped,
 	}
 }
@@ -83,6 +87,7 @@ type classifier struct {
 	watched    watched
 	drops      bool // the last words were ON COMMIT
 	kept       bool // a statement before it makes a temporary table
+	made       bool // a statement before it makes values of sequences
 	begins     bool // the last word was BEGIN
 }
 
@@ -147,7 +152,8 @@ func (c *classifier) end() verdict {
 	}
 	c.names = c.names || c.kinds.has(engine.KindPreparedStatement)
 	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
-	c.sequence = c.sequence || c.foreign || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
+	c.makes = c.makes || c.foreign || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
+	c.sequence = c.sequence || c.makes
 	return c.verdict
 }
 
@@ -167,7 +173,7 @@ func (c *classifier) endStatement() {
 	if c.kind == tokenBroken {
 		c.garbled, c.inert, c.creates = true, false, true
 	}
-	c.within, c.ended = false, c.kind != ';'
+	c.within, c.ended, c.made = false, c.kind != ';', c.makes
 }
 
 // atToken says that the statement has not ended.
@@ -245,7 +251,10 @@ func (c *classifier) name(next byte) {
 	qualified := c.prev == '.'
 	c.updates, c.merges = c.updates || c.is("update"), c.merges || c.is("merge")
 	if c.is("insert") || c.is("merge") || c.updates && c.is("default") { // a column's default may be a sequence's next value
-		c.sequence = true
+		c.makes = true
+	}
+	if c.relation {
+		c.write(c.word())
 	}
 	if c.updates && isSettingsView(c.kind, c.word()) {
 		c.kinds.add(engine.KindSetting)
@@ -273,6 +282,16 @@ func (c *classifier) name(next byte) {
 		c.relation = c.relation && next == '.' // INSERT INTO temp
 	default:
 		c.relation = c.relation && (next == '.' || c.keyword == keywordSyntax)
+	}
+}
+
+// write notes a part of the name of a relation that is written to (FNV-1a).
+func (c *classifier) write(name []byte) {
+	if c.target == 0 {
+		c.target = 2166136261
+	}
+	for _, b := range name {
+		c.target = (c.target ^ uint32(b)) * 16777619
 	}
 }
 
@@ -316,7 +335,7 @@ func (c *classifier) dispatch() {
 			c.garbled, c.inert = true, false
 		}
 	case "copy":
-		c.relation, c.sequence = true, true
+		c.relation, c.makes = true, true
 	case "explain":
 		c.explain()
 	case "declare":

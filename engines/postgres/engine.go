@@ -38,6 +38,8 @@ type Engine struct {
 	statements sharedStatements
 	settings   sharedSettings
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
+	askings    *cache[askingOf, *asking]
+	tenures    atomic.Uint64 // so far (values.go)
 	// unnamedBytes is how much of long unnamed statements is kept (statements.go).
 	unnamedBytes atomic.Int64
 }
@@ -61,6 +63,7 @@ func New(c Config) *Engine {
 		reported:    newCache[engine.Key, []parameter](maxParameterKeys),
 		verifiers:   newCache[string, *verifier](maxVerifiers),
 		unseen:      newCache[databaseOf, *unseen](maxDatabases),
+		askings:     newCache[askingOf, *asking](maxAskings),
 	}
 	e.SetUnseen(c.Unseen)
 	_, _ = rand.Read(e.secret[:]) // never fails (crypto/rand.Read)

@@ -100,7 +100,14 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'S':
 		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active, w)
 	case 'E':
-		return m.failed(body(fr, f), f, w), ""
+		text := body(fr, f)
+		lost := whole(fr, f) && m.valuesLost(text)
+		if forward = m.failed(text, f, w); forward && lost {
+			m.toClient(f, w)
+			w.ToClient(withHint(text, valuesHint))
+			forward = false
+		}
+		return forward, ""
 	case 'Z':
 		return m.readyForQuery(fr, f, w)
 	}
@@ -193,7 +200,7 @@ func (m *machine) pop() {
 func (m *machine) completed(a expected, tag []byte) {
 	m.lend.copying, m.lend.copySyncs = false, 0
 	if a&answerSequences != 0 {
-		m.lend.ownValues, m.state.values = true, m.serial
+		m.lend.ownValues, m.state.values = true, m.values.tenure
 		m.lend.sequences = standingYes
 	}
 	all := string(tag) == discardAllTag

@@ -235,7 +235,7 @@ func (c *classifier) call(known bool) {
 		c.kinds.add(engine.KindSequence)
 		c.sequence = true
 	case "currval", "lastval":
-		c.sequence = true
+		c.sequence, c.asks = true, c.asks || !c.made
 	case "pg_backend_pid":
 		c.kinds.add(engine.KindConnectionID)
 	case "pg_advisory_lock", "pg_advisory_lock_shared":

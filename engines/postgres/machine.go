@@ -12,7 +12,7 @@ import (
 type machineState struct {
 	// unnamed is which unnamed statement the backend has.
 	unnamed statementID
-	// values is the serial of the only session that held the backend since it had no sequence values, 0 for none and
+	// values is the tenure (values.go) of the only session that held the backend since it had no sequence values, 0 for none and
 	// severalSessions for more than one. The text of a statement does not tell whether it uses a sequence.
 	values uint64
 	// statements are the shared ones that the backend has.
@@ -40,6 +40,7 @@ type machine struct {
 	unnamed unnamed
 	named   named
 	reset   reset
+	values  values
 	pins    kindSet     // what keeps the backend, as far as the core said so
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
@@ -173,10 +174,7 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 		panic("BUG: postgres: a backend of another engine")
 	}
 	m.state = state
-	m.lend = lend{tx: 'I', ready: true, ownValues: state.values == 0 || state.values == m.serial}
-	if m.state.values = m.serial; !m.lend.ownValues {
-		m.state.values = severalSessions
-	}
+	m.lend = lend{tx: 'I', ready: true, ownValues: m.arrive(state)}
 	m.align(w)
 	m.settleStandings()
 	if !m.reading.starting && !m.lend.restoring {
@@ -323,6 +321,7 @@ func (m *machine) boundary(w engine.Wire) {
 		return
 	}
 	m.reportUnnamed(w)
+	m.keepValues(w)
 	if m.tidy(w) {
 		return
 	}

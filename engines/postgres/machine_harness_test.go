@@ -77,6 +77,9 @@ func describeMessages(t testing.TB, p []byte, client bool) string {
 				if strings.HasPrefix(field, "C") {
 					text += " " + field[1:]
 				}
+				if field == "H"+valuesHint {
+					text += " hint"
+				}
 			}
 			text = strings.Replace(text, "FATAL ", "FATAL|", 1)
 		case client && f.kind == 'B':
@@ -333,7 +336,7 @@ func (s *stage) check() {
 
 // step is what one side says.
 type step struct {
-	// side is "client" or "server"; or what happens: "another" (session used the backend), "other backend" (is free), "busy" (there is no backend),
+	// side is "client" or "server"; or what happens: "another" (session used the backend), "other backend" (is free), "first backend" (is free again), "busy" (there is no backend),
 	// "granted" (there is one again), "refuse", "cancel".
 	side string
 	what string
@@ -342,6 +345,7 @@ type step struct {
 // run plays steps with bytes cut in pieces by cut, and returns what the machine did.
 func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 	s := newStage(t)
+	first := s.free
 	var spare *engine.Backend
 	for _, st := range steps {
 		p := messages(st.what)
@@ -352,6 +356,9 @@ func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 			continue
 		case "other backend":
 			s.free = &engine.Backend{Key: s.free.Key, State: newBackendState(7, nil, s.free.State.(*backendState).params)}
+			continue
+		case "first backend":
+			s.free = first
 			continue
 		case "busy":
 			spare, s.free = s.free, nil

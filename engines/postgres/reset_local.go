@@ -148,6 +148,9 @@ func (m *machine) resetLocally(fr frame, f *feed, w engine.Wire) bool {
 		m.named.byName = nil
 	}
 	out := r.out
+	if r.all {
+		m.values = values{tenure: m.values.tenure}
+	}
 	if r.all || r.settings {
 		m.settings, m.set = nil, false
 		m.nameless, m.roles = m.nameless && !r.all, m.roles && !r.all

@@ -256,6 +256,7 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 		return
 	}
 	m.lend.sequences.establish()
+	m.values.tenure = m.e.tenures.Add(1)
 	if simple {
 		w.ToBackend(discardSequences)
 		m.push(answerQuery | answerSwallow | answerSequences)

@@ -338,6 +338,7 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	if m.session.temporary && !v.inert {
 		v.maybe.add(engine.KindTemporaryTable)
 	}
+	m.valuesSent(v)
 	s := &m.lend.verify
 	s.failed = false
 	v.opaque = v.opaque && m.unseenChanges != engine.UnseenTrust
@@ -437,6 +438,7 @@ func (m *machine) forgotten(w engine.Wire) {
 	m.tell(engine.Event{Kind: engine.KindReset}, w)
 	v.told, v.ignored, v.ends, v.unknown = 0, 0, 0, false
 	m.unnamed.reported, m.nameless, m.roles = false, false, false
+	m.values = values{tenure: m.values.tenure}
 	m.settle(nil)
 	if loaded {
 		m.hold(engine.KindLibrary, nil, w)
