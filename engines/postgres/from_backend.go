@@ -98,7 +98,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'A', 'N':
 		return fr.kind == 'A' || !m.lend.sweep.active, ""
 	case 'S':
-		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active, w)
+		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active || m.renaming(), w)
 	case 'E':
 		text := body(fr, f)
 		lost := whole(fr, f) && m.valuesLost(text)
@@ -190,7 +190,7 @@ func (m *machine) ended(a expected) {
 
 // pop takes out the first answer; the ends of COPY data that nobody asked for are owed nothing.
 func (m *machine) pop() {
-	m.queue.pop()
+	m.renamed(m.queue.pop())
 	for !m.queue.empty() && m.queue.first().kind() == answerCopyEnd {
 		m.queue.pop()
 	}
@@ -238,13 +238,15 @@ func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward
 		return false, ""
 	}
 	forward = true
-	if name == applicationName && m.forgetsApplication() {
+	if name == applicationName && m.forgetsApplication(value) {
 		forward, value = false, m.session.application
-		m.toClient(f, w)
-		w.ToClient(appendParameter(nil, parameter{name, value}))
 	}
 	if old, ok := lookup(m.seen, name); ok && old == value {
 		return forward, ""
+	}
+	if !forward {
+		m.toClient(f, w)
+		w.ToClient(appendParameter(nil, parameter{name, value}))
 	}
 	seen := make([]parameter, 0, len(m.seen)+1)
 	for _, p := range m.seen {

@@ -256,6 +256,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	m.named.batch++
 	m.push(owed)
 	m.begin(fr, f, false, w)
+	m.rename(true, f, w)
 	return true
 }
 
@@ -339,6 +340,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	owed := answerExecute
 	switch fr.kind {
 	case 'B':
+		m.lend.sets.nameless = false
 		owed = answerBind
 		portal, rest, ok := cutString(p)
 		statement, _, named := cutString(rest)
@@ -375,6 +377,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	}
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)
+	if fr.kind == 'E' {
+		m.rename(false, f, w)
+	}
 	return true, nil
 }
 

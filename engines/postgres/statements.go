@@ -226,8 +226,9 @@ var (
 	discardSequences = []byte("Q\x00\x00\x00\x16DISCARD SEQUENCES\x00")
 	// The same for the middle of a batch, where a simple Query would end the implicit transaction, by a portal and a
 	// statement that the client cannot have; it leaves the unnamed ones alone.
-	prepareDiscard = []byte("P\x00\x00\x00\x1eberth\x00DISCARD SEQUENCES\x00\x00\x00" +
-		"B\x00\x00\x00\x16berth\x00berth\x00\x00\x00\x00\x00\x00\x00" +
+	prepareDiscard = append(parseMessage(ownName, []byte("DISCARD SEQUENCES\x00\x00\x00")), executeOwn...)
+	ownName        = []byte("berth\x00")
+	executeOwn     = []byte("B\x00\x00\x00\x16berth\x00berth\x00\x00\x00\x00\x00\x00\x00" +
 		"E\x00\x00\x00\x0eberth\x00\x00\x00\x00\x00" +
 		"C\x00\x00\x00\x0bPberth\x00" +
 		"C\x00\x00\x00\x0bSberth\x00")

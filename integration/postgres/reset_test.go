@@ -65,3 +65,49 @@ func TestResetsAreAnsweredAsTheServerWouldWithoutABorrow(t *testing.T) {
 		r.whole(t)
 	})
 }
+
+// renames are transactions in which the application's name is reset, and what is asked behind that.
+var renames = [][]string{
+	{"begin", "reset all", "show application_name", "commit", "show application_name"},
+	{"set application_name = 'changed'", "begin", "reset application_name", "show application_name", "rollback", "show application_name"},
+	{"begin", "set application_name = 'changed'", "reset all", "show application_name", "set application_name = ''", "show application_name", "commit", "show application_name"},
+	{"begin", "set application_name to default", "savepoint s", "set application_name = 'changed'", "rollback to s", "show application_name", "commit", "show application_name"},
+	{"begin", "set application_name = 'changed'", "commit", "begin", "savepoint s", "reset all", "select 1/0", "rollback to s", "show application_name", "commit", "show application_name"},
+	{"set application_name = 'changed'", "begin", "select 1/0", "reset all", "show application_name", "rollback", "show application_name"},
+	{"begin", "discard all", "rollback", "show application_name"},
+}
+
+func TestAResetInATransactionGoesBackToTheNameThatTheClientBeganWith(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		named := func(c *pgconn.Config) { c.RuntimeParams["application_name"] = "resets" }
+		ways := map[string]func(c *pgconn.PgConn, sql string) string{
+			"simple": func(c *pgconn.PgConn, sql string) string { return whatIsSaid(t, c, sql) },
+			"extended": func(c *pgconn.PgConn, sql string) string {
+				result := c.ExecParams(t.Context(), sql, nil, nil, nil, nil).Read()
+				return fmt.Sprint(code(result.Err), result.CommandTag, result.Rows, c.ParameterStatus("application_name"))
+			},
+			"a batch": func(c *pgconn.PgConn, sql string) string {
+				var b pgconn.Batch
+				b.ExecParams(sql, nil, nil, nil, nil)
+				b.ExecParams("show application_name", nil, nil, nil, nil)
+				results, err := c.ExecBatch(t.Context(), &b).ReadAll()
+				return fmt.Sprint(code(err), joined(results...), c.ParameterStatus("application_name"))
+			},
+		}
+		for how, say := range ways {
+			for _, do := range renames {
+				c, direct := conn(t, r.Endpoint, harness.App(), named), conn(t, r.server.Endpoint, harness.App(), named)
+				for _, sql := range do {
+					if got, want := say(c, sql), say(direct, sql); got != want {
+						t.Errorf("%s: %s of %q: %s\nwant %s", how, sql, do, got, want)
+					}
+				}
+				if s := r.session(t, c.PID()); s.Pinned != "" {
+					t.Errorf("%s: %q: pinned by %s", how, do, s.Pinned)
+				}
+				_, _ = c.Close(t.Context()), direct.Close(t.Context())
+			}
+		}
+		r.whole(t)
+	})
+}
