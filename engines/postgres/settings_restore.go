@@ -339,7 +339,6 @@ func (m *machine) rename(simple bool, f *feed, w engine.Wire) {
 	m.push(answerClose | answerSwallow)
 }
 
-
 // settleSettings decides at a boundary what is set now, if that is known from what was sent.
 func (m *machine) settleSettings() {
 	p := &m.lend.sets

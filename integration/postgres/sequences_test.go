@@ -25,7 +25,7 @@ func TestAnApplicationThatAsksForTheLastValueOfASequenceKeepsItsBackendForThat(t
 				name += " (" + how + ")"
 				r.plays(t, name, a.ask, []string{insert})
 				busy := conn(t, r.Endpoint, harness.App())
-				ask(t, busy, "insert into " + other + " (a) values ('y')")
+				ask(t, busy, "insert into "+other+" (a) values ('y')")
 				got, err := a.ask(t.Context(), question)
 				var refused *pgconn.PgError
 				if errors.As(err, &refused) && (refused.Code != "55000" || !strings.Contains(refused.Hint, "RETURNING")) || err == nil && got != last() {
