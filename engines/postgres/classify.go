@@ -31,6 +31,7 @@ type verdict struct {
 	deallocates bool    // it has DISCARD ALL or DEALLOCATE ALL
 	names       bool    // it refers to prepared statements by their names
 	scoped      bool    // it may set something for the transaction only
+	unlisted    bool    // it sets, for the session, what the server does not list by itself (verify_settings.go)
 }
 
 // unread is what a statement may do that cannot be looked at.
@@ -43,7 +44,7 @@ func (v verdict) or(o verdict) verdict {
 		opaque: v.opaque || o.opaque, foreign: v.foreign || o.foreign, garbled: v.garbled || o.garbled, kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
-		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped,
+		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
 	}
 }
 
@@ -442,6 +443,7 @@ func (c *classifier) set() {
 		}
 	}
 	c.kinds.add(engine.KindSetting)
+	c.unlisted = c.unlisted || c.kind != tokenWord || c.length == 0 || c.is("seed") || secret(string(c.word())) || c.followed() == '.'
 }
 
 // role decides about SET ROLE and SET SESSION AUTHORIZATION, which may also go back to where the session began.

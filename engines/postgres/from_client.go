@@ -28,6 +28,10 @@ func (f *feed) rest() []byte { return f.in[f.at:] }
 func (m *machine) FromClient(in []byte, w engine.Wire) (int, error) {
 	f := feed{in: in}
 	for goOn := true; goOn && f.at < len(in) && !m.reading.closed; {
+		if m.reading.collected != nil {
+			goOn = m.takeIn(&f, w)
+			continue
+		}
 		if m.reading.client.rest > 0 {
 			m.passOn(&f, w)
 			continue

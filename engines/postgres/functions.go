@@ -230,6 +230,7 @@ func (c *classifier) call(known bool) {
 			c.scoped = true
 		} else {
 			c.kinds.add(engine.KindSetting)
+			c.unlisted = true
 		}
 	case "nextval", "setval":
 		c.kinds.add(engine.KindSequence)

@@ -49,6 +49,8 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 	case named && reserved(name):
 		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
 		return true
+	case named && !m.named.direct && m.collect(fr, f, w):
+		return true
 	case m.lend.sequences == standingSent || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w):
 		return false
 	}
@@ -62,6 +64,70 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 	m.scanLong(fr.kind, named, rest)
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)
+	return true
+}
+
+// A Parse with a name that is too long to be held, and not too long to be kept, is taken in before anything of it is sent: it goes
+// out under another name, and only then is known what it does.
+type collected struct {
+	message []byte
+	size    int
+	share   *share
+}
+
+// maxNamedLong is how much a session may have of such statements.
+const maxNamedLong = 4 << 20
+
+// collect begins to take in the message at f.at, if there is room for it.
+func (m *machine) collect(fr frame, f *feed, w engine.Wire) bool {
+	if fr.size > maxUnnamedLong {
+		return false
+	}
+	all := fr.size
+	for _, s := range m.named.byName {
+		if s.shared.share != nil {
+			all += len(s.shared.parse)
+		}
+	}
+	if all > maxNamedLong {
+		return false
+	}
+	s := m.e.share(statementCopies * fr.size)
+	if s == nil {
+		return false
+	}
+	m.flush(f, w)
+	m.reading.collected = &collected{message: make([]byte, 0, fr.size), size: fr.size, share: s}
+	m.reading.client = stream{rest: fr.size}
+	m.takeIn(f, w)
+	return true
+}
+
+// takeIn takes in what has come of the message, but for its last byte: that stays until the message has been dealt with, so that
+// the core gives it again where the message has to wait. It returns false then.
+func (m *machine) takeIn(f *feed, w engine.Wire) bool {
+	c := m.reading.collected
+	n := min(len(f.rest()), c.size-1-len(c.message))
+	c.message = append(c.message, f.rest()[:n]...)
+	f.at += n
+	f.run = f.at
+	m.reading.client.rest -= n
+	if len(f.rest()) == 0 {
+		return true
+	}
+	whole := feed{in: append(c.message, f.rest()[0])}
+	if !m.reading.skipping {
+		fr, _ := readFrame(whole.in)
+		goOn, err := m.parse(fr, &whole, w)
+		if err != nil || !goOn {
+			m.reading.client = stream{rest: 1}
+			return false
+		}
+		m.flush(&whole, w)
+	}
+	m.reading.collected, m.reading.client = nil, stream{}
+	f.at++
+	f.run = f.at
 	return true
 }
 
@@ -82,14 +148,18 @@ func (m *machine) passOn(f *feed, w engine.Wire) {
 	}
 }
 
-// longSent notes what a long message does. Of its text only the beginning is there: names of settings are not known, and those
-// of prepared statements came too late.
+// longSent notes what a long message does. Unless it was kept, only the beginning of its text is there: names of settings that the
+// server does not list are not known, and those of prepared statements came too late.
 func (m *machine) longSent(l *longMessage, w engine.Wire) {
 	v := l.scan.finish()
 	v.opaque = v.opaque || v.garbled
 	u := m.state.unseen
-	if v.opaque || v.kinds.has(engine.KindSetting) || v.foreign && u != nil && u.now() != suspicionNone {
-		v.kinds.add(engine.KindUnknown)
+	if v.opaque || v.unlisted || v.kinds.has(engine.KindUnknown) || v.foreign && u != nil && u.now() != suspicionNone {
+		if text := m.unnamed.pending.text(); l.kind == 'P' && !l.named && text != nil {
+			v = m.judge(text)
+		} else {
+			v.kinds.add(engine.KindUnknown)
+		}
 	}
 	switch {
 	case l.kind == 'P' && !l.named:

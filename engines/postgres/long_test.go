@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -116,7 +117,7 @@ func FuzzLongScan(f *testing.F) {
 			return // it may always be read less well
 		}
 		if missed := whole.kinds&^pieces.kinds | whole.maybe&^(pieces.maybe|pieces.kinds); missed != 0 ||
-			whole.opaque && !pieces.opaque || whole.foreign && !pieces.foreign || whole.garbled && !pieces.garbled {
+			whole.unlisted && !pieces.unlisted || whole.sequence && !pieces.sequence || whole.opaque && !pieces.opaque || whole.foreign && !pieces.foreign || whole.garbled && !pieces.garbled {
 			t.Errorf("%q: in pieces %s, whole %s", text, pieces, whole)
 		}
 	})
@@ -137,12 +138,16 @@ func TestALongQueryPinsForWhatItDoes(t *testing.T) {
 	for sql, want := range map[string]string{
 		huge: "idle", huge + "; SELECT 1": "idle", huge + "; LISTEN x": "listen, kept", huge + ";\nSELECT pg_advisory_lock(1)": "named_lock, kept",
 		huge + "; CREATE TEMP TABLE u (a int)": "temporary_table, kept", huge + "; SELECT nextval('s')": "sequence, kept", huge + "; LOAD 'x'": "library, kept",
-		huge + "; SET a.b = 1": "unknown, kept", "PREPARE p AS " + huge: "prepared_statement, kept", huge + "; DECLARE c CURSOR WITH HOLD FOR SELECT 1": "cursor, kept",
-		"SET a = '" + huge[len("INSERT INTO t VALUES ('"):]: "unknown, kept", huge + "; SELECT U&\"x\"()": "unknown, kept",
+		huge + "; SET a.b = 1": "unknown, kept", huge + "; SET a = 1": "idle", huge + "; RESET a; SET TIME ZONE 'x'": "idle", huge + "; SET seed = 1": "unknown, kept",
+		huge + "; SELECT set_config('a', 'b', false)": "unknown, kept", huge + "; SET \"a\" = 1": "unknown, kept", "PREPARE p AS " + huge: "prepared_statement, kept", huge + "; DECLARE c CURSOR WITH HOLD FOR SELECT 1": "cursor, kept",
+		"SET a.b = '" + huge[len("INSERT INTO t VALUES ('"):]: "unknown, kept", huge + "; SELECT U&\"x\"()": "unknown, kept",
 	} {
 		s := newStage(t)
 		s.sends(message("Q " + sql))
 		s.server(messages("C X, Z I"))
+		if s.asksAbout() != "" {
+			s.found()
+		}
 		got := strings.Join(s.events, ", ")
 		if s.backend != nil {
 			got += ", kept"
@@ -262,6 +267,95 @@ func TestTheRoomForLongUnnamedStatementsComesBack(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); e.unnamedBytes.Load() != maxUnnamedAll-150<<10; runtime.GC() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes still count", e.unnamedBytes.Load()-(maxUnnamedAll-150<<10))
+		}
+	}
+}
+
+func TestALongStatementWithANameIsSharedWhereThereIsRoom(t *testing.T) {
+	parse := func(name string, size int) []byte {
+		return message("P " + name + "|SELECT '" + strings.Repeat("x", size) + "'")
+	}
+	for size, shared := range map[int]bool{60 << 10: true, 70 << 10: true, 700 << 10: true, maxUnnamedLong - 100: true, maxUnnamedLong: false} {
+		s := newStage(t)
+		s.sends(append(parse("p", size), messages("B |p, E, S")...))
+		s.server(messages("1, 2, C SELECT 1, Z I"))
+		if got := strings.Join(s.events, ", "); got != map[bool]string{true: "idle", false: "prepared_statement"}[shared] {
+			t.Fatalf("%d bytes: events %s", size, got)
+		}
+		if got, want := len(s.toBackend), size+len(message("P berth_1|SELECT ''"))+len(messages("B |berth_1, E, S")); shared && got != want {
+			t.Fatalf("%d bytes: %d sent, not %d", size, got, want)
+		}
+		if !shared {
+			continue
+		}
+		s.moves()
+		s.client(messages("B |p, E, S"))
+		if got := s.toBackend[:min(len(s.toBackend), size)]; !bytes.HasPrefix(got, []byte("P\x00")) || !bytes.Contains(got[:20], []byte("berth_1")) {
+			t.Errorf("%d bytes are not there on another backend", size)
+		}
+		s.server(messages("1, 2, C SELECT 1, Z I"))
+		if got := strings.Join(s.events, ", "); got != "idle, idle" {
+			t.Errorf("%d bytes: events %s", size, got)
+		}
+	}
+}
+
+func TestALongStatementWithANameWaitsAndIsSkippedLikeOthers(t *testing.T) {
+	long := message("P p|SELECT '" + strings.Repeat("x", 100<<10) + "'")
+	s := newStage(t)
+	s.client(messages("P |SELECT 1/0, B |"))
+	s.sends(long[:80<<10])
+	s.server(messages("1, ! 22012"))
+	s.sends(append(long[80<<10:], messages("B |p, E, S")...))
+	if got := describeMessages(t, s.toBackend, true); got != "P |SELECT 1/0, B |, S" {
+		t.Errorf("behind an error: sent %.200s", got)
+	}
+	s.server(messages("Z I"))
+	if got := describeMessages(t, s.toClient, false); got != "1, ! 22012, Z I" || len(s.m.named.byName) != 0 {
+		t.Errorf("behind an error: the client sees %s", got)
+	}
+
+	s = newStage(t) // what an earlier request says about names may change this one's
+	s.client(messages("P p|SELECT 1, S"))
+	s.sends(long)
+	s.sends(messages("S"))
+	if got := describeMessages(t, s.toBackend, true); got != "P berth_1|SELECT 1, S, H" {
+		t.Errorf("before the answer: sent %.200s", got)
+	}
+	s.server(messages("! 42601, Z I"))
+	s.server(messages("1, Z I"))
+	if got := describeMessages(t, s.toClient, false); got != "! 42601, Z I, 1, Z I" || s.m.named.byName["p"] == nil {
+		t.Errorf("the client sees %s", got)
+	}
+}
+
+func TestLongStatementsWithNamesAreBounded(t *testing.T) {
+	s := newStage(t)
+	for i := range 6 {
+		s.sends(append(message(fmt.Sprintf("P p%d|SELECT %d, '%s'", i, i, strings.Repeat("x", 1000<<10))), messages("S")...))
+		s.server(messages("1, Z I"))
+	}
+	if got := strings.Join(s.events, ", "); !strings.HasPrefix(got, "idle, idle, idle, idle, prepared_statement") {
+		t.Errorf("events %s", got)
+	}
+	s = newStage(t)
+	e := s.m.e
+	e.unnamedBytes.Store(maxUnnamedAll - 400<<10)
+	s.sends(append(message("P p|SELECT '"+strings.Repeat("x", 100<<10)+"'"), messages("S")...))
+	s.server(messages("1, Z I"))
+	s.does("SET a = 1", "C SET, Z I")
+	s.moves()
+	s.toClient = nil
+	s.client(messages("B |p, E, S"))
+	s.server(messages("1, 2, C SET, C SET, C RESET, Z I, ! 26000, Z I"))
+	if got := describeMessages(t, s.toClient, false); got != "! 53200, Z I" {
+		t.Errorf("without room under other settings: %s", got)
+	}
+	s.client(messages("C S|p, S"))
+	s.server(messages("3, Z I"))
+	for deadline := time.Now().Add(time.Minute); e.unnamedBytes.Load() != maxUnnamedAll-400<<10; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes still count", e.unnamedBytes.Load()-(maxUnnamedAll-400<<10))
 		}
 	}
 }

@@ -62,6 +62,8 @@ type machine struct {
 type reading struct {
 	client   stream // of a message of the client
 	long     *longMessage
+	// collected is a message of which nothing has been sent yet.
+	collected *collected
 	backend  stream // of a message of the backend
 	starting bool   // the client waits for the end of its login
 	waiting  bool   // for a borrow

@@ -36,6 +36,7 @@ type sharedStatement struct {
 	text                   []byte // the SQL
 	reading                string // what was set that may change its meaning
 	dated                  bool   // it has a string that may be a time
+	share                  *share // of what the engine keeps, nil if it is short
 }
 
 // sharedStatements are an engine's, as long as a session or a backend has them. Any goroutine may use them.
@@ -53,8 +54,12 @@ type statementKey struct{ reading, rest string }
 // unique is a reading that nothing else has.
 func (s *sharedStatements) unique() string { return "\x00" + strconv.FormatUint(s.now(), 36) }
 
-// intern returns the statement of a Parse whose body, behind the name, is rest; and a time after all those given before.
-func (s *sharedStatements) intern(reading string, rest []byte) (shared *sharedStatement, time uint64) {
+// statementCopies is how much of the text of a statement is kept, in all: the message, the text, and the key.
+const statementCopies = 3
+
+// intern returns the statement of a Parse whose body, behind the name, is rest; and a time after all those given before. A long one
+// comes with its share.
+func (s *sharedStatements) intern(reading string, rest []byte, share *share) (shared *sharedStatement, time uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.times++
@@ -67,7 +72,7 @@ func (s *sharedStatements) intern(reading string, rest []byte) (shared *sharedSt
 	shared = &sharedStatement{
 		name: name, parse: parseMessage(name, rest), describe: statementMessage('D', name), close: statementMessage('C', name),
 	}
-	shared.reading = reading
+	shared.reading, shared.share = reading, share
 	shared.text, _, _ = cutString(rest)
 	shared.dated = dated(shared.text)
 	shared.text = bytes.Clone(shared.text)
@@ -327,7 +332,11 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamed)+" is the most for a session", fr, f, w)
 		return true
 	}
-	shared, now := m.e.statements.intern(m.readingNow(), rest)
+	var share *share
+	if c := m.reading.collected; c != nil {
+		share = c.share
+	}
+	shared, now := m.e.statements.intern(m.readingNow(), rest, share)
 	m.flush(f, w)
 	m.sendParse(shared, now, w)
 	m.pushBatch(answerParse|answerNamed, w)
@@ -376,18 +385,24 @@ func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wir
 	m.begin(fr, f, true, w)
 }
 
+// has says that the backend has s as the client knows it.
+func (m *machine) has(s *namedStatement) bool {
+	h := m.state.statements.held[s.shared]
+	return h != nil && h.parsed >= s.parsed && (s.shape == 0 || s.shape == h.shape || m.named.stale == s)
+}
+
 // present makes sure that the backend has s, as the client knows it, before a message that uses it is sent. It returns false
 // if that message must wait.
 func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	t := &m.state.statements
-	if h := t.held[s.shared]; h != nil && h.parsed >= s.parsed && (s.shape == 0 || s.shape == h.shape || m.named.stale == s) {
+	if m.has(s) {
 		t.clock++
-		h.used = t.clock
+		t.held[s.shared].used = t.clock
 		return true
 	}
 	if reading := m.readingNow(); reading != s.shared.reading {
 		// It is parsed again with what is set now, as the server would do by itself where that matters.
-		s.shared, _ = m.e.statements.intern(reading, s.shared.rest())
+		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), s.shared.share)
 		if h := t.held[s.shared]; h != nil {
 			return m.present(s, f, w)
 		}
@@ -409,6 +424,22 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	return false
 }
 
+// room makes sure that s may be kept as present needs it: where that is not as it was parsed, a long statement takes a share again.
+func (m *machine) room(s *namedStatement) bool {
+	if s.shared.share == nil || m.has(s) {
+		return true
+	}
+	reading := m.readingNow()
+	if reading == s.shared.reading {
+		return true
+	}
+	share := m.e.share(statementCopies * len(s.shared.parse))
+	if share != nil {
+		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), share)
+	}
+	return share != nil
+}
+
 // useNamed makes a named statement ready for a message that uses it. It returns nil if the message was refused (goOn) or has
 // to wait.
 func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed, w engine.Wire) (s *namedStatement, goOn bool) {
@@ -428,6 +459,10 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	if !m.named.direct && m.outdated(s) {
 		m.refuseStatement("0A000", "cached plan must not change result type", fr, f, w)
+		return nil, true
+	}
+	if !m.named.direct && !m.room(s) {
+		m.refuseStatement("53200", "prepared statements of more than 64 KiB take too much memory in the proxy", fr, f, w)
 		return nil, true
 	}
 	if !m.named.direct && !m.present(s, f, w) {

@@ -97,7 +97,7 @@ func TestABackendKeepsABoundedNumberOfStatements(t *testing.T) {
 
 func TestTextsThatNobodyHasAreForgotten(t *testing.T) {
 	var texts sharedStatements
-	texts.intern("", []byte("SELECT 1\x00\x00\x00"))
+	texts.intern("", []byte("SELECT 1\x00\x00\x00"), nil)
 	for range 100 {
 		runtime.GC()
 		time.Sleep(time.Millisecond)

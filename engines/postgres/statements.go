@@ -79,6 +79,19 @@ func (k *kept) keep(message []byte, size int, e *Engine) {
 	}
 }
 
+// text is the SQL, nil if it is not kept.
+func (k *kept) text() []byte {
+	if len(k.message) < headerLength {
+		return nil
+	}
+	_, rest, _ := cutString(k.message[headerLength:])
+	text, _, ok := cutString(rest)
+	if !ok {
+		return nil
+	}
+	return text
+}
+
 // release drops a long message.
 func (k *kept) release() {
 	if k.share != nil {
@@ -179,22 +192,13 @@ func (m *machine) parseFailed(a expected) {
 // unnamedText is the SQL of the statement that a Bind which is sent now means, nil if it is not known.
 func (m *machine) unnamedText() []byte {
 	u := &m.unnamed
-	message := u.parse.message
 	switch {
 	case u.inFlight > 0 && !u.batched, u.inFlight == 0 && u.lost:
 		return nil
 	case u.inFlight > 0:
-		message = u.pending.message
+		return u.pending.text()
 	}
-	if len(message) < headerLength {
-		return nil
-	}
-	_, rest, _ := cutString(message[headerLength:])
-	text, _, ok := cutString(rest)
-	if !ok {
-		return nil
-	}
-	return text
+	return u.parse.text()
 }
 
 func (m *machine) forgetUnnamed() {

@@ -33,7 +33,8 @@ func TestAStatementOf64MiBIsScannedInLittleMemory(t *testing.T) {
 		for _, tail := range []struct{ sql, reason, end string }{
 			{"; select length(a) from long", "", ""},
 			{"; select pg_advisory_lock(4713)", "named_lock", "select pg_advisory_unlock_all()"},
-			{"; create temp table v (a int)", "temporary_table", "drop table v"}, {"; set work_mem = '7MB'", "unknown", "discard all"},
+			{"; create temp table v (a int)", "temporary_table", "drop table v"}, {"; set work_mem = '7MB'", "", "discard all"},
+			{"; set a.b = '7MB'", "unknown", "discard all"},
 		} {
 			if _, err := c.Exec(t.Context(), insert+tail.sql).ReadAll(); err != nil {
 				t.Fatalf("%s: %v", tail.sql, err)
@@ -79,5 +80,34 @@ func TestALongStatementOfTheExtendedProtocolIsScanned(t *testing.T) {
 				t.Errorf("another session finds %s", got)
 			}
 		}
+	})
+}
+
+func TestALongStatementWithANameIsThereOnWhateverConnection(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		c, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		for _, size := range []int{60 << 10, 70 << 10, 500 << 10, 1000 << 10, 2 << 20} {
+			name, want := fmt.Sprintf("s%d", size), fmt.Sprint(size)
+			if _, err := c.Prepare(t.Context(), name, "select length('"+strings.Repeat("x", size)+"') + $1", nil); err != nil {
+				t.Fatal(err)
+			}
+			pinned := ""
+			if size > 1<<20 {
+				pinned = "prepared_statement"
+			}
+			for range 2 {
+				result := c.ExecPrepared(t.Context(), name, [][]byte{[]byte("0")}, nil, nil).Read()
+				if got := joined(result); got != want || result.Err != nil {
+					t.Fatalf("%d bytes: %q %v", size, got, result.Err)
+				}
+				harness.Eventually(t, settleWithin, "the session is pinned as it must be", func() bool { return r.session(t, c.PID()).Pinned == pinned })
+				if pinned == "" {
+					ask(t, other, "discard all")
+				}
+			}
+			ask(t, c, "set work_mem = '7MB'")
+		}
+		ask(t, c, "discard all")
+		r.pinnedBy(t, c, "")
 	})
 }
