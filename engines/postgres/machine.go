@@ -60,20 +60,20 @@ type machine struct {
 
 // reading is where the machine is in the two streams.
 type reading struct {
-	client   stream // of a message of the client
-	long     *longMessage
+	client stream // of a message of the client
+	long   *longMessage
 	// collected is a message of which nothing has been sent yet.
 	collected *collected
-	backend  stream // of a message of the backend
-	starting bool   // the client waits for the end of its login
-	waiting  bool   // for a borrow
-	wanting  byte   // the type of the message that needed it
-	refused  bool   // that message is not to be executed, and has been answered
-	skipping bool   // until Sync, after an error (54.2.3)
-	batch    bool   // messages of the extended protocol were sent since the last Sync
-	fatal    bool   // the backend has said why it goes
-	partial  bool   // the client has got the beginning of a message
-	closed   bool
+	backend   stream // of a message of the backend
+	starting  bool   // the client waits for the end of its login
+	waiting   bool   // for a borrow
+	wanting   byte   // the type of the message that needed it
+	refused   bool   // that message is not to be executed, and has been answered
+	skipping  bool   // until Sync, after an error (54.2.3)
+	batch     bool   // messages of the extended protocol were sent since the last Sync
+	fatal     bool   // the backend has said why it goes
+	partial   bool   // the client has got the beginning of a message
+	closed    bool
 }
 
 // lend is the state of the backend that is held, since it was granted.
