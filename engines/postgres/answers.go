@@ -42,8 +42,8 @@ const (
 	inlineAnswers = 16
 	// maxAnswers bounds how far a client may run ahead. It is not read further until answers come.
 	maxAnswers = 4096
-	// injected is the most that the machine puts in of its own around one message of the client.
-	injected = 8
+	// injected is the most that the machine puts in of its own around one message of the client (sendCalendar, twice).
+	injected = 48
 )
 
 // answers is a queue in a ring. The first entries need no memory of their own.

@@ -98,7 +98,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'A', 'N':
 		return fr.kind == 'A' || !m.lend.sweep.active, ""
 	case 'S':
-		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active || m.renaming(), w)
+		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0, w)
 	case 'E':
 		text := body(fr, f)
 		lost := whole(fr, f) && m.valuesLost(text)

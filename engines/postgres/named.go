@@ -400,7 +400,8 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 		t.held[s.shared].used = t.clock
 		return true
 	}
-	if reading := m.readingNow(); reading != s.shared.reading {
+	reading, past := m.readingFor(s.shared)
+	if reading != s.shared.reading {
 		// It is parsed again with what is set now, as the server would do by itself where that matters.
 		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), s.shared.share)
 		if h := t.held[s.shared]; h != nil {
@@ -410,9 +411,15 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	m.flush(f, w)
 	m.began(w)
 	m.reading.batch = true
+	if past {
+		m.sendCalendar(m.readingNow(), reading, w)
+	}
 	m.sendParse(s.shared, m.e.statements.now(), w)
 	m.push(answerParse | answerNamed | answerSwallow)
 	m.named.op(namedOp{parses: s.shared})
+	if past {
+		m.sendCalendar(reading, m.readingNow(), w)
+	}
 	if s.shape == 0 {
 		return true
 	}
@@ -429,7 +436,7 @@ func (m *machine) room(s *namedStatement) bool {
 	if s.shared.share == nil || m.has(s) {
 		return true
 	}
-	reading := m.readingNow()
+	reading, _ := m.readingFor(s.shared)
 	if reading == s.shared.reading {
 		return true
 	}
@@ -456,10 +463,6 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	if executed && v.names && !m.goDirect(v, f, w) {
 		return nil, false
-	}
-	if !m.named.direct && m.outdated(s) {
-		m.refuseStatement("0A000", "cached plan must not change result type", fr, f, w)
-		return nil, true
 	}
 	if !m.named.direct && !m.room(s) {
 		m.refuseStatement("53200", "prepared statements of more than 64 KiB take too much memory in the proxy", fr, f, w)

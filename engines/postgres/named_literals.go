@@ -2,43 +2,93 @@ package postgres
 
 import (
 	"bytes"
+	"slices"
 	"strings"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 // The server reads a literal when it parses a statement: a time without an offset means one in the time zone of that moment, and
 // 1/2/2024 a day by that moment's DateStyle (8.5). A statement that is parsed again on another backend must not mean another time
-// because of what the session has set meanwhile. Where it might, the client is told to prepare it anew, in the words in which the
-// server says so for other reasons, which drivers know.
+// because of what the session has set meanwhile. So where it might, what decides about that is set as it was, for the length of the
+// Parse. A statement that has to be looked up anew, because the search path has changed, the server itself reads again.
 
-// outdated says that s must not be parsed again with what is set now.
-func (m *machine) outdated(s *namedStatement) bool {
-	if !s.shared.dated {
-		return false
+// calendar are the settings that decide about the meaning of a time.
+var calendar = [...]string{"timezone", "datestyle", "intervalstyle", "timezone_abbreviations"}
+
+// readingFor says with which settings a statement is parsed that the backend does not have: those of now, or, if past, with the
+// calendar under which the client parsed it.
+func (m *machine) readingFor(s *sharedStatement) (reading string, past bool) {
+	now := m.readingNow()
+	if !s.dated || now == s.reading || unknownReading(now) || unknownReading(s.reading) ||
+		settingIn(now, "search_path") != settingIn(s.reading, "search_path") {
+		return now, false
 	}
-	if h := m.state.statements.held[s.shared]; h != nil && h.parsed >= s.parsed {
-		return false
+	var rest, times strings.Builder
+	for name, sql := range settingsIn(now) {
+		if !slices.Contains(calendar[:], name) {
+			writeSetting(&rest, name, sql)
+		}
 	}
-	now, then := m.readingNow(), s.shared.reading
-	return now != then && !unknownReading(now) && !unknownReading(then) && calendar(now) != calendar(then)
+	for _, name := range calendar {
+		if sql := settingIn(s.reading, name); sql != "" {
+			writeSetting(&times, name, sql)
+		}
+		past = past || settingIn(now, name) != settingIn(s.reading, name)
+	}
+	if !past {
+		return now, false
+	}
+	return rest.String() + times.String(), true
+}
+
+// sendCalendar changes the calendar from one reading's to another's.
+func (m *machine) sendCalendar(from, to string, w engine.Wire) {
+	for _, name := range calendar {
+		sql := settingIn(to, name)
+		switch {
+		case sql == settingIn(from, name):
+			continue
+		case sql == "":
+			sql = "RESET " + quoteSetting(name)
+		}
+		m.sendOwn(sql, w)
+	}
 }
 
 // unknownReading says that a reading is one of sharedStatements.unique.
 func unknownReading(reading string) bool { return strings.HasPrefix(reading, "\x00") }
 
-// calendar is what of a reading (settings.reading) decides about the meaning of a time.
-func calendar(reading string) string {
-	var b strings.Builder
-	for reading != "" {
-		name, rest, _ := strings.Cut(reading, "\x00")
-		sql, rest, _ := strings.Cut(rest, "\x00")
-		switch name {
-		case "timezone", "datestyle", "intervalstyle", "timezone_abbreviations":
-			b.WriteString(sql)
-			b.WriteByte(0)
+// settingsIn yields the names and the SQL in a reading (settings.reading) whose parts are known.
+func settingsIn(reading string) func(yield func(name, sql string) bool) {
+	return func(yield func(name, sql string) bool) {
+		for reading != "" {
+			name, rest, _ := strings.Cut(reading, "\x00")
+			sql, rest, _ := strings.Cut(rest, "\x00")
+			if !yield(name, sql) {
+				return
+			}
+			reading = rest
 		}
-		reading = rest
 	}
-	return b.String()
+}
+
+// settingIn returns the SQL that makes a setting in a reading, "" if it is not set there.
+func settingIn(reading, name string) string {
+	for n, sql := range settingsIn(reading) {
+		if n == name {
+			return sql
+		}
+	}
+	return ""
+}
+
+// writeSetting adds to a reading.
+func writeSetting(b *strings.Builder, name, sql string) {
+	b.WriteString(name)
+	b.WriteByte(0)
+	b.WriteString(sql)
+	b.WriteByte(0)
 }
 
 // dated says that text has a string that may be a time: with a digit, and what is written between the numbers of one.

@@ -76,10 +76,7 @@ func (t *sharedSettings) intern(list []setting) (s *settings, ok bool) {
 	for _, e := range list {
 		for _, b := range [...]*strings.Builder{&key, &reading} {
 			if b == &key || !meaningless(e.name) {
-				b.WriteString(e.name)
-				b.WriteByte(0)
-				b.WriteString(e.sql)
-				b.WriteByte(0)
+				writeSetting(b, e.name, e.sql)
 			}
 		}
 		s.identity = s.identity || isIdentity(e.name)

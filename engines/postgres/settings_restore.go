@@ -203,11 +203,6 @@ func changesIdentity(from, to *settings) bool {
 	return false
 }
 
-// renaming says that the first answer that is awaited is to what rename has sent.
-func (m *machine) renaming() bool {
-	return m.lend.sets.renames > 0 && !m.queue.empty() && m.queue.first()&answerSwallow != 0
-}
-
 // renamed notes that a is over, be it what rename has sent.
 func (m *machine) renamed(a expected) {
 	if p := &m.lend.sets; p.renames > 0 && (a == answerQuery|answerSwallow || a == answerExecute|answerSwallow) {
@@ -330,13 +325,7 @@ func (m *machine) rename(simple bool, f *feed, w engine.Wire) {
 		m.push(answerQuery | answerSwallow)
 		return
 	}
-	w.ToBackend(parseMessage(ownName, append([]byte(sql), 0, 0, 0)))
-	w.ToBackend(executeOwn)
-	m.push(answerParse | answerSwallow)
-	m.push(answerBind | answerSwallow)
-	m.push(answerExecute | answerSwallow)
-	m.push(answerClose | answerSwallow)
-	m.push(answerClose | answerSwallow)
+	m.sendOwn(sql, w)
 }
 
 // settleSettings decides at a boundary what is set now, if that is known from what was sent.

@@ -238,6 +238,17 @@ var (
 		"C\x00\x00\x00\x0bSberth\x00")
 )
 
+// sendOwn executes a statement of the machine's own, and none that returns rows, in the middle of a batch.
+func (m *machine) sendOwn(sql string, w engine.Wire) {
+	w.ToBackend(parseMessage(ownName, append([]byte(sql), 0, 0, 0)))
+	w.ToBackend(executeOwn)
+	m.push(answerParse | answerSwallow)
+	m.push(answerBind | answerSwallow)
+	m.push(answerExecute | answerSwallow)
+	m.push(answerClose | answerSwallow)
+	m.push(answerClose | answerSwallow)
+}
+
 // prepareUnnamed makes sure, before a Bind or Describe of the unnamed statement is sent, that it means the session's own. If
 // the session has none, the backend must not have one either, and then says so itself (26000).
 func (m *machine) prepareUnnamed(w engine.Wire) {

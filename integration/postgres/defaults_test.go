@@ -1,0 +1,49 @@
+package postgres
+
+import (
+	"testing"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// A server's own defaults for settings may change while connections are there. A connection has those of a role or a database as
+// they were when it was made, and those of the server as they are: so does a session through the proxy, by its connection.
+func TestDefaultsOfSettingsAreThoseOfTheConnection(t *testing.T) {
+	for _, name := range harness.PostgresNames() {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Own(t, name)
+			r := start(t, name, harness.Route{Server: s, MaxConnections: 1})
+			alter := func(sql ...string) { t.Helper(); harness.Exec(t, s, sql...) }
+			const show = "select current_setting('work_mem') || ' ' || current_setting('lock_timeout') || ' ' || current_setting('cpu_tuple_cost')"
+			c, direct := conn(t, r.Endpoint, harness.App()), conn(t, s.Endpoint, harness.App())
+			both := func(when, want string) {
+				t.Helper()
+				harness.Eventually(t, settleWithin, when+" the server has read its configuration", func() bool { return ask(t, direct, show) == want })
+				harness.Eventually(t, settleWithin, when+" the session finds that, too", func() bool { return ask(t, c, show) == want })
+				if got := r.session(t, c.PID()).Pinned; got != "" {
+					t.Errorf("%s: pinned by %s", when, got)
+				}
+			}
+			ask(t, c, "set lock_timeout = '7s'")
+			ask(t, direct, "set lock_timeout = '7s'")
+			both("at first", "4MB 7s 0.01")
+			alter("alter role app set work_mem = '5MB'", "alter database "+harness.App().Database+" set lock_timeout = '8s'")
+			both("with another default of the role", "4MB 7s 0.01")
+			alter("alter system set cpu_tuple_cost = 0.02", "alter system set lock_timeout = '9s'", "select pg_reload_conf()")
+			both("with another default of the server", "4MB 7s 0.02")
+			ask(t, c, "reset all")
+			ask(t, direct, "reset all")
+			both("behind RESET ALL", "4MB 9s 0.02")
+			// A session that begins now has the connection that is there, up to its end.
+			other := conn(t, r.Endpoint, harness.App())
+			if got := ask(t, other, show); got != "4MB 9s 0.02" {
+				t.Errorf("a later session finds %s", got)
+			}
+			alter("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
+			harness.Eventually(t, settleWithin, "sessions find the new defaults", func() bool {
+				got, err := asked(t.Context(), other, show)
+				return err == nil && got == "5MB 8s 0.02"
+			})
+		})
+	}
+}
