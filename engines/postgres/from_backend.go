@@ -190,7 +190,7 @@ func (m *machine) ended(a expected) {
 
 // pop takes out the first answer; the ends of COPY data that nobody asked for are owed nothing.
 func (m *machine) pop() {
-	m.renamed(m.queue.pop())
+	m.queue.pop()
 	for !m.queue.empty() && m.queue.first().kind() == answerCopyEnd {
 		m.queue.pop()
 	}
@@ -238,7 +238,7 @@ func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward
 		return false, ""
 	}
 	forward = true
-	if name == applicationName && m.forgetsApplication(value) {
+	if name == applicationName && m.forgetsApplication() {
 		forward, value = false, m.session.application
 	}
 	if old, ok := lookup(m.seen, name); ok && old == value {
@@ -417,6 +417,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		w.Observe(engine.TransactionEnded)
 	}
 	m.afterReset(w)
+	m.rename(w)
 	return true, ""
 }
 

@@ -260,7 +260,6 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	m.named.batch++
 	m.push(owed)
 	m.begin(fr, f, false, w)
-	m.rename(true, f, w)
 	return true
 }
 
@@ -344,7 +343,6 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	owed := answerExecute
 	switch fr.kind {
 	case 'B':
-		m.lend.sets.nameless = false
 		owed = answerBind
 		portal, rest, ok := cutString(p)
 		statement, _, named := cutString(rest)
@@ -381,9 +379,6 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	}
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)
-	if fr.kind == 'E' {
-		m.rename(false, f, w)
-	}
 	return true, nil
 }
 

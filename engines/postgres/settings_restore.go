@@ -15,8 +15,6 @@ type pendingSettings struct {
 	active     bool // something may have changed
 	unsure     bool // only the server can tell what is set
 	scoped     bool // the transaction may have settings of its own
-	nameless   bool // the last statement that was sent makes the server forget the application's name
-	renames    int  // how often it was given that again, without an answer yet
 }
 
 // base is what the init query has set on the backend that the session had last, and what the session begins with there.
@@ -203,22 +201,12 @@ func changesIdentity(from, to *settings) bool {
 	return false
 }
 
-// renamed notes that a is over, be it what rename has sent.
-func (m *machine) renamed(a expected) {
-	if p := &m.lend.sets; p.renames > 0 && (a == answerQuery|answerSwallow || a == answerExecute|answerSwallow) {
-		p.renames--
-	}
-}
-
-// forgetsApplication says that what was sent resets the application's name, which the server reports to be value: to the session it
-// is still what it began with.
-func (m *machine) forgetsApplication(value string) bool {
+// forgetsApplication says that what was sent resets the application's name, which the server reports: to the session it is still
+// what it began with.
+func (m *machine) forgetsApplication() bool {
 	p := &m.lend.sets
 	if !m.session.named || !p.active || p.unsure {
 		return false
-	}
-	if p.renames > 0 && value == "" {
-		return true
 	}
 	for _, e := range apply(m.state.actual, p.ops) {
 		if e.name == applicationName {
@@ -283,12 +271,10 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
 	if !p.unsure {
 		p.ops = append(p.ops, t.ops...)
-		p.nameless = m.session.named && forgetsName(t.ops)
 	}
 }
 
-// forgetsName says that ops end with the application's name as the server has it by itself. DISCARD ALL ends the session's all, and
-// is dealt with behind it.
+// forgetsName says that ops end with the application's name as the server has it by itself. DISCARD ALL is never in a transaction.
 func forgetsName(ops []settingOp) (forgets bool) {
 	for _, op := range ops {
 		switch op.kind {
@@ -305,27 +291,22 @@ func forgetsName(ops []settingOp) (forgets bool) {
 	return forgets
 }
 
-// rename follows a RESET, in the same transaction, with the application's name that the session began with, which is what the
-// client expects to find. What RESET goes back to is the connection's, and connections are shared by applications.
-func (m *machine) rename(simple bool, f *feed, w engine.Wire) {
+// rename follows a RESET, within its transaction, with the application's name that the session began with, which is what the
+// client expects to find. What RESET goes back to is the connection's, and connections are shared by applications. Behind the
+// transaction that is align's.
+func (m *machine) rename(w engine.Wire) {
 	p := &m.lend.sets
-	if !p.nameless {
+	if !m.session.named || len(p.ops) == 0 || p.unsure || p.sent != p.done || m.lend.tx != 'T' || !m.queue.empty() || !forgetsName(p.ops) {
 		return
 	}
-	p.nameless = false
-	if _, own := m.state.base.lookup(applicationName); own || m.lend.tx == 'E' {
+	if _, own := m.state.base.lookup(applicationName); own {
 		return
 	}
 	sql, _ := settingSQL(applicationName, m.session.application)
-	m.flush(f, w)
 	p.ops = append(p.ops, settingOp{kind: opSet, setting: setting{applicationName, sql}})
-	p.renames++
-	if simple {
-		w.ToBackend(queryMessage(sql))
-		m.push(answerQuery | answerSwallow)
-		return
-	}
 	m.sendOwn(sql, w)
+	w.ToBackend(syncMessage)
+	m.push(answerSync | answerSwallow)
 }
 
 // settleSettings decides at a boundary what is set now, if that is known from what was sent.

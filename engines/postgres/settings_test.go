@@ -318,7 +318,7 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 		t.Errorf("the client is told %s", got)
 	}
 	const restore, restored = guarded + "SET \"application_name\" = 'it''s x';\nRESET exit_on_error", "1, 2, C SET, S application_name|it's x, C SET, C RESET, Z I, "
-	const again = ", Q SET \"application_name\" = 'it''s x'"
+	const again = ", P berth|SET \"application_name\" = 'it''s x', B berth|berth, E, C P|berth, C S|berth, S"
 	step := func(sql, answer, backend, client string) {
 		t.Helper()
 		s.toClient = nil
@@ -333,11 +333,16 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 	step("SELECT 1", restored+"C SELECT 1, Z I", restore+", Q SELECT 1", "C SELECT 1, Z I")
 	step("SELECT 2", "C SELECT 1, Z I", "Q SELECT 2", "C SELECT 1, Z I")
 	step("SET application_name = y", "S application_name|y, C SET, Z I", "Q SET application_name = y", "S application_name|y, C SET, Z I")
-	step("RESET application_name", "S application_name|, C RESET, Z I, S application_name|it's x, C SET, Z I", "Q RESET application_name"+again, "S application_name|it's x, C RESET, Z I")
-	step("SELECT 3", "C SELECT 1, Z I", "Q SELECT 3", "C SELECT 1, Z I")
+	step("RESET application_name", "S application_name|, C RESET, Z I", "Q RESET application_name", "S application_name|it's x, C RESET, Z I")
+	step("SELECT 3", restored+"C SELECT 1, Z I", restore+", Q SELECT 3", "C SELECT 1, Z I")
+	step("BEGIN", "C BEGIN, Z T", "Q BEGIN", "C BEGIN, Z T")
+	step("RESET ALL", "S application_name|, C RESET, Z T, 1, 2, C SET, 3, 3, S application_name|it's x, Z T", "Q RESET ALL"+again, "C RESET, Z T")
+	step("SET application_name = y", "S application_name|y, C SET, Z T", "Q SET application_name = y", "S application_name|y, C SET, Z T")
+	step("ROLLBACK", "S application_name|it's x, C ROLLBACK, Z I", "Q ROLLBACK, Q (all settings)", "S application_name|it's x, C ROLLBACK, Z I")
+	s.finds([][2]string{{"application_name", "it's x"}})
 	step("LISTEN a", "C LISTEN, Z I", "Q LISTEN a", "C LISTEN, Z I")
-	step("RESET ALL", "S application_name|, C RESET, Z I, S application_name|it's x, C SET, Z I", "Q RESET ALL"+again, "C RESET, Z I")
-	step("SET application_name = ''", "S application_name|, C SET, Z I", "Q SET application_name = ''", "S application_name, C SET, Z I")
+	step("RESET ALL", "S application_name|, C RESET, Z I", "Q RESET ALL, "+restore, "C RESET, Z I")
+	step("SET application_name = ''", restored+"S application_name|, C SET, Z I", "Q SET application_name = ''", "S application_name, C SET, Z I")
 	step("DISCARD ALL", "S application_name|, C DISCARD ALL, Z I", "Q DISCARD ALL", "S application_name|it's x, C DISCARD ALL, Z I")
 	other := &stage{t: t, free: newTestBackend(key, params)}
 	other.m = newMachine(e, sessionInfo{id: 8, key: key}).(*machine)
