@@ -41,7 +41,12 @@ func TestDefaultsOfSettingsAreThoseOfTheConnection(t *testing.T) {
 			}
 			alter("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
 			harness.Eventually(t, settleWithin, "sessions find the new defaults", func() bool {
-				got, err := asked(t.Context(), other, show)
+				c, err := dial(t.Context(), r.Endpoint, harness.App())
+				if err != nil {
+					return false
+				}
+				defer func() { _ = c.Close(t.Context()) }()
+				got, err := asked(t.Context(), c, show)
 				return err == nil && got == "5MB 8s 0.02"
 			})
 		})
