@@ -25,7 +25,7 @@ type verdict struct {
 	sequence    bool    // it may make or ask for the session's sequence values (9.17)
 	asks        bool    // it asks, by currval or lastval, for one that it has not made itself
 	makes       bool    // it may make one that nobody sees in its text: by a column's default, or in a function
-	target      uint32  // what stands for the names of the relations that it writes to
+	target      uint32  // what stands for the names of the relations that it writes to, and the functions that it calls for that
 	inert       bool    // it begins and ends transactions, and nothing else: no code of a user's is executed
 	creates     bool    // it may create code that later statements execute without naming it
 	deallocates bool    // it has DISCARD ALL or DEALLOCATE ALL
@@ -35,7 +35,7 @@ type verdict struct {
 }
 
 // unread is what a statement may do that cannot be looked at.
-var unread = verdict{kinds: unknownKinds, sequence: true, makes: true, creates: true}
+var unread = verdict{kinds: unknownKinds, sequence: true, creates: true}
 
 // or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
 // if both are one.
@@ -153,8 +153,8 @@ func (c *classifier) end() verdict {
 	}
 	c.names = c.names || c.kinds.has(engine.KindPreparedStatement)
 	// Whatever may make values comes behind the machine's DISCARD SEQUENCES, which would take them away later.
-	c.makes = c.makes || c.foreign || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
-	c.sequence = c.sequence || c.makes
+	c.makes = c.makes || c.foreign
+	c.sequence = c.sequence || c.makes || c.opaque || c.garbled || c.kinds.has(engine.KindUnknown) || c.kinds.has(engine.KindPreparedStatement)
 	return c.verdict
 }
 
@@ -286,7 +286,7 @@ func (c *classifier) name(next byte) {
 	}
 }
 
-// write notes a part of the name of a relation that is written to (FNV-1a).
+// write notes a part of a name for target (FNV-1a).
 func (c *classifier) write(name []byte) {
 	if c.target == 0 {
 		c.target = 2166136261

@@ -222,6 +222,7 @@ func (c *classifier) call(known bool) {
 	}
 	if !known {
 		c.foreign = true
+		c.write(c.word())
 		return
 	}
 	switch string(c.word()) {
@@ -252,6 +253,7 @@ func (c *classifier) call(known bool) {
 	default:
 		if !builtin(c.word()) && !c.defines() {
 			c.foreign = true
+			c.write(c.word())
 		}
 	}
 }

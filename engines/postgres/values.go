@@ -132,7 +132,7 @@ func (m *machine) valuesLost(body []byte) bool {
 	return s.asked && s.made && s.place != s.tenure && errorCode(body) == "55000"
 }
 
-const valuesHint = "The statement that used the sequence ran on another database connection. Use INSERT ... RETURNING, or ask in the same transaction."
+const valuesHint = "The statement that used the sequence ran on another database connection, if one has. Use INSERT ... RETURNING, or ask in the same transaction."
 
 // withHint returns an ErrorResponse with the body of another, and a hint (54.8) if that has none.
 func withHint(body []byte, hint string) []byte {
