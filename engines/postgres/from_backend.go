@@ -238,7 +238,7 @@ func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward
 		return false, ""
 	}
 	forward = true
-	if name == applicationName && m.forgetsApplication() {
+	if name == applicationName && m.forgetsApplication(value) {
 		forward, value = false, m.session.application
 	}
 	if old, ok := lookup(m.seen, name); ok && old == value {

@@ -15,6 +15,7 @@ type pendingSettings struct {
 	active     bool // something may have changed
 	unsure     bool // only the server can tell what is set
 	scoped     bool // the transaction may have settings of its own
+	forgets    bool // what was sent last about the application's name makes the server forget it
 }
 
 // base is what the init query has set on the backend that the session had last, and what the session begins with there.
@@ -201,19 +202,15 @@ func changesIdentity(from, to *settings) bool {
 	return false
 }
 
-// forgetsApplication says that what was sent resets the application's name, which the server reports: to the session it is still
-// what it began with.
-func (m *machine) forgetsApplication() bool {
-	p := &m.lend.sets
-	if !m.session.named || !p.active || p.unsure {
+// forgetsApplication says that a value which the server reports of the application's name is what it has by itself: to the session
+// its name is still what it began with.
+func (m *machine) forgetsApplication(value string) bool {
+	if !m.session.named || !m.lend.sets.forgets {
 		return false
 	}
-	for _, e := range apply(m.state.actual, p.ops) {
-		if e.name == applicationName {
-			return false
-		}
-	}
-	return true
+	pristine, _ := m.e.parameters(m.session.key)
+	name, _ := lookup(pristine, applicationName)
+	return value == name
 }
 
 // restored is called when what align has sent was executed.
@@ -269,26 +266,24 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	t := readSettings(text, m.lexing)
 	p.sent += t.commands
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
+	p.forgetsName(t.ops)
 	if !p.unsure {
 		p.ops = append(p.ops, t.ops...)
 	}
 }
 
-// forgetsName says that ops end with the application's name as the server has it by itself. DISCARD ALL is never in a transaction.
-func forgetsName(ops []settingOp) (forgets bool) {
+// forgetsName notes what ops do to the application's name.
+func (p *pendingSettings) forgetsName(ops []settingOp) {
 	for _, op := range ops {
 		switch op.kind {
 		case opSet, opReset:
 			if op.name == applicationName {
-				forgets = op.kind == opReset
+				p.forgets = op.kind == opReset
 			}
-		case opResetAll:
-			forgets = true
-		case opDiscard:
-			forgets = false
+		case opResetAll, opDiscard:
+			p.forgets = true
 		}
 	}
-	return forgets
 }
 
 // rename follows a RESET, within its transaction, with the application's name that the session began with, which is what the
@@ -296,9 +291,10 @@ func forgetsName(ops []settingOp) (forgets bool) {
 // transaction that is align's.
 func (m *machine) rename(w engine.Wire) {
 	p := &m.lend.sets
-	if !m.session.named || len(p.ops) == 0 || p.unsure || p.sent != p.done || m.lend.tx != 'T' || !m.queue.empty() || !forgetsName(p.ops) {
+	if !m.session.named || !p.forgets || p.sent != p.done || m.lend.tx != 'T' || !m.queue.empty() {
 		return
 	}
+	p.forgets = false
 	if _, own := m.state.base.lookup(applicationName); own {
 		return
 	}
