@@ -585,6 +585,25 @@ func (m *machine) waitNamed(f *feed, w engine.Wire) bool {
 	return true
 }
 
+// hashColumns adds the body of a RowDescription, but not which columns of which tables they are: for the server it is no
+// other result if they come from another table (plancache.c RevalidateCachedQuery).
+func hashColumns(h *maphash.Hash, body []byte) {
+	const table, rest = 4 + 2, 4 + 2 + 4 + 2 // behind the name: the table's and the column's number, then the type and format
+	if len(body) < 2 {
+		return
+	}
+	for body = body[2:]; len(body) > 0; {
+		name, fields, ok := cutString(body)
+		if !ok || len(fields) < table+rest {
+			_, _ = h.Write(body)
+			return
+		}
+		_, _ = h.Write(body[:len(name)+1])
+		_, _ = h.Write(fields[table : table+rest])
+		body = fields[table+rest:]
+	}
+}
+
 var shapeSeed = maphash.MakeSeed()
 
 // described takes in one message of the answer to a Describe of a named statement: 't', then 'T' or 'n'.
@@ -601,7 +620,11 @@ func (m *machine) described(fr frame, body []byte, held bool) {
 	}
 	_, _ = h.Write(before[:])
 	_, _ = h.Write([]byte{fr.kind, byte(fr.size >> 24), byte(fr.size >> 16), byte(fr.size >> 8), byte(fr.size)})
-	_, _ = h.Write(body)
+	if fr.kind == 'T' {
+		hashColumns(&h, body)
+	} else {
+		_, _ = h.Write(body)
+	}
 	if n.shape = h.Sum64() | 1; fr.kind == 't' {
 		return
 	}

@@ -90,6 +90,37 @@ func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T)
 	})
 }
 
+func TestAStatementGoesOnWithAnotherTableOfTheSameColumns(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		direct := conn(t, r.server.Endpoint, harness.App())
+		ask(t, direct, "drop table if exists made_anew; create table made_anew (a int, b text); insert into made_anew values (1, 'old')")
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop table made_anew"); err != nil {
+				t.Error(err)
+			}
+		})
+		first, err := r.Endpoint.PgxConn(ctx, harness.App())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close(ctx)
+		if _, err := first.Prepare(ctx, "s", "select * from made_anew"); err != nil {
+			t.Fatal(err)
+		}
+		holder := conn(t, r.Endpoint, harness.App()) // has its backend from now on
+		ask(t, holder, "begin")
+		ask(t, direct, "drop table made_anew; create table made_anew (a int, b text); insert into made_anew values (2, 'new')")
+		var a int
+		var b string
+		if err := first.QueryRow(ctx, "s").Scan(&a, &b); err != nil || a != 2 || b != "new" {
+			t.Errorf("answered %d %q, %v", a, b, err)
+		}
+		ask(t, holder, "rollback")
+		r.whole(t)
+	})
+}
+
 func TestSQLFindsStatementsOfTheProtocolByTheirNames(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
 		ctx := t.Context()
