@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -194,8 +195,9 @@ func pgAnswer(m pgproto3.BackendMessage) string {
 
 // pgReport is what an error says, but not where in the server's source it was raised.
 func pgReport(e *pgproto3.ErrorResponse) string {
-	return fmt.Sprintf("%s %s %q detail %q hint %q at %d, %d of %q in %q; %s.%s.%s %s %s", e.Severity, e.Code, e.Message, e.Detail, e.Hint,
+	text := fmt.Sprintf("%s %s %q detail %q hint %q at %d, %d of %q in %q; %s.%s.%s %s %s", e.Severity, e.Code, e.Message, e.Detail, e.Hint,
 		e.Position, e.InternalPosition, e.InternalQuery, e.Where, e.SchemaName, e.TableName, e.ColumnName, e.DataTypeName, e.ConstraintName)
+	return pgOwnName.ReplaceAllString(text, "pg_own")
 }
 
 func pgOID(oid uint32) string {
@@ -205,12 +207,15 @@ func pgOID(oid uint32) string {
 	return fmt.Sprint(oid)
 }
 
+// pgOwnName are names with a number that is another one in each run: a connection's temporary schema, and what belongs to a table.
+var pgOwnName = regexp.MustCompile(`pg_(temp|toast|toast_temp)_\d+`)
+
 func pgValue(v []byte) string {
 	switch {
 	case v == nil:
 		return "NULL"
 	case utf8.Valid(v):
-		return fmt.Sprintf("%q", v)
+		return fmt.Sprintf("%q", pgOwnName.ReplaceAll(v, []byte("pg_own")))
 	}
 	return "0x" + hex.EncodeToString(v)
 }

@@ -204,11 +204,13 @@ func (g *pgGenerator) encodings() []request {
 
 // timeouts are statements that a setting ends, and a setting that would end others'.
 func (g *pgGenerator) timeouts() []request {
+	// What is said before the timeout comes must not depend on when it does: there are no columns.
+	sleep := g.pick("insert into d{i}.u select 9, pg_sleep(60)::text")
 	switch g.r.IntN(4) {
 	case 0:
-		return []request{simple("begin; set local statement_timeout = '50ms'; select pg_sleep(60)"), simple(g.pick("rollback", "commit"))}
+		return []request{simple("begin; set local statement_timeout = '99ms'; " + sleep), simple(g.pick("rollback", "commit"))}
 	case 1:
-		return []request{simple("set my.own = 'lost'; set statement_timeout = '50ms'; select pg_sleep(60)"), simple("show statement_timeout")}
+		return []request{simple("set my.own = 'lost'; set statement_timeout = '99ms'; " + sleep), simple("show statement_timeout")}
 	case 2:
 		return []request{simple("begin"), simple("set local lock_timeout = '10ms'"), simple(g.pick("select count(*) from d{i}.u")), simple("end")}
 	}
