@@ -53,8 +53,11 @@ type ListenerStatus struct {
 // TargetStatus is one target with its pool.
 type TargetStatus struct {
 	Name           string `json:"name"`
+	Address        string `json:"address"`
 	State          string `json:"state"`
 	Reason         string `json:"reason"`
+	Cause          string `json:"cause"`
+	ReadOnly       bool   `json:"read_only"`
 	Version        string `json:"version"`
 	MaxConnections int    `json:"max_connections"` // the server's own
 	Pool           Pool   `json:"pool"`
@@ -79,6 +82,24 @@ func (p *Proxy) Status(ctx context.Context) (Status, error) {
 		err = json.Unmarshal(body, &s)
 	}
 	return s, err
+}
+
+// Targets are the named route's targets, by name.
+func (p *Proxy) Targets(ctx context.Context, route string) (map[string]TargetStatus, error) {
+	s, err := p.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range s.TargetGroups {
+		if g.Name == route {
+			targets := map[string]TargetStatus{}
+			for _, t := range g.Targets {
+				targets[t.Name] = t
+			}
+			return targets, nil
+		}
+	}
+	return nil, fmt.Errorf("no target group %s", route)
 }
 
 // Pool is the pool of the named route's target.

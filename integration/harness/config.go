@@ -16,7 +16,8 @@ type Keys map[string]any
 // Route is a listener with a target group of its own behind it.
 type Route struct {
 	Name           string    // of the listener and its group; the server's name if empty
-	Server         *Server   // its target
+	Server         *Server   // its target, named primary
+	Replica        *Server   // another one, named replica; nil: none
 	MaxConnections int       // the pool's limit; 0 leaves it to max_connections_percent
 	Users          []Account // who may log in; App if empty
 	Plain          bool      // in clear to the server; else with TLS and its certificate verified
@@ -115,6 +116,14 @@ func (r *Route) listener(a authority) Keys {
 	return k
 }
 
+func (r *Route) targets() []Keys {
+	all := []Keys{{"name": "primary", "address": r.Server.Address()}}
+	if r.Replica != nil {
+		all = append(all, Keys{"name": "replica", "address": r.Replica.Address()})
+	}
+	return all
+}
+
 func (r *Route) group(dir string) (Keys, error) {
 	pool := Keys{}
 	if r.MaxConnections != 0 {
@@ -149,7 +158,7 @@ func (r *Route) group(dir string) (Keys, error) {
 	}
 	k := Keys{
 		"name": r.Name, "engine": string(r.Server.Engine), "tls": tls, "connection_pool": pool, "auth": auth,
-		"targets": []Keys{{"name": "primary", "address": r.Server.Address()}},
+		"targets": r.targets(),
 	}
 	for name, v := range r.Group {
 		k.lay(name, v)

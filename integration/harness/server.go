@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,6 +107,28 @@ func (s *Server) Crash(ctx context.Context) error {
 func (s *Server) Restart(ctx context.Context, options ...string) error {
 	_, err := StartServer(ctx, s.Name, s.Dir, s.Port, options...)
 	return err
+}
+
+// StartReplica starts a replica of s, which runs, in dir.
+func (s *Server) StartReplica(ctx context.Context, dir string, port int) (*Server, error) {
+	ctx, stop := context.WithTimeout(ctx, startWithin)
+	defer stop()
+	if _, err := db(ctx, "replica", dir, strconv.Itoa(port), s.Dir); err != nil {
+		return nil, err
+	}
+	e := Endpoint{Engine: s.Engine, Port: port, CAFile: s.CAFile}
+	return &Server{Endpoint: e, Name: s.Name, Dir: dir}, nil
+}
+
+// Promote makes a replica a writer, and returns when it takes writes.
+func (s *Server) Promote(ctx context.Context) error {
+	switch {
+	case s.Engine == Postgres:
+		return s.Exec(ctx, "select pg_promote(true, 60)")
+	case strings.HasPrefix(s.Name, "mariadb"):
+		return s.Exec(ctx, "stop slave", "reset slave all", "set global read_only = off")
+	}
+	return s.Exec(ctx, "stop replica", "reset replica all", "set global super_read_only = off", "set global read_only = off")
 }
 
 // Exec runs statements as superuser, past any proxy.

@@ -67,6 +67,28 @@ func Own(t T, name string, options ...string) *Server {
 	return s
 }
 
+// Pair starts a server for t alone, with options, and a replica of it, and stops both at the end.
+func Pair(t T, name string, options ...string) (writer, replica *Server) {
+	t.Helper()
+	writer = Own(t, name, options...)
+	port, err := FreePort()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	replica, err = writer.StartReplica(t.Context(), filepath.Join(TempDir(t), "s"), port)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		ctx, stop := context.WithTimeout(context.Background(), cleanupWithin)
+		defer stop()
+		if err := replica.Stop(ctx); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+	return writer, replica
+}
+
 // Start runs a proxy until the end of t, and fails t if it ends badly.
 func Start(t T, c Config) *Proxy {
 	t.Helper()
