@@ -59,6 +59,7 @@ type TargetGroup struct {
 	Engine         Engine         `koanf:"engine"`
 	Targets        []Target       `koanf:"targets"` // at least one
 	TLS            TargetTLS      `koanf:"tls"`
+	HealthCheck    HealthCheck    `koanf:"health_check"`
 	ConnectionPool ConnectionPool `koanf:"connection_pool"`
 	Auth           []Auth         `koanf:"auth"` // at least one
 }
@@ -74,6 +75,12 @@ type TargetTLS struct {
 	Mode       TargetTLSMode `koanf:"mode"`
 	CAFile     string        `koanf:"ca_file"`     // absolute; empty: the system's certificates
 	ServerName string        `koanf:"server_name"` // sent and verified instead of the host in the target's address
+}
+
+// HealthCheck says how the targets of a group are watched.
+type HealthCheck struct {
+	Interval time.Duration `koanf:"interval"` // between two questions to a target that is up; at least 100ms
+	Timeout  time.Duration `koanf:"timeout"`  // for an answer; at least 100ms
 }
 
 // ConnectionPool limits the database connections of a group. Limits are per target.
@@ -121,7 +128,8 @@ func defaultListener() Listener {
 
 func defaultTargetGroup() TargetGroup {
 	return TargetGroup{
-		TLS: TargetTLS{Mode: TargetTLSPrefer},
+		TLS:         TargetTLS{Mode: TargetTLSPrefer},
+		HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
 		ConnectionPool: ConnectionPool{
 			MaxConnectionsPercent:   100,
 			ConnectionBorrowTimeout: 120 * time.Second,

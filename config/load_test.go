@@ -39,6 +39,9 @@ target_groups:
     tls:
       mode: prefer                 # disable | prefer | require | verify-ca | verify-full
       ca_file: ""
+    health_check:
+      interval: 2s
+      timeout: 3s
     connection_pool:
       max_connections_percent: 100
       max_connections: 0
@@ -89,10 +92,11 @@ func expected() *Config {
 			MaxClientConnections: 10000,
 		}},
 		TargetGroups: []TargetGroup{{
-			Name:    "orders",
-			Engine:  "postgres",
-			Targets: []Target{{Name: "primary", Address: "127.0.0.1:5432"}},
-			TLS:     TargetTLS{Mode: "prefer"},
+			Name:        "orders",
+			Engine:      "postgres",
+			Targets:     []Target{{Name: "primary", Address: "127.0.0.1:5432"}},
+			TLS:         TargetTLS{Mode: "prefer"},
+			HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent:     100,
 				MaxIdleConnectionsPercent: 50,
@@ -157,6 +161,7 @@ target_groups:
       - {name: a, address: "db.example.com:3306"}
       - {name: b, address: "[::1]:3306"}
     tls: {mode: verify-full, ca_file: ../ca.pem, server_name: db.internal}
+    health_check: {interval: 250ms, timeout: 4s}
     connection_pool:
       max_connections_percent: 40
       max_connections: 45
@@ -186,8 +191,9 @@ target_groups:
 		}},
 		TargetGroups: []TargetGroup{{
 			Name: "g", Engine: EngineMySQL,
-			Targets: []Target{{"a", "db.example.com:3306"}, {"b", "[::1]:3306"}},
-			TLS:     TargetTLS{Mode: TargetTLSVerifyFull, CAFile: "/etc/ca.pem", ServerName: "db.internal"},
+			Targets:     []Target{{"a", "db.example.com:3306"}, {"b", "[::1]:3306"}},
+			TLS:         TargetTLS{Mode: TargetTLSVerifyFull, CAFile: "/etc/ca.pem", ServerName: "db.internal"},
+			HealthCheck: HealthCheck{Interval: 250 * time.Millisecond, Timeout: 4 * time.Second},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,
 				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust,

@@ -69,7 +69,7 @@ berth.yaml:7:16: target_groups: YAML aliases are not supported: write the value 
 berth.yaml:1:6: log: must be a section with the keys level, format or pin_format
 berth.yaml:3:10: runtime.loops: must be a single value: write a whole number
 berth.yaml:4:12: listeners: must be a list of sections: begin each with a dash
-berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, tls, connection_pool or auth`},
+berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, tls, health_check, connection_pool or auth`},
 
 	{"values that are missing", with(pool + "      init_query:\n      max_connections: ~\n      session_pinning_filters: [~]\n" +
 		"log:\n  level:\n"), nil, `
@@ -103,6 +103,10 @@ berth.yaml:17:24: target_groups[0].connection_pool.max_connections: -1 is out of
 berth.yaml:18:29: target_groups[0].connection_pool.max_concurrent_dials: 0 is out of range: write a number from 1 to 1024
 berth.yaml:20:10: runtime.loops: -1 is out of range: write a number from 0 to 1024
 berth.yaml:21:15: runtime.max_logins: 100000 is out of range: write a number from 0 to 65536`},
+
+	{"health checks that leave no time", with("    health_check:\n      interval: 99ms\n      timeout: 0\n" + pool), nil, `
+berth.yaml:15:17: target_groups[0].health_check.interval: 99ms is too short: write at least 100ms
+berth.yaml:16:16: target_groups[0].health_check.timeout: 0s is too short: write at least 100ms`},
 
 	{"more idle connections than connections", with(pool + "      max_connections_percent: 20\n      max_idle_connections_percent: 21\n"), nil, `
 berth.yaml:16:37: target_groups[0].connection_pool.max_idle_connections_percent: 21 is out of range: write a number from 0 to 20`},

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The providers of secrets, as references begin.
@@ -12,6 +13,9 @@ const (
 	providerFile = "file:"
 	providerEnv  = "env:"
 )
+
+// minHealthCheck is the least that makes sense as interval or timeout of a health check.
+const minHealthCheck = 100 * time.Millisecond
 
 // A name becomes a metric label and part of log lines.
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -144,6 +148,8 @@ func (v *validator) targetGroups(groups []TargetGroup) {
 		if g.TLS.CAFile != "" && g.TLS.Mode != TargetTLSVerifyCA && g.TLS.Mode != TargetTLSVerifyFull {
 			v.of(path+".tls.ca_file", "has no effect with mode %s: write mode verify-ca or verify-full", g.TLS.Mode)
 		}
+		v.atLeast(path+".health_check.interval", g.HealthCheck.Interval, minHealthCheck)
+		v.atLeast(path+".health_check.timeout", g.HealthCheck.Timeout, minHealthCheck)
 		v.pool(path+".connection_pool", g.ConnectionPool)
 		v.auth(path+".auth", g.Engine, g.Auth)
 	}
@@ -279,6 +285,12 @@ func (v *validator) required(path, text, want string) bool {
 		v.of(path, "is missing: write %s", want)
 	}
 	return false
+}
+
+func (v *validator) atLeast(path string, d, low time.Duration) {
+	if d < low {
+		v.of(path, "%s is too short: write at least %s", d, low)
+	}
 }
 
 func (v *validator) between(path string, n, low, high int) bool {

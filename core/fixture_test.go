@@ -32,12 +32,19 @@ type echo struct {
 
 func (*echo) Name() string { return "echo" }
 
-func (e *echo) Probe(ctx context.Context, _ engine.Target) (engine.Facts, error) {
-	if e.probe != nil {
-		return e.probe(ctx)
+func (e *echo) Watch(context.Context, engine.Target) (engine.Watch, error) { return echoWatch{e}, nil }
+
+type echoWatch struct{ e *echo }
+
+func (w echoWatch) Ask(ctx context.Context) (engine.Facts, error) {
+	if w.e.probe != nil {
+		return w.e.probe(ctx)
 	}
 	return engine.Facts{Version: "1", MaxConnections: 10}, nil
 }
+
+func (echoWatch) Rest(ctx context.Context) error { <-ctx.Done(); return nil }
+func (echoWatch) Close()                         {}
 
 func (e *echo) Accept(ctx context.Context, c *engine.Conn, o engine.AcceptOptions) (engine.Accepted, error) {
 	if e.entered != nil {

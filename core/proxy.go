@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +113,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 	monitors, stopMonitors := context.WithCancel(context.Background())
 	var monitoring sync.WaitGroup
 	for _, g := range p.config.Groups {
-		monitoring.Go(func() { g.Run(monitors, p.workers[0]) })
+		if !p.leadsTo(g) {
+			g.Retire()
+			continue
+		}
+		monitoring.Go(func() { g.Run(monitors, p.workers...) })
 	}
 	ticker := &ticker{worker: p.workers[0], groups: p.config.Groups, pins: p.pins}
 	p.on(p.workers[0], ticker.start)
@@ -127,6 +132,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	loops.Wait()
 	return err
+}
+
+// leadsTo says whether g is behind any listener.
+func (p *Proxy) leadsTo(g *target.Group) bool {
+	return slices.ContainsFunc(p.config.Listeners, func(l ListenerConfig) bool { return l.Group == g })
 }
 
 // serve opens the listeners, accepts until ctx ends, and drains.

@@ -36,10 +36,10 @@ type GroupSnapshot struct {
 	Targets []TargetSnapshot
 }
 
-// Usable says whether any target is up.
+// Usable says whether any target is up, or nobody wants one.
 func (g GroupSnapshot) Usable() bool {
 	for _, t := range g.Targets {
-		if t.Health.State == target.Available {
+		if t.Health.State == target.Available || t.Health.State == target.Unused {
 			return true
 		}
 	}

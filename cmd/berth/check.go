@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/berthdb/berth/core/engine"
 	"github.com/berthdb/berth/core/target"
 )
 
@@ -54,7 +55,7 @@ func probeAll(ctx context.Context, groups []*target.Group, stdout, stderr io.Wri
 	for _, g := range groups {
 		for _, m := range g.Members() {
 			ctx, stop := context.WithTimeout(ctx, connectWithin)
-			facts, err := g.Engine().Probe(ctx, m.Target())
+			facts, err := engine.Probe(ctx, g.Engine(), m.Target())
 			stop()
 			if err != nil {
 				fmt.Fprintf(stderr, "%s/%s at %s: %v\n", g.Name(), m.Target().Name, m.Target().Address, err)

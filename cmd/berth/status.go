@@ -100,6 +100,19 @@ func plain(s string) string {
 	}, s)
 }
 
+// role is what a target says that it is.
+func role(t control.Target) string {
+	switch {
+	case t.Version == "":
+		return "unknown"
+	case !t.ReadOnly:
+		return "writer"
+	case t.LagSeconds == nil:
+		return "reader"
+	}
+	return fmt.Sprintf("reader, %.1fs behind", *t.LagSeconds)
+}
+
 func printStatus(w io.Writer, body []byte) error {
 	var s control.Status
 	if err := json.Unmarshal(body, &s); err != nil {
@@ -117,14 +130,15 @@ func printStatus(w io.Writer, body []byte) error {
 			fmt.Fprintf(w, "target group %s is paused: its sessions wait until berth resume %s\n\n", g.Name, g.Name)
 		}
 	}
-	fmt.Fprintln(t, "TARGET\tADDRESS\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
+	fmt.Fprintln(t, "TARGET\tADDRESS\tROLE\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
 	for _, g := range s.TargetGroups {
 		for _, x := range g.Targets {
 			reason := x.Reason
-			if x.Cause != "" {
-				reason += ": " + x.Cause
+			if reason != "" && x.Cause != "" {
+				reason += ": "
 			}
-			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, x.State, plain(reason),
+			reason += x.Cause
+			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, role(x), x.State, plain(reason),
 				plain(x.Version), x.Pool.Open, x.Pool.Max, x.Pool.Idle, x.Pool.Lent, x.Pool.Dialing, x.Pool.Waiting)
 		}
 	}

@@ -87,6 +87,7 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 	}
 	return target.New(target.Config{
 		Name: tg.Name, Engine: e, Targets: targets, Rules: wireRules(tg),
+		Health: target.HealthCheck{Interval: tg.HealthCheck.Interval, Timeout: tg.HealthCheck.Timeout},
 		Limits: target.Limits{
 			MaxPercent: cp.MaxConnectionsPercent, MaxConnections: cp.MaxConnections,
 			MaxIdlePercent: cp.MaxIdleConnectionsPercent, BorrowTimeout: cp.ConnectionBorrowTimeout,

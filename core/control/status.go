@@ -47,7 +47,8 @@ type Target struct {
 	Cause          string    `json:"cause,omitempty"`
 	Since          time.Time `json:"since"`
 	Version        string    `json:"version"`
-	ReadOnly       bool      `json:"read_only"`
+	ReadOnly       bool      `json:"read_only"`             // it says that it is no writer
+	LagSeconds     *float64  `json:"lag_seconds,omitempty"` // of a replica that knows it
 	MaxConnections int       `json:"max_connections"` // the server's own
 	Pool           Pool      `json:"pool"`
 }
@@ -110,9 +111,14 @@ func newStatus(s core.Snapshot) Status {
 }
 
 func newTarget(t core.TargetSnapshot) Target {
+	var lag *float64
+	if f := t.Health.Facts; f.LagKnown {
+		seconds := f.Lag.Seconds()
+		lag = &seconds
+	}
 	return Target{
 		Name: t.Name, Address: t.Address, State: string(t.Health.State), Reason: t.Health.Reason, Cause: t.Health.Cause,
-		Since: t.Health.Since, Version: t.Health.Facts.Version, ReadOnly: t.Health.Facts.ReadOnly,
+		Since: t.Health.Since, Version: t.Health.Facts.Version, ReadOnly: t.Health.Facts.ReadOnly, LagSeconds: lag,
 		MaxConnections: t.Health.Facts.MaxConnections, Pool: newPool(t.Pool),
 	}
 }

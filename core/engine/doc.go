@@ -1,6 +1,6 @@
 // Package engine is the seam between Berth's core and a wire protocol.
 //
-// An [Engine] speaks one protocol for one target group. Its blocking half (Accept, Dial, Probe, Cancel) runs in
+// An [Engine] speaks one protocol for one target group. Its blocking half (Accept, Dial, Watch, Cancel) runs in
 // login goroutines under a deadline. Its relaying half is a [Machine] per session: bytes in, bytes out, no
 // sockets, no clocks, no locks. A machine acts on the world through a [Wire] only, so that an event loop drives it
 // in production and a simulator in tests, and it cannot tell which.

@@ -39,8 +39,8 @@ type Engine interface {
 	// a [DialError] with Permanent set.
 	Dial(ctx context.Context, t Target, key Key) (Dialed, error)
 
-	// Probe logs in to t with any of the group's credentials, asks what [Facts] says, and leaves.
-	Probe(ctx context.Context, t Target) (Facts, error)
+	// Watch logs in to t with any of the group's credentials, and stays. It blocks until done or until ctx ends.
+	Watch(ctx context.Context, t Target) (Watch, error)
 
 	// Cancel asks t to stop what b is executing and returns once the request can have no effect any more on
 	// whatever b executes later, or when ctx ends. It uses only what is immutable in b.
@@ -140,14 +140,6 @@ type CancelRequest struct {
 type Dialed struct {
 	Conn  *Conn
 	State any // becomes Backend.State
-}
-
-// Facts are what a probe found out about a server.
-type Facts struct {
-	Version        string // as the server says it
-	MaxConnections int    // the server's max_connections
-	Reserved       int    // of which this many are not for ordinary users
-	ReadOnly       bool   // in recovery, or read_only
 }
 
 // Backend is one logged-in database connection. The loop that has it owns it; State belongs to the engine, whose

@@ -25,6 +25,9 @@ var (
 	// Passed to Machine.BackendLost.
 
 	ErrBackendClosed = errors.New("the database closed the connection")
+	ErrDemoted       = errors.New("the target is not the writer any more")
+	ErrTargetLost    = errors.New("the target does not answer any more")
+	ErrManyWriters   = errors.New("several targets say that they are the writer")
 
 	// Passed to Machine.Stop.
 
@@ -41,7 +44,8 @@ var (
 func Conditions() []error {
 	return []error{
 		ErrTooManyClients, ErrShutdown, ErrTLSRequired, ErrNoCredential, ErrDenied, ErrLoginTimeout,
-		ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed, ErrIdleTimeout, ErrKilled,
+		ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed,
+		ErrDemoted, ErrTargetLost, ErrManyWriters, ErrIdleTimeout, ErrKilled,
 		ErrNoSession, ErrNotOwner,
 	}
 }

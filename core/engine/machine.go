@@ -98,4 +98,5 @@ const (
 	RequestEnded                   // its last answer went out
 	TransactionEnded               // a transaction (also a single statement outside of one) ended
 	StateRestored                  // a borrowed backend was brought in line with the session
+	WriteRefused                   // the server says that it takes no writes: it may be no writer any more
 )

@@ -40,6 +40,7 @@ func (p *Pool[K, V]) Check() error {
 	expect(p.waiting == waiting && p.busy.len == busy, "%d wait for %d keys, counted %d for %d", waiting, busy, p.waiting, p.busy.len)
 	expect(len(walk(&p.ages)) == count[idle], "%d idle, listed %d", count[idle], p.ages.len)
 	expect(p.count[idle] == 0 || p.open()-p.count[closing] <= p.config.Max, "idle connections above a lowered limit")
+	expect(p.claimed >= 0, "%d slots claimed", p.claimed)
 	expect(!p.shut || waiting == 0 && count[idle] == 0, "closed with %d waiters and %d idle", waiting, count[idle])
 	expect(!p.paused || count[idle] == 0, "paused with %d idle", count[idle])
 	return errors.Join(errs...)

@@ -114,6 +114,7 @@ type Pool[K comparable, V any] struct {
 	ages    list[Conn[K, V]]   // the idle connections of all keys, least recently used first
 	busy    list[bucket[K, V]] // the buckets with waiters
 	waiting int                // waiters in all buckets
+	claimed int                // slots of connections that are not the pool's
 	arrival uint64             // of the last waiter
 	dials   uint64             // begun so far
 }
@@ -233,6 +234,39 @@ func (p *Pool[K, V]) DialFailed(c *Conn[K, V], now time.Duration, err error, per
 	return failed, todo
 }
 
+// Claim takes a free slot of the budget for a connection that is not the pool's, and says whether there was one.
+func (p *Pool[K, V]) Claim() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut || p.open() >= p.config.Max {
+		return false
+	}
+	p.claimed++
+	return true
+}
+
+// Unclaim gives a claimed slot back.
+func (p *Pool[K, V]) Unclaim(now time.Duration) (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.claimed == 0 {
+		panic("BUG: pool: Unclaim without a Claim")
+	}
+	p.claimed--
+	p.settle(now, &todo)
+	return todo
+}
+
+// Retire closes what is idle.
+func (p *Pool[K, V]) Retire() (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.ages.len > 0 {
+		p.retire(p.ages.first.of, idle, &todo)
+	}
+	return todo
+}
+
 // Closed says that a closing connection is closed as far as the server is concerned; its slot is free. Its Value is
 // dropped: sessions that remember the connection must not keep it alive.
 func (p *Pool[K, V]) Closed(c *Conn[K, V], now time.Duration) (todo Todo[K, V]) {
@@ -260,15 +294,16 @@ func (p *Pool[K, V]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Open: p.open(), Idle: p.count[idle], Lent: p.count[lent], Dialing: p.count[dialing], Closing: p.count[closing],
+		Open: p.open() - p.claimed, Idle: p.count[idle], Lent: p.count[lent], Dialing: p.count[dialing], Closing: p.count[closing],
 		Waiting: p.waiting, Max: p.config.Max,
 	}
 }
 
 // What follows is called with the lock held.
 
+// open is how much of the budget is taken.
 func (p *Pool[K, V]) open() int {
-	return p.count[dialing] + p.count[idle] + p.count[lent] + p.count[closing]
+	return p.count[dialing] + p.count[idle] + p.count[lent] + p.count[closing] + p.claimed
 }
 
 // move makes every transition of a connection, and keeps what is counted and listed by state.

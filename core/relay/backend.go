@@ -102,6 +102,7 @@ func (b *Backend) broken(s *Session, err error) {
 func (b *Backend) lost(s *Session, err error) {
 	s.letGo()
 	b.discard(err)
+	b.pool.trouble()
 	s.machine.BackendLost(err, (*wire)(s))
 	s.later()
 }
@@ -298,6 +299,7 @@ func (b *Backend) vanish(reason error) {
 	b.pool.accounts.Discard(b.conn)
 	b.worker.log.Info().Uint64("backend", b.ID).Str("target", b.Target.Name).AnErr("reason", reason).Msg("backend lost")
 	b.closing = true
+	b.pool.trouble()
 	b.gone()
 }
 

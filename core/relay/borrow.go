@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/berthdb/berth/core/engine"
 	"github.com/berthdb/berth/core/pool"
@@ -11,11 +12,16 @@ import (
 // on its way.
 func (s *Session) borrow() *engine.Backend {
 	p := s.front.Group.Pool(s.front.Role)
+	timeout := s.front.Group.BorrowTimeout()
 	if p == nil {
-		s.refuseLater(engine.ErrNoTarget)
+		if timeout == 0 {
+			s.refuseLater(engine.ErrNoTarget)
+			return nil
+		}
+		s.astray = true
+		s.wait(timeout)
 		return nil
 	}
-	timeout := s.front.Group.BorrowTimeout()
 	for {
 		s.waiter.Key = s.want
 		s.waiter.Loop = s.worker.loop.ID()
@@ -29,8 +35,7 @@ func (s *Session) borrow() *engine.Backend {
 			continue // the poller refused it; it is gone, so this ends
 		case pool.Queued:
 			s.queue = p
-			s.front.Counters.WaitingClients.Inc()
-			s.worker.loop.Schedule(&s.timeout, timeout-(s.worker.loop.Now()-s.borrowing)) // it counts from the request
+			s.wait(timeout)
 			return nil
 		default:
 			err := engine.ErrShutdown // the pool is closed
@@ -44,6 +49,12 @@ func (s *Session) borrow() *engine.Backend {
 	}
 }
 
+// wait begins the session's time in a queue.
+func (s *Session) wait(timeout time.Duration) {
+	s.front.Counters.WaitingClients.Inc()
+	s.worker.loop.Schedule(&s.timeout, timeout-(s.worker.loop.Now()-s.borrowing)) // it counts from the request
+}
+
 // take makes a lent connection the session's backend, on the session's loop. It returns nil if that failed.
 func (s *Session) take(c *conn) *Backend {
 	b := c.Value
@@ -53,6 +64,7 @@ func (s *Session) take(c *conn) *Backend {
 	}
 	b.session = s
 	b.haunted = false
+	s.recalled = false
 	s.backend = b
 	s.lent = s.worker.loop.Now()
 	s.front.Counters.DatabaseConnectionsBorrow.Observe(s.lent - s.borrowing)
@@ -98,6 +110,10 @@ func (d *deferredWork) Run() {
 	if s.ended {
 		return
 	}
+	if s.recalled && s.backend != nil && s.quiet() && !s.machine.InTransaction() {
+		s.backend.lost(s, engine.ErrDemoted)
+		return
+	}
 	switch {
 	case s.refusal != nil:
 		err := s.refusal
@@ -109,7 +125,7 @@ func (d *deferredWork) Run() {
 		if b := s.borrow(); b != nil {
 			s.machine.Granted(b, (*wire)(s))
 		}
-		if s.queue != nil || s.wanting {
+		if s.waits() || s.wanting {
 			return
 		}
 	case s.worker.draining && s.client.Held() == 0:
@@ -151,11 +167,10 @@ func (s *Session) abandon() bool {
 		s.wanting, s.refusal = false, nil
 		return true
 	}
-	p := s.queue
-	if p == nil {
+	if !s.waits() {
 		return false
 	}
-	withdrawn := p.accounts.Abandon(&s.waiter)
+	withdrawn := s.astray || s.queue.accounts.Abandon(&s.waiter)
 	if withdrawn {
 		s.waited()
 		if s.ended {
@@ -167,7 +182,7 @@ func (s *Session) abandon() bool {
 
 // waited ends the session's time in the queue.
 func (s *Session) waited() {
-	s.queue = nil
+	s.queue, s.astray = nil, false
 	s.worker.loop.Cancel(&s.timeout)
 	s.front.Counters.WaitingClients.Dec()
 }
@@ -178,12 +193,14 @@ type borrowTimeout Session
 func (t *borrowTimeout) Run() {
 	s := (*Session)(t)
 	p := s.queue
-	if p == nil || !s.abandon() {
+	if !s.abandon() {
 		return // the grant that is on its way wins
 	}
 	s.front.Counters.ConnectionBorrowTimeout.Inc()
 	err := engine.ErrBorrowTimeout
-	if cause := p.accounts.LastError(s.want); cause != nil {
+	if p == nil {
+		err = fmt.Errorf("%w: %w", engine.ErrBorrowTimeout, engine.ErrNoTarget)
+	} else if cause := p.accounts.LastError(s.want); cause != nil {
 		err = fmt.Errorf("%w: %w", engine.ErrBorrowTimeout, cause)
 	}
 	s.worker.log.Warn().Uint32("session", s.id).Str("user", s.user).Err(err).Msg("borrow timed out")

@@ -32,6 +32,7 @@ type Pool struct {
 	log       zerolog.Logger
 	lastID    *atomic.Uint64
 	lastError atomic.Pointer[error]
+	trouble   func()          // see OnTrouble
 	dials     context.Context // of all dials; ends with the pool
 	stopDials context.CancelFunc
 }
@@ -40,7 +41,7 @@ type Pool struct {
 func NewPool(e engine.Engine, t engine.Target, c pool.Config, counters *telemetry.Target, ids *atomic.Uint64, log zerolog.Logger) *Pool {
 	p := &Pool{
 		engine: e, target: t, accounts: pool.New[engine.Key, *Backend](c),
-		counters: counters, lastID: ids, log: log.With().Str("target", t.Name).Logger(),
+		counters: counters, lastID: ids, trouble: func() {}, log: log.With().Str("target", t.Name).Logger(),
 	}
 	p.dials, p.stopDials = context.WithCancel(context.Background())
 	return p
@@ -57,6 +58,19 @@ func (p *Pool) Target() engine.Target { return p.target }
 
 // Counters returns what is counted for p's target.
 func (p *Pool) Counters() *telemetry.Target { return p.counters }
+
+// OnTrouble makes f be called, on loops, when something says that the target may not be as it was: a backend was lost or
+// could not be opened, or the server takes no writes. f returns at once. It is set before the pool is used.
+func (p *Pool) OnTrouble(f func()) { p.trouble = f }
+
+// Claim takes a slot of the budget for a connection that is not the pool's, if one is free. Any goroutine may call it.
+func (p *Pool) Claim() bool { return p.accounts.Claim() }
+
+// Unclaim gives that slot back, on w's loop.
+func (p *Pool) Unclaim(w *Worker) { p.do(w, p.accounts.Unclaim(w.loop.Now())) }
+
+// Retire closes the idle backends, on w's loop: they may be dead without that anybody was told.
+func (p *Pool) Retire(w *Worker) { p.do(w, p.accounts.Retire()) }
 
 // Stats returns the accounts in numbers.
 func (p *Pool) Stats() pool.Stats { return p.accounts.Stats() }
@@ -189,6 +203,7 @@ func (d *dialed) failed() {
 	p, w := d.pool, d.worker
 	p.counters.DatabaseConnectionsSetupFailed.Inc()
 	p.lastError.Store(&d.err)
+	p.trouble()
 	p.log.Warn().Err(d.err).Str("user", d.conn.Key().User).Msg("backend could not be opened")
 	waiters, todo := p.accounts.DialFailed(d.conn, w.loop.Now(), d.err, engine.IsPermanent(d.err))
 	err := d.err

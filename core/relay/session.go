@@ -16,7 +16,8 @@ const finishWithin = 5 * time.Second
 
 // Group is what a session needs to know of its target group.
 type Group interface {
-	// Pool returns where to borrow for role just now; any goroutine may call it.
+	// Pool returns where to borrow for role just now, nil if there is nothing: then a borrow waits until Worker.Reroute
+	// is told that this has changed. Any goroutine may call it.
 	Pool(role Role) *Pool
 	// BorrowTimeout is how long a borrow may wait; 0: not at all.
 	BorrowTimeout() time.Duration
@@ -64,7 +65,8 @@ type Session struct {
 	pins    pinning
 
 	waiter  pool.Waiter[engine.Key, *Backend]
-	queue   *Pool // where the borrow waits; nil: not waiting
+	queue   *Pool // where the borrow waits; nil: not waiting, or astray
+	astray  bool  // the borrow waits until there is a target for it
 	want    engine.Key
 	wanting bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
 	refusal error
@@ -81,6 +83,7 @@ type Session struct {
 	lent      time.Duration // when it got its backend
 
 	deferred     bool // the deferred task is on its way
+	recalled     bool // the held backend's target is not the one for the session's role any more
 	clientPaused bool
 	backPaused   bool
 	ended        bool
@@ -147,7 +150,10 @@ func (s *Session) tlsGauge() *telemetry.Gauge {
 }
 
 // quiet says that nothing of the session is under way: it may be ended between two requests.
-func (s *Session) quiet() bool { return s.queue == nil && !s.wanting && !s.machine.Busy() }
+func (s *Session) quiet() bool { return !s.waits() && !s.wanting && !s.machine.Busy() }
+
+// waits says whether a borrow waits for a grant or a refusal.
+func (s *Session) waits() bool { return s.queue != nil || s.astray }
 
 func (s *Session) over() bool { return s.ended }
 
@@ -213,7 +219,7 @@ func (s *Session) end() {
 // cancel stops what the session is executing, as its client asked by another connection.
 func (s *Session) cancel(done func()) {
 	switch {
-	case s.queue != nil || s.wanting:
+	case s.waits() || s.wanting:
 		if s.abandon() {
 			s.refuse(engine.ErrCanceled)
 		}
@@ -231,7 +237,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.queue != nil || s.wanting {
+	if s.ended || s.waits() || s.wanting {
 		return 0
 	}
 	if s.backPressed() {

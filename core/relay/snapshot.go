@@ -45,7 +45,7 @@ func (s *Session) InTransaction() bool { return s.backend != nil && s.machine.In
 func (s *Session) Snapshot() SessionSnapshot {
 	out := SessionSnapshot{
 		ID: s.id, Listener: s.front.Counters.Name, User: s.user, Database: s.database, Application: s.application, Client: s.address, TLS: s.secure,
-		Waiting: s.queue != nil || s.wanting, InTransaction: s.machine.InTransaction(),
+		Waiting: s.waits() || s.wanting, InTransaction: s.machine.InTransaction(),
 		Idle: s.worker.loop.Now() - s.active, Backend: s.backendID(), Pins: s.pinned(),
 	}
 	if s.pins.Pinned() {

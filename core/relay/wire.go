@@ -18,7 +18,7 @@ func (w *wire) ToBackend(p []byte) {
 
 func (w *wire) Borrow(want engine.Want) *engine.Backend {
 	s := (*Session)(w)
-	if s.backend != nil || s.queue != nil || s.wanting {
+	if s.backend != nil || s.waits() || s.wanting {
 		panic("BUG: relay: a machine borrowed twice")
 	}
 	s.want = want.Key
@@ -38,6 +38,9 @@ func (w *wire) Idle() bool {
 		panic("BUG: relay: a machine gave back a backend that it does not hold")
 	}
 	if s.pins.Pinned() {
+		if s.recalled {
+			s.later()
+		}
 		return false
 	}
 	s.leaving = s.backend
@@ -95,5 +98,9 @@ func (w *wire) Observe(m engine.Moment) {
 		c.TransactionsDuration.Observe(s.worker.loop.Now() - s.lent)
 	case engine.StateRestored:
 		c.SessionRestores.Inc()
+	case engine.WriteRefused:
+		if s.backend != nil {
+			s.backend.pool.trouble()
+		}
 	}
 }

@@ -1,6 +1,35 @@
-// Package target is a target group: the database servers behind listeners, whether they are up, and how many
-// connections each may be given.
+// Package target is a target group: the database servers behind listeners, whether they are up, which of them is the
+// writer, and how many connections each may be given.
 //
-// A [Group] owns a [relay.Pool] for each of its targets and a monitor that probes the target. What the monitor finds is
-// published as an immutable [Health], which any goroutine may read; the pools' limits are changed on a worker's loop.
+// # Who does what
+//
+// A [Group] owns a [Member] for each target: its [relay.Pool], and its monitor. The monitor is one goroutine that keeps one
+// connection to the target (engine.Watch), apart from the loops: it asks after every health_check.interval, and at once when
+// that connection ends or when the pool says that something is the matter: a backend was lost or could not be opened, or the
+// server refused a write. While a group has several targets and no writer, its targets are asked every 100 ms.
+//
+// What the monitors find meets in the group, under its lock. From all of it together follow each target's [Health] and
+// where the roles lead; both are published as immutable values that any goroutine may read. Where a role leads is
+// read by each borrow; when it changes, the sessions that wait are moved (relay.Worker.Reroute). Pools' limits are changed on
+// a worker's loop.
+//
+// # Which target is used
+//
+// The only target of a group is used for everything, whatever it says. Of several, the writer is the one that says it is;
+// read-only listeners get the first reader that is up, else the writer. If two say that they are the writer, both are asked
+// again, and if they insist none of them is used until one steps back: their sessions are cut, and others wait.
+// While there is no target for a role, its borrows wait within their timeout.
+//
+// # Up and down
+//
+// A target is down when its monitoring connection fails and a second one, made at once, fails as well. It is up with
+// the first answer; but a target that was lost repeatedly within a minute is used again only after it has answered for a
+// while, each time longer (damping). A target that lives and only has no place for a connection more stays up while its
+// pool has connections. A target from which nothing at all came (no refusal, no reset: a cut network, a stopped
+// machine) loses its sessions when it is down: nobody else would tell them.
+//
+// # A hard limit
+//
+// With max_connections the monitor's connection is one of them: it claims a place in the pool's budget for as long as
+// it is open, which is for one question. The only target of such a group is not asked while its connections work.
 package target

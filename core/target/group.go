@@ -33,7 +33,24 @@ type Config struct {
 	Engine  engine.Engine
 	Targets []engine.Target
 	Limits  Limits
+	Health  HealthCheck
 	Rules   Rules
+}
+
+// HealthCheck is how a group's targets are watched. Zero values mean 2 s and 3 s.
+type HealthCheck struct {
+	Interval time.Duration // between two questions to a target that is up; more than 20 ms
+	Timeout  time.Duration // for an answer, and for the login of a monitoring connection with its first answer
+}
+
+func (h HealthCheck) withDefaults() HealthCheck {
+	if h.Interval == 0 {
+		h.Interval = 2 * time.Second
+	}
+	if h.Timeout == 0 {
+		h.Timeout = 3 * time.Second
+	}
+	return h
 }
 
 // Rules are what a session of the group goes by from its beginning to its end. They are immutable.
@@ -48,6 +65,12 @@ type Group struct {
 	members []*Member
 	policy  atomic.Pointer[pin.Policy]
 	paused  atomic.Bool // changed on one worker's loop only
+	route   atomic.Pointer[route]
+	workers []*relay.Worker // set by Run; the first is where pools are reconfigured
+	log     zerolog.Logger
+
+	mu       sync.Mutex // for what the monitors found: of members what says so, and
+	disputed bool       // several targets say that they are the writer
 }
 
 // Member is one target of a group.
@@ -56,24 +79,40 @@ type Member struct {
 	target engine.Target
 	pool   *relay.Pool
 	health atomic.Pointer[Health]
-	probed chan struct{} // closed after the first probe
+	probed chan struct{} // closed when it was asked for the first time
 	once   sync.Once
+	wake   chan struct{} // tells the monitor to ask
+	watch  engine.Watch  // the monitor's connection, nil if there is none
 	log    zerolog.Logger
+
+	// Under the group's lock.
+
+	last    observation
+	asked   int         // answers since the writer is disputed
+	replica bool        // it was seen to be no writer since it was the group's last
+	risen   time.Time   // since when it answers
+	falls   []time.Time // when it was lost of late
 }
 
 var _ relay.Group = (*Group)(nil)
 
 // New makes a group. ids numbers backends over the whole process.
 func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
-	g := &Group{config: c}
-	g.SetRules(c.Rules)
+	c.Health = c.Health.withDefaults()
 	log = log.With().Str("target_group", c.Name).Logger()
+	g := &Group{config: c, log: log}
+	g.SetRules(c.Rules)
 	for _, t := range c.Targets {
 		counters := &telemetry.Target{TargetGroup: c.Name, Target: t.Name}
-		m := &Member{group: g, target: t, probed: make(chan struct{}), log: log.With().Str("target", t.Name).Logger()}
+		m := &Member{group: g, target: t, probed: make(chan struct{}), wake: make(chan struct{}, 1), log: log.With().Str("target", t.Name).Logger()}
 		m.pool = relay.NewPool(c.Engine, t, c.Limits.pool(engine.Facts{}), counters, ids, log)
-		m.health.Store(&Health{State: Registering})
+		m.pool.OnTrouble(m.suspect)
+		m.health.Store(&Health{State: Registering, Since: time.Now()})
 		g.members = append(g.members, m)
+	}
+	g.route.Store(&route{})
+	if len(g.members) == 1 {
+		g.route.Store(&route{g.members[0], g.members[0]})
 	}
 	return g
 }
@@ -119,54 +158,31 @@ func (g *Group) Members() []*Member { return g.members }
 // BorrowTimeout implements relay.Group.
 func (g *Group) BorrowTimeout() time.Duration { return g.config.Limits.BorrowTimeout }
 
-// Pool implements relay.Group: the first of the targets that suit the role best.
+// Pool implements relay.Group.
 func (g *Group) Pool(role relay.Role) *relay.Pool {
-	var best *Member
-	most := unsuited
-	for _, m := range g.members {
-		if s := m.health.Load().suits(role); best == nil || s > most {
-			best, most = m, s
-		}
+	if m := g.route.Load().of(role); m != nil {
+		return m.pool
 	}
-	if best == nil {
-		return nil
-	}
-	return best.pool
+	return nil
 }
 
-// suitability is how well a target suits a role.
-type suitability uint8
-
-const (
-	unsuited  suitability = iota
-	misplaced             // it would refuse to write: for a group that has nothing else
-	hoped                 // it is down: borrows wait for it
-	fallback              // a writer serves reads while no reader does
-	suited
-)
-
-func (h *Health) suits(role relay.Role) suitability {
-	up, reader := h.State == Available, h.Facts.ReadOnly
-	switch {
-	case role == relay.ReadWrite && reader && up:
-		return misplaced
-	case role == relay.ReadWrite && reader:
-		return unsuited
-	case !up:
-		return hoped
-	case role == relay.ReadOnly && !reader:
-		return fallback
-	}
-	return suited
-}
-
-// Run probes the group's targets until ctx ends. w is where pools are reconfigured.
-func (g *Group) Run(ctx context.Context, w *relay.Worker) {
+// Run asks the group's targets until ctx ends. The sessions of ws follow where the roles lead; pools are reconfigured on the
+// first of them.
+func (g *Group) Run(ctx context.Context, ws ...*relay.Worker) {
+	g.workers = ws
 	var wg sync.WaitGroup
 	for _, m := range g.members {
-		wg.Go(func() { m.monitor(ctx, w) })
+		wg.Go(func() { m.monitor(ctx) })
 	}
 	wg.Wait()
+}
+
+// Retire says instead of Run that no listener leads to the group: nobody asks its targets.
+func (g *Group) Retire() {
+	for _, m := range g.members {
+		m.health.Store(&Health{State: Unused, Cause: "no listener leads to this target group", Since: time.Now()})
+		m.once.Do(func() { close(m.probed) })
+	}
 }
 
 // Target returns the member's server.
@@ -178,7 +194,7 @@ func (m *Member) Pool() *relay.Pool { return m.pool }
 // Health returns what the monitor last found.
 func (m *Member) Health() Health { return *m.health.Load() }
 
-// AwaitFirst waits until every target was probed once, or until ctx ends.
+// AwaitFirst waits until every target was asked once, or until ctx ends.
 func (g *Group) AwaitFirst(ctx context.Context) {
 	for _, m := range g.members {
 		select {

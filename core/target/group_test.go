@@ -2,10 +2,11 @@ package target
 
 import (
 	"context"
-	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +26,22 @@ type probed struct {
 
 func (*probed) Name() string { return "probed" }
 
-func (p *probed) Probe(ctx context.Context, t engine.Target) (engine.Facts, error) {
-	return p.probe(ctx, t)
+func (p *probed) Watch(_ context.Context, t engine.Target) (engine.Watch, error) {
+	return &watched{p, t, make(chan struct{})}, nil
 }
+
+// watched is a monitoring connection. It rests until its engine's test ends it.
+type watched struct {
+	engine *probed
+	target engine.Target
+	closed chan struct{}
+}
+
+func (w *watched) Ask(ctx context.Context) (engine.Facts, error) {
+	return w.engine.probe(ctx, w.target)
+}
+func (w *watched) Rest(ctx context.Context) error { <-ctx.Done(); return nil }
+func (w *watched) Close()                         { close(w.closed) }
 
 // still is a loop that runs what is posted at once, and knows no time.
 type still struct{ loop.Loop }
@@ -68,45 +82,60 @@ func TestThePercentageLeavesRoomForOthersAndTheMonitor(t *testing.T) {
 	}
 }
 
-func TestARoleGetsTheTargetThatSuitsItBest(t *testing.T) {
+func TestARoleLeadsToTheTargetThatSaysSo(t *testing.T) {
 	const (
 		newcomer = "new"
 		writer   = "writer"
 		reader   = "reader"
 		down     = "down"
 		gone     = "gone reader"
+		nobody   = -1
 	)
-	healths := map[string]Health{
-		newcomer: {State: Registering},
-		writer:   {State: Available},
-		reader:   {State: Available, Facts: engine.Facts{ReadOnly: true}},
-		down:     {State: Unavailable},
-		gone:     {State: Unavailable, Facts: engine.Facts{ReadOnly: true}},
-	}
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	for _, c := range []struct {
 		targets     []string
 		write, read int
 	}{
 		{[]string{writer}, 0, 0},
-		{[]string{reader}, 0, 0},
+		{[]string{reader}, 0, 0}, // it is all there is
 		{[]string{gone}, 0, 0},
-		{[]string{newcomer, newcomer}, 0, 0},
+		{[]string{newcomer}, 0, 0},
+		{[]string{newcomer, newcomer}, nobody, nobody},
 		{[]string{reader, writer}, 1, 0},
 		{[]string{writer, reader}, 0, 1},
-		{[]string{writer, writer}, 0, 0},
-		{[]string{reader, down}, 1, 0}, // a write waits for its writer; a reader would refuse it
-		{[]string{gone, down}, 1, 0},
-		{[]string{gone, reader}, 1, 1},
+		{[]string{writer, reader, reader}, 0, 1},
+		{[]string{reader, down}, nobody, 0}, // a write waits for its writer; a reader would refuse it
+		{[]string{reader, reader}, nobody, 0},
+		{[]string{gone, down}, nobody, nobody},
+		{[]string{gone, reader}, nobody, 1},
 		{[]string{down, writer}, 1, 1},
 		{[]string{writer, gone}, 0, 0},
+		{[]string{writer, newcomer}, 0, 0},
+		{[]string{writer, writer}, nobody, nobody},
+		{[]string{writer, writer, reader}, nobody, 2},
 	} {
 		g := newGroup(Limits{}, nil, c.targets...)
 		for i, name := range c.targets {
-			h := healths[name]
-			g.members[i].health.Store(&h)
+			m := g.members[i]
+			switch name {
+			case writer:
+				m.publish(engine.Facts{}, nil)
+			case reader:
+				m.publish(engine.Facts{ReadOnly: true}, nil)
+			case down:
+				m.publish(engine.Facts{}, nil)
+				m.publish(engine.Facts{}, refused)
+			case gone:
+				m.publish(engine.Facts{ReadOnly: true}, nil)
+				m.publish(engine.Facts{}, refused)
+			}
 		}
 		for role, expected := range map[relay.Role]int{relay.ReadWrite: c.write, relay.ReadOnly: c.read} {
-			if g.Pool(role) != g.members[expected].pool {
+			var want *relay.Pool
+			if expected != nobody {
+				want = g.members[expected].pool
+			}
+			if g.Pool(role) != want {
 				t.Errorf("of %q another target than %d gets role %s", c.targets, expected, role)
 			}
 		}
@@ -131,14 +160,14 @@ func TestATargetThatIsDownIsAskedMoreOftenAndAtLessAndLessHaste(t *testing.T) {
 			if up {
 				return engine.Facts{MaxConnections: 10, Version: "1"}, nil
 			}
-			return engine.Facts{}, &net.OpError{Op: "dial", Err: errors.New("refused")}
+			return engine.Facts{}, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 		}, "t")
 		m := g.Members()[0]
 		ctx := t.Context()
 		go g.Run(ctx, newWorker())
 		g.AwaitFirst(ctx)
 		synctest.Wait()
-		if h := m.Health(); h.State != Unavailable || h.Reason != Unreachable || h.Cause == "" {
+		if h := m.Health(); h.State != Unavailable || h.Reason != Unreachable || !strings.Contains(h.Cause, "refused") {
 			t.Errorf("down: %+v", h)
 		}
 		time.Sleep(20 * time.Second)
@@ -167,7 +196,7 @@ func TestATargetThatIsDownIsAskedMoreOftenAndAtLessAndLessHaste(t *testing.T) {
 		mu.Lock()
 		probes := len(at)
 		mu.Unlock()
-		time.Sleep(3 * probeEvery)
+		time.Sleep(3 * g.config.Health.Interval)
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
@@ -177,7 +206,7 @@ func TestATargetThatIsDownIsAskedMoreOftenAndAtLessAndLessHaste(t *testing.T) {
 	})
 }
 
-func TestAProbeThatHangsIsAFailureInTimeAndDoesNotHoldUpTheEnd(t *testing.T) {
+func TestATargetThatNeverAnswersIsDownInTimeAndDoesNotHoldUpTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(Limits{MaxPercent: 100}, func(ctx context.Context, _ engine.Target) (engine.Facts, error) {
 			<-ctx.Done()
@@ -192,36 +221,17 @@ func TestAProbeThatHangsIsAFailureInTimeAndDoesNotHoldUpTheEnd(t *testing.T) {
 		if s := g.Members()[0].Health().State; s != Registering {
 			t.Errorf("it is %s already", s)
 		}
-		time.Sleep(probeWithin)
+		time.Sleep(g.config.Health.Timeout)
 		synctest.Wait()
-		if h := g.Members()[0].Health(); h.State != Unavailable {
+		h := g.Members()[0].Health()
+		if h.State != Unavailable || h.Reason != ConnectionFailed || !strings.Contains(h.Cause, "does not answer") {
 			t.Errorf("hanging: %+v", h)
 		}
-		time.Sleep(retryFirst) // in the middle of the next
+		time.Sleep(retryFirst + time.Second) // in the middle of the next
 		stop()
 		<-done
-		if h := g.Members()[0].Health(); h.Cause != context.DeadlineExceeded.Error() {
-			t.Errorf("the end counted as a failure: %s", h.Cause)
+		if got := g.Members()[0].Health(); got != h {
+			t.Errorf("the end counted as a failure: %+v", got)
 		}
 	})
-}
-
-func TestReasonsAreRDSProxysWords(t *testing.T) {
-	for _, c := range []struct {
-		err    error
-		reason string
-	}{
-		{errors.New("refused"), Unreachable},
-		{context.DeadlineExceeded, Unreachable},
-		{engine.ErrNoCredential, AuthFailure},
-		{&engine.DialError{Err: engine.ErrDenied}, AuthFailure},
-		{&engine.DialError{Err: &engine.ServerError{Code: "28P01"}}, AuthFailure},
-		{&engine.ServerError{Code: "28000", Number: 1045}, AuthFailure},
-		{&engine.ServerError{Code: "53300"}, ConnectionFailed},
-		{&engine.ServerError{Code: "28"}, ConnectionFailed},
-	} {
-		if got := reasonOf(c.err); got != c.reason {
-			t.Errorf("%v: %s, expected %s", c.err, got, c.reason)
-		}
-	}
 }

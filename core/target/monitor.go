@@ -2,7 +2,7 @@ package target
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
@@ -10,125 +10,286 @@ import (
 )
 
 const (
-	probeEvery  = 10 * time.Second
-	probeWithin = 5 * time.Second
-	retryFirst  = 250 * time.Millisecond
-	retryMost   = 5 * time.Second
+	// retryFirst and retryMost are the pauses between attempts to reach a target that is down: doubled each time.
+	retryFirst = 250 * time.Millisecond
+	retryMost  = 5 * time.Second
+	// retryUrgent is the longest of them while the group has no writer.
+	retryUrgent = time.Second
+	// askUrgent is how often targets are asked that may become the writer which the group has not.
+	askUrgent = 100 * time.Millisecond
+	// calm is how soon a target is asked again at the earliest: a hundred lost backends are one reason to ask.
+	calm = 20 * time.Millisecond
+	// fallMemory is how long it is remembered that a target was lost.
+	fallMemory = time.Minute
+	// fallsForgiven is how often a target may be lost in that time without being suspected of flapping. Each time more
+	// doubles how long it must answer before it is used again, from dampFirst to dampMost.
+	fallsForgiven = 2
+	dampFirst     = time.Second
+	dampMost      = 16 * time.Second
 )
 
-// State is a target's health, in RDS Proxy's words.
-type State string
-
-const (
-	Registering State = "REGISTERING"
-	Available   State = "AVAILABLE"
-	Unavailable State = "UNAVAILABLE"
-)
-
-// Reasons for Unavailable, in RDS Proxy's words.
-const (
-	Unreachable      = "UNREACHABLE"
-	ConnectionFailed = "CONNECTION_FAILED"
-	AuthFailure      = "AUTH_FAILURE"
-)
-
-// Health is what is known of a target at one moment.
-type Health struct {
-	State  State
-	Reason string // RDS Proxy's word, "" while available
-	Cause  string // the precise cause; it may name addresses, so it is for operators only
-	Facts  engine.Facts
-	Since  time.Time
+// observation is what came of asking a target last.
+type observation struct {
+	facts   engine.Facts // the last that it told
+	failure *failure     // why it told none this time, nil if it did
+	up      bool
+	known   bool // it was asked at all
 }
 
-// monitor probes m until ctx ends, often while it is down.
-func (m *Member) monitor(ctx context.Context, w *relay.Worker) {
+// monitor asks m until ctx ends.
+func (m *Member) monitor(ctx context.Context) {
+	defer m.leave()
 	retry := retryFirst
 	for ctx.Err() == nil {
-		pause := probeEvery
-		switch {
-		case !m.mayProbe():
-			m.trust()
+		if m.observe(ctx) {
 			retry = retryFirst
-		case m.probe(ctx, w):
-			retry = retryFirst
-		default:
-			pause = retry
-			retry = min(2*retry, retryMost)
+			m.rest(ctx, m.pause())
+			continue
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
+		most := retryMost
+		if m.group.headless() {
+			most = retryUrgent
 		}
+		m.rest(ctx, min(retry, most))
+		retry = min(2*retry, retryMost)
 	}
 }
 
-// mayProbe says whether a probe fits into the budget. With a percentage, a place is kept for it. An absolute limit is
-// the user's last word: then a probe is made only when it has something to find out, while nothing else is open.
-func (m *Member) mayProbe() bool {
-	if m.group.config.Limits.MaxConnections == 0 || m.Health().State == Registering {
+// pause is how long a target that answers is left alone.
+func (m *Member) pause() time.Duration {
+	switch {
+	case m.group.headless():
+		return askUrgent
+	case m.Health().State == Unavailable: // until it is trusted again
+		return retryFirst
+	}
+	return m.group.config.Health.Interval
+}
+
+// suspect makes the monitor ask soon. Any goroutine may call it; it does not block.
+func (m *Member) suspect() {
+	select {
+	case m.wake <- struct{}{}:
+	default: // it will
+	}
+}
+
+// rest waits for the time to ask again: after pause, or because something happened.
+func (m *Member) rest(ctx context.Context, pause time.Duration) {
+	select {
+	case <-time.After(calm):
+	case <-ctx.Done():
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, pause-calm)
+	defer stop()
+	if m.watch == nil {
+		select {
+		case <-m.wake:
+		case <-ctx.Done():
+		}
+		return
+	}
+	woken := make(chan struct{})
+	go func() {
+		defer close(woken)
+		select {
+		case <-m.wake:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	if err := m.watch.Rest(ctx); err != nil {
+		m.log.Debug().Err(err).Msg("the monitoring connection ended")
+		m.leave()
+	}
+	stop()
+	<-woken
+}
+
+// leave ends the monitoring connection. Nobody waits for that: it may be dead.
+func (m *Member) leave() {
+	if w := m.watch; w != nil {
+		m.watch = nil
+		go w.Close()
+	}
+}
+
+// hard says whether the group's limit is the user's last word, which no connection may exceed.
+func (m *Member) hard() bool { return m.group.config.Limits.MaxConnections > 0 }
+
+// observe asks the target and reports the answer. It says whether the target answered, as far as it was asked.
+func (m *Member) observe(ctx context.Context) bool {
+	if !m.hard() {
+		return m.report(ctx, m.ask(ctx))
+	}
+	if m.spared() || !m.pool.Claim() {
+		m.trust()
 		return true
 	}
-	doubtful := m.Health().State == Unavailable || m.pool.LastError() != nil
-	return doubtful && m.pool.Stats().Open == 0
+	o := m.ask(ctx)
+	m.giveUp()
+	return m.report(ctx, o)
 }
 
-// trust takes a target that could not be probed since it was down, and has connections, for up.
+// spared says whether the only target of a group with a hard limit need not be asked: its role does not matter, and its
+// connections would tell if it were gone.
+func (m *Member) spared() bool {
+	if len(m.group.members) > 1 || m.Health().State == Registering {
+		return false
+	}
+	doubtful := m.Health().State == Unavailable || m.pool.LastError() != nil
+	return !doubtful || m.pool.Stats().Open > 0
+}
+
+// giveUp ends the monitoring connection and gives its place in the budget back, when the server does not count it any more.
+func (m *Member) giveUp() {
+	w, worker := m.watch, m.group.workers[0]
+	m.watch = nil
+	free := func() { worker.Loop().Post(unclaim{m.pool, worker}) }
+	if w == nil {
+		free()
+		return
+	}
+	go func() {
+		w.Close()
+		if late, ok := m.group.config.Engine.(engine.LateCloser); ok {
+			time.Sleep(late.CountedFor())
+		}
+		free()
+	}()
+}
+
+// unclaim is posted to the loop of its worker.
+type unclaim struct {
+	pool   *relay.Pool
+	worker *relay.Worker
+}
+
+func (u unclaim) Run() { u.pool.Unclaim(u.worker) }
+
+// answer is what a target said.
+type answer struct {
+	facts engine.Facts
+	err   error
+}
+
+// ask asks over the connection that there is. If that fails, the connection may be all that is wrong: then over a new one.
+func (m *Member) ask(ctx context.Context) answer {
+	had := m.watch != nil
+	facts, err := m.askOnce(ctx)
+	if err != nil && had && ctx.Err() == nil {
+		facts, err = m.askOnce(ctx)
+	}
+	return answer{facts, err}
+}
+
+func (m *Member) askOnce(ctx context.Context) (facts engine.Facts, err error) {
+	ctx, stop := context.WithTimeout(ctx, m.group.config.Health.Timeout)
+	defer stop()
+	if m.watch == nil {
+		if m.watch, err = m.group.config.Engine.Watch(ctx, m.target); err != nil {
+			m.watch = nil
+			return facts, err
+		}
+	}
+	if facts, err = m.watch.Ask(ctx); err != nil {
+		m.leave()
+	}
+	return facts, err
+}
+
+// report notes an answer, unless the end of ctx caused it.
+func (m *Member) report(ctx context.Context, a answer) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	m.publish(a.facts, a.err)
+	if a.err == nil {
+		w := m.group.workers[0]
+		w.Loop().Post(&reconfigure{m, w, a.facts})
+	}
+	return a.err == nil
+}
+
+// trust takes a target that could not be asked, and has connections, for up.
 func (m *Member) trust() {
 	s := m.pool.Stats()
-	if m.Health().State == Unavailable && m.pool.LastError() == nil && s.Idle+s.Lent > 0 {
+	if len(m.group.members) == 1 && m.Health().State != Available && m.pool.LastError() == nil && s.Idle+s.Lent > 0 {
 		m.publish(m.Health().Facts, nil)
 	}
 }
 
-// probe asks the server once and publishes the answer. It says whether the target is up.
-func (m *Member) probe(ctx context.Context, w *relay.Worker) bool {
-	ctx, stop := context.WithTimeout(ctx, probeWithin)
-	defer stop()
-	facts, err := m.group.config.Engine.Probe(ctx, m.target)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return true
-	}
-	m.publish(facts, err)
-	if err == nil {
-		w.Loop().Post(&reconfigure{m, w, facts})
-	}
-	return err == nil
-}
-
-// publish changes the health, and logs it if the state or its cause changed.
+// publish notes what the target said, or why it did not, and draws the conclusions.
 func (m *Member) publish(facts engine.Facts, err error) {
-	was := m.health.Load()
-	now := &Health{State: Available, Facts: facts, Since: was.Since}
-	if err != nil {
-		now.State, now.Reason, now.Cause = Unavailable, reasonOf(err), err.Error()
-		now.Facts = was.Facts
-	}
-	if now.State != was.State || now.Cause != was.Cause {
-		now.Since = time.Now()
-		ev := m.log.Info()
-		if err != nil {
-			ev = m.log.Error().Str("reason", now.Reason).Err(err)
-		}
-		ev.Str("state", string(now.State)).Str("version", facts.Version).
-			Int("max_connections", facts.MaxConnections).Msg("target health changed")
-	}
-	m.health.Store(now)
+	g := m.group
+	g.mu.Lock()
+	m.note(facts, err, time.Now())
+	g.reconsider()
+	g.mu.Unlock()
 	m.once.Do(func() { close(m.probed) })
 }
 
-func reasonOf(err error) string {
-	var s *engine.ServerError
-	switch {
-	case errors.Is(err, engine.ErrDenied), errors.Is(err, engine.ErrNoCredential):
-		return AuthFailure
-	case errors.As(err, &s):
-		if len(s.Code) == 5 && s.Code[:2] == "28" {
-			return AuthFailure
-		}
-		return ConnectionFailed
+// note remembers an answer. It needs the group's lock.
+func (m *Member) note(facts engine.Facts, err error, now time.Time) {
+	was := m.last
+	o := observation{facts: facts, known: true, up: err == nil}
+	if err != nil {
+		f := explain(m.target.Address, err)
+		o.facts, o.failure = was.facts, &f
+		s := m.pool.Stats()
+		o.up = f.crowded && was.up && s.Idle+s.Lent > 0
 	}
-	return Unreachable
+	if o.up && !was.up {
+		m.risen = now
+	}
+	if !o.up && was.up {
+		m.falls = append(m.recentFalls(now), now)
+	}
+	if err == nil {
+		m.asked++
+		m.replica = m.replica || facts.ReadOnly
+	}
+	m.last = o
+}
+
+// recentFalls is when the target was lost, of late.
+func (m *Member) recentFalls(now time.Time) []time.Time {
+	for len(m.falls) > 0 && now.Sub(m.falls[0]) > fallMemory {
+		m.falls = m.falls[1:]
+	}
+	return m.falls
+}
+
+// own is what follows for the target from its own answers alone.
+func (m *Member) own(now time.Time) Health {
+	o := m.last
+	h := Health{State: Available, Facts: o.facts}
+	switch {
+	case !o.known:
+		h.State = Registering
+	case !o.up:
+		h.State, h.Reason, h.Cause = Unavailable, o.failure.reason, o.failure.cause
+	case o.failure != nil:
+		h.Cause = "it is up, but not to be asked: " + o.failure.cause
+	default:
+		if n, wait := m.damping(now); now.Sub(m.risen) < wait {
+			was := m.health.Load()
+			h.State, h.Reason = Unavailable, was.Reason
+			h.Cause = fmt.Sprintf("it answers again, but was lost %d times within %s: it is used when it has answered for %s",
+				n, fallMemory, wait)
+		}
+	}
+	return h
+}
+
+// damping is how often the target was lost of late, and how long it must have answered to be used.
+func (m *Member) damping(now time.Time) (falls int, wait time.Duration) {
+	falls = len(m.recentFalls(now))
+	if falls <= fallsForgiven {
+		return falls, 0
+	}
+	return falls, min(dampFirst<<min(falls-fallsForgiven-1, 8), dampMost)
 }
 
 // reconfigure gives a pool the limits that follow from what the server says. It runs on a worker's loop.

@@ -76,10 +76,19 @@ func TestATargetWhoseProbeFailedIsUpWhenItsConnectionsWork(t *testing.T) {
 	go func() { defer close(ended); l.Run() }()
 	defer func() { l.Stop(); <-ended }()
 
+	g.workers = []*relay.Worker{w}
 	m := g.Members()[0]
-	if m.probe(t.Context(), w) || m.Health().State != Unavailable {
-		t.Fatalf("after a probe that failed: %+v", m.Health())
+	if m.observe(t.Context()) || m.Health().State != Unavailable {
+		t.Fatalf("after a question that failed: %+v", m.Health())
 	}
+	for late := time.Now().Add(patience); !m.pool.Claim(); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("the monitor keeps its place")
+		}
+	}
+	free := make(chan struct{})
+	l.Post(task(func() { m.pool.Unclaim(w); close(free) }))
+	<-free
 	m.trust()
 	if m.Health().State != Unavailable {
 		t.Fatal("it is trusted without a connection")
@@ -103,8 +112,8 @@ func TestATargetWhoseProbeFailedIsUpWhenItsConnectionsWork(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("no backend was lent")
 	}
-	if m.mayProbe() {
-		t.Error("a probe would exceed the limit")
+	if !m.spared() {
+		t.Error("it would be asked, beyond the limit")
 	}
 	m.trust()
 	if m.Health().State != Available {

@@ -154,7 +154,7 @@ func (u *upstream) startTLS(ctx context.Context, t engine.Target, offered bool) 
 		return false, nil
 	}
 	if !offered {
-		return false, errors.New("the server has no tls")
+		return false, engine.ErrTargetTLS
 	}
 	cfg, err := targetTLS(t)
 	if err != nil {

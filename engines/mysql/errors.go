@@ -46,6 +46,9 @@ var conditions = map[error]rendering{
 	engine.ErrNoTarget:      {protocol.ER_UNKNOWN_ERROR, "HY000", "No database server is available"},
 	engine.ErrCanceled:      {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
 	engine.ErrBackendClosed: {errServerLost, "HY000", "Lost connection to the database during query"},
+	engine.ErrDemoted:       {errServerLost, "HY000", "The database is not the writer any more"},
+	engine.ErrTargetLost:    {errServerLost, "HY000", "The database does not answer any more"},
+	engine.ErrManyWriters:   {errServerLost, "HY000", "Several databases say that they are the writer"},
 	engine.ErrIdleTimeout: {errClientInteraction, "HY000", "The client was disconnected by the server because of " +
 		"inactivity. See wait_timeout and interactive_timeout for configuring this behavior."},
 	engine.ErrKilled:    {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},

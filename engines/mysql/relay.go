@@ -353,6 +353,9 @@ func (x *exchange) ok(p []byte) error {
 func (x *exchange) failed(p []byte) error {
 	m := x.m
 	err := parseERR(p[headerSize:])
+	if readOnly(err.Number) {
+		x.w.Observe(engine.WriteRefused)
+	}
 	if x.forwards() && m.reader.stage == stageFirst && !m.upload.active {
 		switch {
 		case m.prepareAgain(err, x.w):

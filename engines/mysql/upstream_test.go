@@ -58,7 +58,7 @@ func TestAProbeFindsOutTheFacts(t *testing.T) {
 			}
 			answer := append([]string{string(rune(columns))}, strings.Split(strings.Repeat(column+"|", columns-1)+column, "|")...)
 			e := New(Config{Credentials: users("")})
-			facts, err := e.Probe(context.Background(), answering(t, c.server, seen, append(answer, c.row, end)...))
+			facts, err := engine.Probe(context.Background(), e, answering(t, c.server, seen, append(answer, c.row, end)...))
 			if err != nil || facts != c.want {
 				t.Errorf("%+v, %v", facts, err)
 			}
@@ -97,7 +97,7 @@ func TestAProbeThatIsAnsweredWithNonsenseFails(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			target := answering(t, mysqlServer, make(chan string, 4), answer...)
-			_, err := New(Config{Credentials: users("")}).Probe(ctx, target)
+			_, err := engine.Probe(ctx, New(Config{Credentials: users("")}), target)
 			var dial *engine.DialError
 			if !errors.As(err, &dial) {
 				t.Errorf("%v", err)
@@ -107,7 +107,7 @@ func TestAProbeThatIsAnsweredWithNonsenseFails(t *testing.T) {
 }
 
 func TestAProbeWithoutCredentialsFails(t *testing.T) {
-	if _, err := New(Config{Credentials: accounts{}}).Probe(context.Background(), engine.Target{}); !errors.Is(err, engine.ErrNoCredential) {
+	if _, err := engine.Probe(context.Background(), New(Config{Credentials: accounts{}}), engine.Target{}); !errors.Is(err, engine.ErrNoCredential) {
 		t.Errorf("%v", err)
 	}
 }

@@ -172,9 +172,6 @@ func splitAddress(address string) (host string, port uint16, err error) {
 	return host, uint16(n), err
 }
 
-// close says goodbye.
-func (s *greeted) close(ctx context.Context) { _ = s.pg.Close(ctx) }
-
 // dialError wraps why t gave no backend.
 func dialError(t engine.Target, err error) error {
 	return &engine.DialError{Target: t.Name, Permanent: permanent(err), Err: err}

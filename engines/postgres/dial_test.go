@@ -436,7 +436,7 @@ func TestASecretStoreThatFailsIsNoWrongPasswordToADialEither(t *testing.T) {
 	if code, _ := describe(err); code != codeCannotConnect || !errors.Is(err, failed) {
 		t.Errorf("got %s, %v", code, err)
 	}
-	_, err = e.Probe(t.Context(), engine.Target{Name: "primary", Address: "127.0.0.1:1"})
+	_, err = engine.Probe(t.Context(), e, engine.Target{Name: "primary", Address: "127.0.0.1:1"})
 	wantDialError(t, err, false)
 }
 
@@ -459,6 +459,7 @@ func TestAnUnknownUserIsNotDialed(t *testing.T) {
 
 func TestAProbeAsksForTheFacts(t *testing.T) {
 	row := [][]byte{[]byte("18.1"), []byte("100"), []byte("3"), []byte("2"), []byte("t")}
+	lag := []byte("1.5")
 	d := play(t, func(nc net.Conn) error {
 		b, params, err := begin(nc, letIn...)
 		if err != nil {
@@ -484,13 +485,38 @@ func TestAProbeAsksForTheFacts(t *testing.T) {
 		if m, err = b.Receive(); err != nil {
 			return err
 		}
+		if q, ok := m.(*pgproto3.Query); !ok || !strings.Contains(q.String, "replay") {
+			return errors.New("the lag is not asked for")
+		}
+		if lag == nil {
+			b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "0A000", Message: "not supported"})
+		} else {
+			b.Send(&pgproto3.RowDescription{Fields: make([]pgproto3.FieldDescription, 1)})
+			b.Send(&pgproto3.DataRow{Values: [][]byte{lag}})
+			b.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
+		}
+		b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		if err := b.Flush(); err != nil {
+			return err
+		}
+		if m, err = b.Receive(); err != nil {
+			return err
+		}
 		if _, ok := m.(*pgproto3.Terminate); !ok {
 			return errors.New("no goodbye")
 		}
 		return nil
 	})
-	facts, err := d.engine.Probe(t.Context(), d.target)
-	want := engine.Facts{Version: "18.1", MaxConnections: 100, Reserved: 5, ReadOnly: true}
+	facts, err := engine.Probe(t.Context(), d.engine, d.target)
+	want := engine.Facts{Version: "18.1", MaxConnections: 100, Reserved: 5, ReadOnly: true, Lag: 1500 * time.Millisecond, LagKnown: true}
+	if err != nil || facts != want {
+		t.Errorf("got %+v, %v", facts, err)
+	}
+	if err := <-d.finished; err != nil {
+		t.Error(err)
+	}
+	lag, want.Lag, want.LagKnown = nil, 0, false // a server without these functions
+	facts, err = engine.Probe(t.Context(), d.engine, d.target)
 	if err != nil || facts != want {
 		t.Errorf("got %+v, %v", facts, err)
 	}
@@ -498,7 +524,7 @@ func TestAProbeAsksForTheFacts(t *testing.T) {
 		t.Error(err)
 	}
 	row[1] = []byte("many")
-	_, err = d.engine.Probe(t.Context(), d.target)
+	_, err = engine.Probe(t.Context(), d.engine, d.target)
 	wantDialError(t, err, false)
 }
 
@@ -512,7 +538,7 @@ func TestAProbeFindsAnotherDatabase(t *testing.T) {
 		b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "3D000", Message: "no " + m.(*pgproto3.StartupMessage).Parameters["database"]})
 		return b.Flush()
 	})
-	_, err := d.engine.Probe(t.Context(), d.target)
+	_, err := engine.Probe(t.Context(), d.engine, d.target)
 	var server *engine.ServerError
 	if !errors.As(err, &server) || server.Message != "no alice" {
 		t.Errorf("got %v", err)

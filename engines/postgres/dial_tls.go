@@ -31,7 +31,7 @@ func requestTLS(ctx context.Context, conn *engine.Conn, t engine.Target) (*tls.C
 		if t.TLS.Mode == engine.TargetTLSPrefer {
 			return nil, nil
 		}
-		return nil, &mismatch{errors.New("the server does not offer TLS")}
+		return nil, &mismatch{engine.ErrTargetTLS}
 	default:
 		// An ErrorResponse may be a server's that could not even start a process. It is not authenticated, so
 		// nobody is shown its text (CVE-2024-10977).

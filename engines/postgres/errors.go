@@ -22,6 +22,7 @@ const (
 	codeProtocolViolation   = "08P01"
 	codeNotSupported        = "0A000"
 	codeInvalidValue        = "22023"
+	codeReadOnly            = "25006"
 	codeInvalidAuth         = "28000"
 	codeInvalidPassword     = "28P01"
 	codePrivilege           = "42501"
@@ -52,6 +53,9 @@ var conditions = [...]condition{
 	{engine.ErrNoTarget, codeConnectionException, "The target group doesn't have any available target."},
 	{engine.ErrCanceled, codeQueryCanceled, "canceling statement due to user request"},
 	{engine.ErrBackendClosed, codeConnectionFailure, "The database closed the connection."},
+	{engine.ErrDemoted, codeConnectionFailure, "The database is not the writer any more."},
+	{engine.ErrTargetLost, codeConnectionFailure, "The database does not answer any more."},
+	{engine.ErrManyWriters, codeConnectionFailure, "Several databases say that they are the writer."},
 	{engine.ErrIdleTimeout, codeIdleTimeout, "terminating connection due to idle-session timeout"},
 	{engine.ErrKilled, codeAdminShutdown, "terminating connection due to administrator command"},
 	{engine.ErrNoSession, codeUndefinedObject, "There is no such session."},

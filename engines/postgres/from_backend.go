@@ -262,6 +262,9 @@ func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward
 func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	m.reading.fatal = m.reading.fatal || isFatal(body)
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
+	if errorCode(body) == codeReadOnly {
+		w.Observe(engine.WriteRefused)
+	}
 	if m.queue.empty() {
 		return true
 	}

@@ -29,8 +29,8 @@ func (e *lineEngine) Accept(context.Context, *engine.Conn, engine.AcceptOptions)
 	return engine.Accepted{}, errors.New("line: sessions are made")
 }
 
-func (e *lineEngine) Probe(context.Context, engine.Target) (engine.Facts, error) {
-	return engine.Facts{}, errors.New("line: nothing to know")
+func (e *lineEngine) Watch(context.Context, engine.Target) (engine.Watch, error) {
+	return nil, errors.New("line: nothing to know")
 }
 
 // adopt is a dialer's state.

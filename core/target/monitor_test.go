@@ -1,0 +1,300 @@
+package target
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
+)
+
+var refused = &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+
+// cast is servers that say what the test wants.
+type cast struct {
+	mu    sync.Mutex
+	facts map[string]engine.Facts
+	err   map[string]error
+	asked map[string]int
+	conns map[string]*scripted
+}
+
+// scripted is a monitoring connection to one of them.
+type scripted struct {
+	cast *cast
+	name string
+	end  chan struct{} // closed by the server
+	once sync.Once
+}
+
+func (s *scripted) Ask(context.Context) (engine.Facts, error) {
+	select {
+	case <-s.end:
+		return engine.Facts{}, syscall.ECONNRESET
+	default:
+	}
+	c := s.cast
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked[s.name]++
+	return c.facts[s.name], c.err[s.name]
+}
+
+func (s *scripted) Rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.end:
+		return syscall.ECONNRESET
+	}
+}
+
+func (*scripted) Close() {}
+
+func (s *scripted) hangUp() { s.once.Do(func() { close(s.end) }) }
+
+// actors is the engine of a cast.
+type actors struct {
+	engine.Engine
+	cast *cast
+}
+
+func (actors) Name() string { return "cast" }
+
+func (a actors) Watch(_ context.Context, t engine.Target) (engine.Watch, error) {
+	a.cast.mu.Lock()
+	defer a.cast.mu.Unlock()
+	if err := a.cast.err[t.Name]; err != nil {
+		return nil, err
+	}
+	s := &scripted{cast: a.cast, name: t.Name, end: make(chan struct{})}
+	a.cast.conns[t.Name] = s
+	return s, nil
+}
+
+// set makes a server say something else; a dead one ends its monitoring connection.
+func (c *cast) set(name string, readOnly bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.facts[name], c.err[name] = engine.Facts{MaxConnections: 10, ReadOnly: readOnly}, err
+	if err != nil && c.conns[name] != nil {
+		c.conns[name].hangUp()
+	}
+}
+
+// play runs a group of servers: names that begin with "w" are writers, others readers.
+func play(t *testing.T, l Limits, names ...string) (*cast, *Group) {
+	c := &cast{facts: map[string]engine.Facts{}, err: map[string]error{}, asked: map[string]int{}, conns: map[string]*scripted{}}
+	config := Config{Name: "g", Engine: actors{cast: c}, Limits: l}
+	for _, name := range names {
+		c.set(name, name[0] != 'w', nil)
+		config.Targets = append(config.Targets, engine.Target{Name: name, Address: name + ":1"})
+	}
+	g := New(config, new(atomic.Uint64), zerolog.Nop())
+	go g.Run(t.Context(), newWorker())
+	g.AwaitFirst(t.Context())
+	synctest.Wait()
+	return c, g
+}
+
+// member finds one by its name.
+func (g *Group) member(name string) *Member {
+	for _, m := range g.members {
+		if m.target.Name == name {
+			return m
+		}
+	}
+	panic(name)
+}
+
+// leads fails t unless the role leads to that target.
+func leads(t *testing.T, g *Group, role relay.Role, name string) {
+	t.Helper()
+	synctest.Wait()
+	got := ""
+	if m := g.route.Load().of(role); m != nil {
+		got = m.target.Name
+	}
+	if got != name {
+		t.Errorf("role %s leads to %q, not to %q", role, got, name)
+	}
+}
+
+// soon is enough to notice what a connection or a suspicion tells.
+const soon = 2*calm + askUrgent
+
+func TestAPromotedReplicaIsTheWriterAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxPercent: 100}, "w", "r")
+		leads(t, g, relay.ReadWrite, "w")
+		leads(t, g, relay.ReadOnly, "r")
+		c.set("w", false, refused)
+		time.Sleep(soon)
+		leads(t, g, relay.ReadWrite, "")
+		if h := g.member("w").Health(); h.State != Unavailable || h.Reason != Unreachable {
+			t.Errorf("the dead writer: %+v", h)
+		}
+		time.Sleep(10 * time.Second) // nobody promotes it yet
+		c.set("r", false, nil)
+		time.Sleep(soon)
+		leads(t, g, relay.ReadWrite, "r")
+		leads(t, g, relay.ReadOnly, "r") // it serves reads while no reader does
+		if h := g.member("r").Health(); h.State != Available || h.Cause != "" {
+			t.Errorf("the new writer: %+v", h)
+		}
+		c.set("w", true, nil) // the old one comes back as a replica
+		time.Sleep(retryMost)
+		leads(t, g, relay.ReadWrite, "r")
+		leads(t, g, relay.ReadOnly, "w")
+	})
+}
+
+func TestOfTwoWritersNoneIsUsedUntilOneStepsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxPercent: 100}, "w", "r", "reader")
+		c.set("r", false, nil)
+		time.Sleep(g.config.Health.Interval + soon)
+		synctest.Wait()
+		leads(t, g, relay.ReadWrite, "")
+		leads(t, g, relay.ReadOnly, "reader")
+		if h := g.member("w").Health(); h.State != Unavailable || h.Reason != InvalidReplicationState || !strings.Contains(h.Cause, "w and r say") {
+			t.Errorf("the old writer: %+v", h)
+		}
+		if h := g.member("r").Health(); h.State != Unavailable || h.Reason != Promoted || !strings.Contains(h.Cause, "while w still says") {
+			t.Errorf("the new writer: %+v", h)
+		}
+		c.set("w", true, nil)
+		time.Sleep(retryFirst + soon)
+		leads(t, g, relay.ReadWrite, "r")
+		for _, name := range []string{"w", "r"} {
+			if h := g.member(name).Health(); h.State != Available || h.Cause != "" {
+				t.Errorf("%s: %+v", name, h)
+			}
+		}
+	})
+}
+
+func TestAWriterThatStepsBackWhenAskedIsNoSecondOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxPercent: 100}, "w", "r")
+		// A switchover between two questions to each: the new writer is heard of first.
+		c.set("w", true, nil)
+		c.set("r", false, nil)
+		g.member("r").suspect()
+		time.Sleep(soon)
+		leads(t, g, relay.ReadWrite, "r")
+		for _, name := range []string{"w", "r"} {
+			if h := g.member(name).Health(); h.State != Available || h.Cause != "" {
+				t.Errorf("%s: %+v", name, h)
+			}
+		}
+	})
+}
+
+func TestAMonitoringConnectionThatEndsAloneIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxPercent: 100}, "w", "r")
+		since := g.member("w").Health().Since
+		for range 10 {
+			c.mu.Lock()
+			c.conns["w"].hangUp()
+			c.mu.Unlock()
+			time.Sleep(soon)
+			leads(t, g, relay.ReadWrite, "w")
+		}
+		if h := g.member("w").Health(); h.State != Available || h.Since != since {
+			t.Errorf("it was down: %+v", h)
+		}
+	})
+}
+
+func TestATargetThatFlapsIsUsedOnlyAfterAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxPercent: 100}, "w", "r")
+		fall := func() {
+			c.set("w", false, refused)
+			time.Sleep(soon)
+			leads(t, g, relay.ReadWrite, "")
+			c.set("w", false, nil)
+			g.member("w").suspect()
+			time.Sleep(soon)
+		}
+		for range fallsForgiven {
+			fall()
+			leads(t, g, relay.ReadWrite, "w")
+		}
+		for _, wait := range []time.Duration{dampFirst, 2 * dampFirst} {
+			fall()
+			leads(t, g, relay.ReadWrite, "")
+			if h := g.member("w").Health(); h.State != Unavailable || h.Reason != Unreachable || !strings.Contains(h.Cause, "it answers again, but was lost") {
+				t.Errorf("flapping: %+v", h)
+			}
+			time.Sleep(wait + retryFirst)
+			leads(t, g, relay.ReadWrite, "w")
+		}
+		time.Sleep(fallMemory)
+		fall()
+		leads(t, g, relay.ReadWrite, "w") // forgotten
+	})
+}
+
+func TestATargetWithoutRoomForTheMonitorStaysUpWhileItsPoolHasConnections(t *testing.T) {
+	full := &engine.ServerError{Code: "53300", Message: "sorry, too many clients already"}
+	g := newGroup(Limits{MaxPercent: 100}, nil, "w", "r")
+	w := g.members[0]
+	w.publish(engine.Facts{MaxConnections: 10}, nil)
+	w.publish(engine.Facts{}, full)
+	if h := w.Health(); h.State != Unavailable || h.Reason != ConnectionFailed || !strings.Contains(h.Cause, "too many connections") {
+		t.Errorf("without connections: %+v", h)
+	}
+}
+
+func TestAGroupThatNobodyLeadsToIsUnused(t *testing.T) {
+	g := newGroup(Limits{MaxPercent: 100}, nil, "w")
+	g.Retire()
+	g.AwaitFirst(t.Context())
+	if h := g.members[0].Health(); h.State != Unused || h.Cause == "" {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestAMonitorWithAHardLimitTakesItsPlaceFromTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxConnections: 1}, "w", "r")
+		leads(t, g, relay.ReadWrite, "w")
+		w := g.member("w")
+		if !w.pool.Claim() {
+			t.Fatal("the monitor keeps its place")
+		}
+		if w.pool.Claim() {
+			t.Fatal("the limit is 1")
+		}
+		c.mu.Lock()
+		before := c.asked["w"]
+		c.mu.Unlock()
+		time.Sleep(3 * g.config.Health.Interval)
+		synctest.Wait()
+		c.mu.Lock()
+		if c.asked["w"] != before {
+			t.Error("it was asked without a place")
+		}
+		c.mu.Unlock()
+		w.pool.Unclaim(g.workers[0])
+		time.Sleep(2 * g.config.Health.Interval)
+		synctest.Wait()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.asked["w"] == before {
+			t.Error("it is asked no more")
+		}
+	})
+}

@@ -1,0 +1,181 @@
+package target
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
+)
+
+// route is where the roles lead. It is immutable.
+type route struct{ write, read *Member }
+
+func (r *route) of(role relay.Role) *Member {
+	if role == relay.ReadWrite {
+		return r.write
+	}
+	return r.read
+}
+
+// freshAnswers is how often a target that says it is the writer beside another must have been asked since: one question
+// may have been on its way already.
+const freshAnswers = 2
+
+// reconsider draws the conclusions from what is known of all targets. It needs the group's lock.
+func (g *Group) reconsider() {
+	now := time.Now()
+	judged := make([]Health, len(g.members))
+	var writers []*Member
+	for i, m := range g.members {
+		judged[i] = m.own(now)
+		if judged[i].writes() {
+			writers = append(writers, m)
+		}
+	}
+	insist := false
+	if len(g.members) > 1 {
+		insist = g.contest(writers)
+	}
+	for i, m := range g.members {
+		if insist && judged[i].writes() {
+			judged[i] = m.contested(writers, judged[i])
+		}
+		m.show(judged[i], now)
+	}
+	g.lead(writers)
+}
+
+// contest looks whether there are several writers, and says whether they insist on that. It asks them again first.
+func (g *Group) contest(writers []*Member) (insist bool) {
+	if len(writers) < 2 {
+		g.disputed = false
+		if len(writers) == 1 {
+			writers[0].replica = false // it is the group's writer now
+		}
+		return false
+	}
+	if !g.disputed {
+		g.disputed = true
+		for _, m := range writers {
+			m.asked = 0
+			m.suspect()
+		}
+	}
+	for _, m := range writers {
+		if m.asked < freshAnswers {
+			return false
+		}
+	}
+	return true
+}
+
+// contested is the health of a writer beside others.
+func (m *Member) contested(writers []*Member, h Health) Health {
+	var others []string
+	for _, o := range writers {
+		if o != m {
+			others = append(others, o.target.Name)
+		}
+	}
+	h.State, h.Reason = Unavailable, InvalidReplicationState
+	h.Cause = fmt.Sprintf("%s and %s say that they are the writer: neither is used until one of them steps back",
+		m.target.Name, strings.Join(others, ", "))
+	if m.replica {
+		h.Reason = Promoted
+		h.Cause = fmt.Sprintf("it was a replica and has been promoted, while %s still says that it is the writer: "+
+			"neither is used until one of them steps back", strings.Join(others, ", "))
+	}
+	return h
+}
+
+// lead publishes where the roles lead, and makes waiting sessions follow. It needs the group's lock.
+func (g *Group) lead(writers []*Member) {
+	r := &route{}
+	switch {
+	case len(g.members) == 1:
+		r.write, r.read = g.members[0], g.members[0]
+	case len(writers) == 1:
+		r.write, r.read = writers[0], writers[0]
+	}
+	if len(g.members) > 1 {
+		for _, m := range g.members {
+			if m.health.Load().reads() {
+				r.read = m
+				break
+			}
+		}
+	}
+	old := g.route.Swap(r)
+	if *old == *r {
+		return
+	}
+	if r.write != old.write && len(g.members) > 1 {
+		g.logWriter(r.write)
+	}
+	for _, w := range g.workers {
+		w.Loop().Post(reroute{w, g})
+	}
+}
+
+func (g *Group) logWriter(m *Member) {
+	if m == nil {
+		g.log.Error().Msg("the target group has no writer: borrows wait")
+		return
+	}
+	g.log.Info().Str("target", m.target.Name).Str("address", m.target.Address).Str("version", m.Health().Facts.Version).
+		Msg("target is now available for read/write access")
+}
+
+// reroute is posted to the loop of its worker.
+type reroute struct {
+	worker *relay.Worker
+	group  *Group
+}
+
+func (r reroute) Run() { r.worker.Reroute(r.group) }
+
+// cut is posted to the loop of its worker.
+type cut struct {
+	worker *relay.Worker
+	pool   *relay.Pool
+	reason error
+}
+
+func (c cut) Run() { c.pool.Cut(c.worker, c.reason) }
+
+// cutAll ends what sessions have under way on m.
+func (m *Member) cutAll(reason error) {
+	for _, w := range m.group.workers {
+		w.Loop().Post(cut{w, m.pool, reason})
+	}
+}
+
+// headless says whether a group of several targets has no writer.
+func (g *Group) headless() bool { return len(g.members) > 1 && g.route.Load().write == nil }
+
+// show publishes a health, and says so if it differs. It needs the group's lock.
+func (m *Member) show(h Health, now time.Time) {
+	was := m.health.Load()
+	h.Since = was.Since
+	if h.State != was.State || h.Cause != was.Cause {
+		h.Since = now
+		ev := m.log.Info()
+		if h.State == Unavailable {
+			ev = m.log.Error().Str("reason", h.Reason).Str("cause", h.Cause)
+		}
+		ev.Str("state", string(h.State)).Str("version", h.Facts.Version).Bool("read_only", h.Facts.ReadOnly).
+			Int("max_connections", h.Facts.MaxConnections).Msg("target health changed")
+	}
+	m.health.Store(&h)
+	if was.State != Available || h.State != Unavailable {
+		return
+	}
+	switch {
+	case h.Reason == InvalidReplicationState, h.Reason == Promoted:
+		m.cutAll(engine.ErrManyWriters)
+	case m.last.failure != nil && m.last.failure.silent:
+		m.cutAll(engine.ErrTargetLost)
+	}
+}
