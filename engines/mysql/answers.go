@@ -20,6 +20,7 @@ type purpose uint8
 const (
 	purposeForward  purpose = iota // the client asked: its answer
 	purposeSchema                  // sets the default database
+	purposeAfresh                  // takes away the user variables of others, which nothing but a reset does
 	purposeRestore                 // sets what the session has set
 	purposeSettings                // asks for values of variables
 	purposeEnd                     // ends a transaction of the machine's own

@@ -11,6 +11,8 @@ type class struct {
 	kill  uint64 // whom KILL names
 	// sets is not nil if the text assigns to variables and does nothing else: the server reports to which of its own.
 	sets *assignments
+	// users is not nil if all user variables that the text may assign to are known.
+	users *userVariables
 }
 
 type classFlags uint32

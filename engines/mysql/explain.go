@@ -24,6 +24,8 @@ type Effects struct {
 	Inert bool
 	// Assigns says that it assigns to variables and does nothing else: to which of the server's own is for the server to say.
 	Assigns bool
+	// Variables has the user variables, with @ and in lower case, that it names, if it may assign to those and to no others.
+	Variables []string
 }
 
 // Explain scans SQL of one statement or more as a session's would be, in a character set no character of which ends with a
@@ -36,6 +38,9 @@ func Explain(sql []byte, literalBackslash bool) Effects {
 		Previous: c.has(classPrevious), Diagnostics: c.has(classDiagnostics), LeavesFoundRows: c.has(classFoundRows),
 		Kills: c.has(classKill) || c.has(classKillOther), Own: own, Defines: c.has(classDefines), Calls: c.has(classCalls),
 		Renames: c.has(classRenames), Inert: !c.has(classCode), Assigns: c.sets != nil,
+	}
+	if c.users != nil {
+		e.Variables = c.users.names
 	}
 	for k := range engine.Kind(engine.Kinds) {
 		if c.kinds&bit(k) != 0 {

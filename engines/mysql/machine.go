@@ -67,12 +67,15 @@ type machineState struct {
 type session struct {
 	schema      string // the default database
 	settings    *settings
-	asks        []string // variables whose values must be asked for before the backend goes back
-	status      uint16   // as the last OK said
-	traits      bool     // SET TRANSACTION is waiting for its transaction
-	locked      bool     // LOCK TABLES
-	ownTrackers bool     // it sets itself what is tracked
-	wide        bool     // its character set has characters that end with a backslash
+	asks        []string     // variables whose values must be asked for before the backend goes back
+	columns     []columnType // of the answer
+	nulls       []string     // user variables with a NULL that pins
+	nullsPin    bool         // they do
+	status      uint16       // as the last OK said
+	traits      bool         // SET TRANSACTION is waiting for its transaction
+	locked      bool         // LOCK TABLES
+	ownTrackers bool         // it sets itself what is tracked
+	wide        bool         // its character set has characters that end with a backslash
 }
 
 // insertID is the session's LAST_INSERT_ID(). Backends have 0 while nobody holds them; the session's value is read
@@ -102,6 +105,7 @@ type request struct {
 	kinds    uint32 // session state that the server reported
 	settings settingsReport
 	set      []setting // what it reported that one SET was about
+	asked    bool      // for the session's user variables, because code may have changed them
 	file     bool      // the client is sending a file
 	sequence uint8     // of the client's last packet
 }
@@ -316,6 +320,7 @@ func (m *Machine) settle(w engine.Wire) {
 	if m.judging && m.judge(w) || m.holding != nil && m.inquire(w) {
 		return
 	}
+	m.askUserVariables(w)
 	if m.inquireSettings(w) {
 		return
 	}

@@ -143,9 +143,9 @@ func (m *Machine) decides(p []byte, n int) bool {
 	case stageRows:
 		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
 		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
-			m.queue.head().purpose.reads()
+			m.queue.head().purpose.reads() && (headerSize+n <= maxWhole || m.queue.head().purpose != purposeSettings)
 	case stageParams, stageColumns:
-		return n > 0 && p[0] == errHeader
+		return n > 0 && (p[0] == errHeader || m.queue.head().purpose == purposeSettings)
 	}
 	return true
 }
@@ -206,6 +206,10 @@ func (x *exchange) decide(p []byte) error {
 		return x.row(p)
 	case m.reader.stage == stageRows:
 		return x.ok(p)
+	case m.reader.stage == stageColumns:
+		m.noteColumn(payload)
+		x.pass(len(p))
+		return x.completed()
 	}
 	switch s := m.queue.head().shape; {
 	case s == shapeText:

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 
@@ -193,7 +194,7 @@ func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
-	r.settings, r.set = settingsReport{}, r.set[:0]
+	r.settings, r.set, r.asked = settingsReport{}, r.set[:0], false
 	m.number++
 	w.Observe(engine.RequestBegan)
 }
@@ -328,7 +329,11 @@ func (m *Machine) classify(p packet, text []byte) class {
 	}
 	m.request.read = m.reading()
 	l := m.newLexer()
-	return settingsIn(scanAs(text, &l), text)
+	c := scanAs(text, &l)
+	if m.session.wide && bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) {
+		return c // characters may hide what settingsIn looks for
+	}
+	return settingsIn(c, text)
 }
 
 func (m *Machine) literalBackslash() bool { return m.session.status&statusLiteralBackslash != 0 }
@@ -381,6 +386,7 @@ func (m *Machine) finish(w engine.Wire) {
 	}
 	r.class.kinds |= m.called(r.class)
 	m.tellSettings(w)
+	m.tellUserVariables(w)
 	kinds := r.class.kinds | r.kinds
 	if kinds != 0 || m.holding != nil {
 		kinds = m.holds(kinds)

@@ -143,6 +143,8 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 			m.welcome(w)
 			return nil
 		}
+	case purposeAfresh:
+		m.state.last, m.state.stale, m.state.settings = nil, m.state.mariaDB, nil
 	case purposeRestore:
 		w.Observe(engine.StateRestored)
 	case purposeClear:
@@ -190,6 +192,16 @@ func (m *Machine) readInsertID() bool {
 		m.insertID.value, m.insertID.exact, m.insertID.lost = n, true, false
 	}
 	return true
+}
+
+// resetBackend makes the held backend like new, for a purpose of the machine's own.
+func (m *Machine) resetBackend(p purpose, w engine.Wire) {
+	m.send(protocol.COM_RESET_CONNECTION, "", w)
+	m.expect(shapeOne, p, 1)
+	m.ask(m.state.arm, p, w)
+	if q := m.b.Target.InitQuery; q != "" {
+		m.ask(q, p, w)
+	}
 }
 
 // rearm brings back what COM_RESET_CONNECTION took from the backend beyond what was the client's.

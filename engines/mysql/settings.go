@@ -31,6 +31,16 @@ func (s *settings) list() []setting {
 	return s.all
 }
 
+// users are the user variables, and what remains.
+func (s *settings) users() (users, others []setting) {
+	all := s.list()
+	i := 0
+	for i < len(all) && all[i].name[0] == '@' { // they come first
+		i++
+	}
+	return all[:i], all[i:]
+}
+
 func (s *settings) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(s.list(), name, func(a setting, name string) int { return strings.Compare(a.name, name) })
 }

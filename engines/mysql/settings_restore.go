@@ -63,8 +63,8 @@ func (m *Machine) askBack(name string) {
 	if slices.Contains(m.session.asks, name) {
 		return
 	}
-	if len(m.session.asks) == maxSettings || !restorable(name, "0") {
-		m.request.leaves(engine.KindSetting)
+	if len(m.session.asks) == maxSettings || name[0] != '@' && !restorable(name, "0") {
+		m.request.leaves(kindOfVariable(name))
 		return
 	}
 	m.session.asks = append(m.session.asks, name)
@@ -114,9 +114,17 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 			return
 		}
 	}
+	m.keepSetting(s)
+	if s.name == clientCharset {
+		m.session.wide = wideCharsetName(s.value)
+	}
+}
+
+// keepSetting makes a variable of the held backend one that follows the session.
+func (m *Machine) keepSetting(s setting) {
 	next, ok := m.session.settings.with(s.name, s.value)
 	if !ok {
-		m.request.leaves(engine.KindSetting)
+		m.request.leaves(kindOfVariable(s.name))
 		return
 	}
 	if m.state.settings == m.session.settings {
@@ -125,15 +133,28 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 		m.state.settings, _ = m.state.settings.with(s.name, s.value)
 	}
 	m.session.settings = next
-	if s.name == clientCharset {
-		m.session.wide = wideCharsetName(s.value)
+}
+
+func kindOfVariable(name string) engine.Kind {
+	if name[0] == '@' {
+		return engine.KindUserVariable
 	}
+	return engine.KindSetting
+}
+
+// cell reads a column of a row; null says that it is NULL.
+func cell(f *fields) (value []byte, isNull bool) {
+	if len(f.rest) > 0 && f.rest[0] == null {
+		f.uint8()
+		return nil, true
+	}
+	return f.text(), false
 }
 
 // inquireSettings asks, at a boundary, for the values of variables that the reports leave open. It says whether the answer
 // is awaited first.
 func (m *Machine) inquireSettings(w engine.Wire) (waits bool) {
-	if len(m.session.asks) == 0 || m.pins.pinned {
+	if len(m.session.asks) == 0 || m.pins.pinned && !m.nullsPin() {
 		return false
 	}
 	m.askSettings(w)
@@ -142,8 +163,24 @@ func (m *Machine) inquireSettings(w engine.Wire) (waits bool) {
 
 // askSettings asks for the values of variables that the reports leave open.
 func (m *Machine) askSettings(w engine.Wire) {
-	m.insertID.scratch = m.insertID.scratch[:0]
-	m.ask("SELECT @@SESSION."+strings.Join(m.session.asks, ", @@SESSION."), purposeSettings, w)
+	m.insertID.scratch, m.session.columns = m.insertID.scratch[:0], m.session.columns[:0]
+	query := []byte("SELECT ")
+	if asksUserVariables(m.session.asks) {
+		query = append(query, neverSet...)
+		query = append(query, ", "...)
+	}
+	for i, name := range m.session.asks {
+		if i > 0 {
+			query = append(query, ", "...)
+		}
+		if name[0] == '@' {
+			query = appendUserQuestion(query, name)
+			continue
+		}
+		query = append(query, "@@SESSION."...)
+		query = append(query, name...)
+	}
+	m.ask(string(query), purposeSettings, w)
 }
 
 // answeredSettings takes in the answer. Without one, whatever was set stays where it is.
@@ -151,21 +188,33 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 	f := fields{rest: m.insertID.scratch}
 	m.insertID.scratch = nil
 	m.request.kinds = 0
-	for _, name := range m.session.asks {
-		s := setting{name: name}
-		if len(f.rest) > 0 && f.rest[0] == null {
-			f.uint8()
-		} else {
-			s.value = string(f.text())
-		}
-		if failure != nil || f.bad {
-			m.request.leaves(engine.KindSetting)
-			break
-		}
-		m.tellSetting(s, w)
+	asks, columns := m.session.asks, m.session.columns
+	m.session.asks, m.session.columns = nil, nil
+	var unset columnType
+	if asksUserVariables(asks) && len(columns) > 0 {
+		unset, columns = columns[0], columns[1:]
+		cell(&f)
 	}
-	m.session.asks = nil
-	if m.request.kinds != 0 {
+	for _, name := range asks {
+		if failure != nil || f.bad || len(columns) == 0 {
+			m.request.leaves(kindOfVariable(name))
+			continue
+		}
+		if name[0] == '@' {
+			m.keepUserVariable(name, columns[0], unset, &f)
+			columns = columns[min(userColumns, len(columns)):]
+			continue
+		}
+		columns = columns[1:]
+		value, _ := cell(&f)
+		if f.bad {
+			m.request.leaves(engine.KindSetting)
+			continue
+		}
+		m.tellSetting(setting{name, string(value)}, w)
+	}
+	m.pinUserVariables(w)
+	if m.request.kinds&bit(engine.KindSetting) != 0 {
 		m.keepLasting(engine.KindSetting, w)
 		m.release(true, w)
 	}
@@ -173,6 +222,10 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 
 // alignSettings makes the variables of the held backend the session's.
 func (m *Machine) alignSettings(w engine.Wire) {
+	if m.mustForget() {
+		m.resetBackend(purposeAfresh, w) // the rest when that is answered
+		return
+	}
 	text := difference([]byte("SET "), m.state.settings, m.session.settings, m.state.base)
 	if text == nil {
 		m.state.settings = m.session.settings
@@ -190,7 +243,21 @@ func difference(dst []byte, from, to, base *settings) []byte {
 			d.names(value, to, base)
 		}
 	}
-	has, wants := from.list(), to.list()
+	hasUsers, has := from.users()
+	wantsUsers, wants := to.users()
+	d.changes(has, wants, base)
+	d.collation, _ = to.or(base, connectionCollation)
+	collation := d.collation
+	d.changes(hasUsers, wantsUsers, nil)
+	d.collate(collation)
+	if len(d.dst) == d.empty {
+		return nil
+	}
+	return d.dst
+}
+
+// changes assigns what is different.
+func (d *assigner) changes(has, wants []setting, base *settings) {
 	for len(has) > 0 || len(wants) > 0 {
 		switch {
 		case len(wants) == 0 || len(has) > 0 && has[0].name < wants[0].name:
@@ -210,10 +277,6 @@ func difference(dst []byte, from, to, base *settings) []byte {
 			has, wants = has[1:], wants[1:]
 		}
 	}
-	if len(d.dst) == d.empty {
-		return nil
-	}
-	return d.dst
 }
 
 // assigner appends what follows SET.
@@ -221,6 +284,8 @@ type assigner struct {
 	dst   []byte
 	empty int  // the length of dst without assignments
 	named bool // names has set what it sets
+	// collation is collation_connection where the next assignment happens, for user variables.
+	collation string
 }
 
 // names sets character_set_results with its collation, and again what SET NAMES changes beside it.
@@ -234,14 +299,38 @@ func (d *assigner) names(value string, to, base *settings) {
 	d.named = true
 }
 
+// collate makes the next assignments happen under a collation_connection.
+func (d *assigner) collate(collation string) {
+	if collation == d.collation {
+		return
+	}
+	d.separate()
+	d.dst = append(d.dst, "@@SESSION."+connectionCollation+"='"+collation+"'"...)
+	d.collation = collation
+}
+
+func (d *assigner) separate() {
+	if len(d.dst) > d.empty {
+		d.dst = append(d.dst, ", "...)
+	}
+}
+
 // assign sets a variable, to its default if no value is known.
 func (d *assigner) assign(name, value string, known bool) {
 	if d.named && (name == resultsCharset || name == clientCharset || name == connectionCollation) {
 		return
 	}
-	if len(d.dst) > d.empty {
-		d.dst = append(d.dst, ", "...)
+	if name[0] == '@' {
+		literal, collation, tagged := strings.Cut(value, "\x00")
+		if tagged {
+			d.collate(collation)
+		}
+		d.separate()
+		d.dst = append(appendUser(d.dst, name), '=')
+		d.dst = append(d.dst, literal...)
+		return
 	}
+	d.separate()
 	d.dst = append(d.dst, "@@SESSION."...)
 	d.dst = append(d.dst, name...)
 	d.dst = append(d.dst, '=')

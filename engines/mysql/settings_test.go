@@ -18,9 +18,12 @@ func TestOnlyTextsThatAssignAndNothingElseLeaveSettingsToTheServersReports(t *te
 		"SET CHARACTER SET latin1": "sets", "SET CHARSET latin1": "sets", "SET a = 1; SET b = DEFAULT ;": "sets",
 		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY": "sets",
 		"SET sql_mode=(SELECT REPLACE(@@sql_mode, 'A,B', ''))":              "sets", "SET `sql_mode` = ''": "sets",
-		"SET a = 1, GLOBAL b = 2": "sets", "SET @@local.a := 5": "sets", "SET a = (SELECT 1 INTO @b)": "setting user_variable", "SET SESSION a = IF(1, (2), 3), b = 'x,y;z'": "sets",
-		"SET a = 1, @b = 2": "sets user_variable", "SET @a = 1, sql_mode = ''": "sets user_variable",
-		"SET STATEMENT a = 1 FOR SELECT 1": "setting", "SET a = 1; SELECT 1": "setting", "SET a = @b := 5": "setting user_variable",
+		"SET a = 1, GLOBAL b = 2": "sets", "SET @@local.a := 5": "sets", "SET a = (SELECT 1 INTO @b)": "@b setting", "SET SESSION a = IF(1, (2), 3), b = 'x,y;z'": "sets",
+		"SET a = 1, @b = 2": "sets @b", "SET @a = 1, sql_mode = ''": "sets @a",
+		"SET STATEMENT a = 1 FOR SELECT 1": "setting", "SET a = 1; SELECT 1": "setting", "SET a = @b := 5": "@b setting",
+		"SET @A.b = 1, @`c` = @@x, @'d' = 2": "sets @a.b,@c,@d", "SELECT @a := 1, @@b, @c": "@a,@c", "SELECT 1 INTO @a": "@a",
+		"SET @`a b` = 1": "sets user_variable", "SET @\"a\" = 1": "setting user_variable", "SELECT 1 INTO @\xc3\xa4": "user_variable",
+		"SELECT @a := '\\''": "user_variable", "SELECT @a": "",
 		"SET SESSION AUTHORIZATION bob": "setting", "SET RESOURCE GROUP g": "setting", "SET a": "setting", "SET a =": "setting",
 		"SET a = 1,": "setting", "SET a = (1": "setting", "SET a.b = 1": "setting", "SET NAMES": "setting",
 		"SET sql_mode = 'a\\'b'": "setting", "/*!40101 SET NAMES utf8 */": "setting", "SET sql_mode = 'a": "unknown setting",
@@ -29,6 +32,9 @@ func TestOnlyTextsThatAssignAndNothingElseLeaveSettingsToTheServersReports(t *te
 		var got []string
 		if c.sets != nil {
 			got = append(got, "sets")
+		}
+		if c.users != nil {
+			got = append(got, strings.Join(c.users.names, ","))
 		}
 		for k := range engine.Kinds {
 			if c.kinds>>k&1 != 0 {
@@ -265,6 +271,13 @@ func TestTheCollationOfResultsIsThatOfTheLastAssignment(t *testing.T) {
 			"NAMES 'utf8mb4' COLLATE 'utf8mb4_bin', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci', @@SESSION.sql_mode=''"},
 		{set(resultsCharset, "utf8mb4 utf8mb4_bin"), set(resultsCharset, utf8), "@@SESSION.character_set_results='utf8mb4'"},
 		{german, set(clientCharset, utf8, resultsCharset, "latin1 latin1_german1_ci", connectionCollation, "latin1_bin"), "@@SESSION.character_set_client='utf8mb4'"},
+		{nil, set("@a", "1\x00utf8mb4_general_ci", "@b", "_binary X'' COLLATE 'binary'", "sql_mode", ""), "@@SESSION.sql_mode='', @`a`=1, @`b`=_binary X'' COLLATE 'binary'"},
+		{set("@a", "1"), set("@a", "1", "@b", "2"), "@`b`=2"},
+		{nil, set("@a", "1\x00latin1_bin", "@b", "2\x00latin1_bin", "@c", "3"), "@@SESSION.collation_connection='latin1_bin', @`a`=1, @`b`=2, @`c`=3, " +
+			"@@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{nil, set("@a", "1\x00latin1_swedish_ci", connectionCollation, "latin1_bin", resultsCharset, "latin1 latin1_bin"), "NAMES 'latin1' COLLATE 'latin1_bin', " +
+			"@@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='latin1_bin', @@SESSION.collation_connection='latin1_swedish_ci', @`a`=1, " +
+			"@@SESSION.collation_connection='latin1_bin'"},
 	} {
 		if got := string(difference(nil, c.from, c.to, base)); got != c.want {
 			t.Errorf("%s, not %s", got, c.want)

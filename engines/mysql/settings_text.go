@@ -12,18 +12,18 @@ import (
 // what was set. Of a text with anything else in it reports may be of what has passed by its end (SET STATEMENT, procedures).
 func settingsIn(c class, text []byte) class {
 	if c.kinds&bit(engine.KindSetting) == 0 {
-		return c
+		return userVariablesIn(c, text)
 	}
 	r := setReader{actReader: actReader{rest: text}}
 	if !r.text() {
-		return c
+		return userVariablesIn(c, text)
 	}
 	c.kinds &^= bit(engine.KindSetting) | bit(engine.KindUserVariable)
 	if r.variables {
 		c.kinds |= bit(engine.KindUserVariable)
 	}
 	c.sets = &r.assignments
-	return c
+	return userVariablesIn(c, text)
 }
 
 // setReader reads SET statements, the strict forms of which it accepts.
@@ -38,6 +38,7 @@ type setReader struct {
 type assignments struct {
 	names      []string // system variables of the session, in lower case
 	count      int      // with others
+	users      int      // of which to user variables
 	statements int
 	collated   collated
 }
@@ -113,6 +114,7 @@ func (r *setReader) assignment() bool {
 			break
 		}
 		r.variables = true
+		r.users++
 		return r.variable()
 	}
 	global := r.p.is("GLOBAL", "PERSIST", "PERSIST_ONLY")

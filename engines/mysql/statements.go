@@ -407,6 +407,7 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 		t.preparing = nil
 		if !r.failed {
 			m.tellPrepared(w)
+			m.askPrepared()
 		}
 		return
 	}

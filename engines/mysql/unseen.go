@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	protocol "github.com/go-mysql-org/go-mysql/mysql"
-
 	"github.com/berthdb/berth/core/engine"
 )
 
@@ -172,12 +170,7 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 		m.askUnseen(w)
 		return true
 	}
-	m.send(protocol.COM_RESET_CONNECTION, "", w)
-	m.expect(shapeOne, purposeReset, 1)
-	m.ask(m.state.arm, purposeReset, w)
-	if q := m.b.Target.InitQuery; q != "" {
-		m.ask(q, purposeReset, w)
-	}
+	m.resetBackend(purposeReset, w)
 	return true
 }
 

@@ -169,10 +169,11 @@ func (g *myGenerator) statement() string {
 	panic("weights do not add up")
 }
 
-// myStatements are prepared in the binary protocol.
+// myStatements are prepared in the binary protocol. None reads user variables: the types that a statement has of them stay those of when it
+// was prepared, or not.
 var myStatements = []string{
 	"select ? + 1", "select name from t where id = ? order by 1", "insert into d{i}.t (name) values (?)", "select @@sql_mode, @@time_zone", "selekt ?",
-	"update d{i}.t set name = 'upd' where id = ?", "select * from d{i}.x", "select last_insert_id()", "set @a = ?", "select database()", "commit",
+	"update d{i}.t set name = 'upd' where id = ?", "select * from d{i}.x", "select last_insert_id()", "set @a = ?", "select ? into @b", "select @c := ?", "select database()", "commit",
 }
 
 func (g *myGenerator) request() request {
@@ -261,7 +262,8 @@ func (g *myGenerator) table() string {
 
 func (g *myGenerator) variable() string {
 	return g.pick("set @a = 1", "set @a = 'text'", "set @b = 1.5", "set @a = null", "set @a := @b, @b = 2", "select @a := @a + 1", "select 5, 'six' into @a, @b", "select @a, @b, @p", "select @a, @b, @p", "select max(id) into @a from d{i}.t",
-		"set @c = _latin1'x' collate latin1_bin", "select @c, collation(@c)", "set @d = now() is null", "select @d", "set @`q u` = 3", "select @`q u`")
+		"set @c = _latin1'x' collate latin1_bin", "select @c, collation(@c)", "set @a = 1e-7, @b = -5, @c = x'00ff'", "select @a, hex(@b), @c, coercibility(@a), charset(concat(@b, ''))",
+		"set @a = @a, @b = @a", "select @a := 7, (select 1 union select 2)", "select @a := @b, @c := 'in one'; select @a, @c", "set @b = cast(9 as unsigned), @a = 'A' collate utf8mb4_bin", "select @d := id from d{i}.t order by id", "set @d = now() is null", "select @d", "set @`q u` = 3", "select @`q u`")
 }
 
 func (g *myGenerator) value() string {

@@ -39,6 +39,7 @@ var sets = []string{
 	"set old_mode = ''", "set log_slow_filter = ''", "set eq_range_index_dive_limit = 3", "set windowing_use_high_precision = off",
 	"set session default_week_format = default; set @@session.max_sort_length = 99;",
 	"set @@sql_mode = '', @@time_zone = '+04:00'", "set @@character_set_connection = latin1", "set @@autocommit = 0", "set @@sort_buffer_size = 77777, @@global.default_week_format = 0",
+	"set @a = 1", "set @a = 'x', @b = 2.5, time_zone = '+05:00'", "select @a := 5", "select 1.5, 2 into @a, @b", "set @b = @@sql_mode, sql_mode = ''",
 	"set no_such_variable = 1", "set time_zone = '+09:00', character_set_client = 'nonsense'", "set time_zone = 'Nowhere/Land'",
 	"set time_zone = '+09:00', max_allowed_packet = 5", "set time_zone = '+09:00', sort_buffer_size = 'x'", "set sql_mode = 'nonsense'",
 	"set time_zone = ", "set session_track_schema = on", "set global default_week_format = 0", "set profiling = 0", "set sql_log_bin = 0",
@@ -175,7 +176,7 @@ func TestSettingsOfManySessionsAreNeverMixedUp(t *testing.T) {
 				w.through.outcome("begin")
 				w.alone.outcome("begin")
 			case 3, 4:
-				q = "select @@session.sql_mode, @@session.time_zone, @@session.autocommit, @@session.collation_connection, @@session.foreign_key_checks"
+				q = "select @a, @b, collation(@a), @@session.sql_mode, @@session.time_zone, @@session.autocommit, @@session.collation_connection, @@session.foreign_key_checks"
 			}
 			if got, want := w.through.outcome(q), w.alone.outcome(q); got != want {
 				t.Fatalf("%s: %s, alone %s", q, got, want)

@@ -224,17 +224,18 @@ func TestWhatAStatementDoesPinsWhenItIsExecuted(t *testing.T) {
 			"set sql_mode = 'NO_BACKSLASH_ESCAPES'":     {"select @@sql_mode = 'NO_BACKSLASH_ESCAPES'", 0}, // it is restored
 			"create temporary table prepared_t (a int)": {"select count(*) = 0 from prepared_t", 1},
 			"select get_lock('prepared', 0)":            {"select is_used_lock('prepared') = connection_id()", 1},
-			"set @prepared = 1":                         {"select @prepared = 1", 1},
-			"select 1 into @selected":                   {"select @selected = 1", 1},
+			"set @prepared = 1":                         {"select @prepared = 1", 0},
+			"select 1 into @selected":                   {"select @selected = 1", 0},
 		} {
 			a, b := f.client(t), f.client(t)
 			s := a.mustPrepare(t, text)
-			if n := f.pinned(t); n != 0 {
+			if n := f.pinned(t); n != 0 && text != "set @prepared = 1" { // which gives the variable a type on MySQL
 				t.Errorf("%s: %d pinned after preparing it", text, n)
 			}
 			if _, err := a.execute(s, 0); err != nil {
 				t.Errorf("%s: %v", text, err)
 			}
+			a.do(t, "select 1") // the server has been asked for variables
 			if n := f.pinned(t); n != c.pins {
 				t.Errorf("%s: %d pinned after executing it", text, n)
 			}

@@ -77,6 +77,8 @@ func KnownToMySQL(e mysql.Effects) func(Fact) bool {
 			return !e.Own
 		case name(engine.KindConnectionID):
 			return unknown || slices.Contains(e.Leaves, engine.KindConnectionID)
+		case name(engine.KindUserVariable):
+			return unknown || len(e.Variables) > 0 || slices.Contains(e.Leaves, engine.KindUserVariable)
 		case name(engine.KindSetting):
 			return unknown || e.Assigns || slices.Contains(e.Leaves, engine.KindSetting)
 		}

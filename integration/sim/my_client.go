@@ -52,7 +52,7 @@ var _ dialect = my{}
 func (my) serve(s *session) { serveMySQL(s) }
 func (my) quit() []byte     { return []byte{1, 0, 0, 0, protocol.COM_QUIT} }
 func (my) undoes() bool     { return false }
-func (my) restores() bool   { return false }
+func (my) restores() bool   { return true }
 func (my) dooms() bool      { return false }
 
 func (my) mischief(s *session, last bool) {

@@ -179,6 +179,10 @@ func (s *mySession) own(sql string) {
 		s.result([]string{"1"}, 0)
 	case strings.HasPrefix(sql, "SET SESSION session_track"):
 		s.ok("", 0, nil)
+	case strings.HasPrefix(sql, "SELECT @`berth: never set`, "):
+		s.tellVariables(sql)
+	case strings.HasPrefix(sql, "SET @`"):
+		s.restoreVariables(sql)
 	default:
 		s.server.w.fail("connection %d was asked %q", s.id, sql)
 	}
