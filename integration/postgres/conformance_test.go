@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,6 +50,16 @@ var scripts = []script{
 	{"a seed", []string{"select setseed(0.5)", "select random()", "select random()"}},
 	{"set_config with both scopes", []string{"begin", "select set_config('work_mem', '6MB', false), set_config('my.own', 'x', true)", "show work_mem", "show my.own", "commit",
 		"show work_mem", "select current_setting('my.own', true)"}},
+	{"a deferred constraint that fails at COMMIT", []string{"begin", "set work_mem = '7MB'", "set local lock_timeout = 77", "insert into TABLE values (1), (1); commit",
+		"show work_mem", "show lock_timeout", "select count(*) from TABLE"}},
+	{"one in a query of several", []string{"set work_mem = '6MB'", "begin; set work_mem = '7MB'; insert into TABLE values (1), (1); commit; set work_mem = '8MB'", "show work_mem", "select count(*) from TABLE"}},
+	{"one that is checked at once", []string{"begin; set work_mem = '7MB'; insert into TABLE values (1), (1); set constraints all immediate", "show work_mem", "commit", "show work_mem"}},
+	{"one outside of a transaction", []string{"set work_mem = '7MB'; insert into TABLE values (1), (1)", "show work_mem", "select count(*) from TABLE"}},
+	{"texts in LATIN1", []string{"set client_encoding = latin1", "set application_name = 'caf\xe9'", "show application_name", "set my.own = '\xe9\xe8'", "show my.own",
+		"select * from nowhere_\xe9", "select '\xe9'::int", "do $$ begin raise exception '\xe9'; end $$", "begin", "set local my.own = '\xfc'", "select current_setting('my.own')", "rollback", "show my.own",
+		"set client_encoding = utf8", "show my.own", "select 'é'::int", "reset client_encoding", "show my.own", "reset my.own", "select current_setting('my.own')"}},
+	{"an encoding that not every text has", []string{"set client_encoding = latin1", "select convert_from('\\xe282ac', 'UTF8')", "show client_encoding", "set client_encoding = sjis", "select '\x83\x5c'", "select '\x83\x5c\x27'",
+		"set client_encoding = utf8", "select '\xff'", "select 'é'"}},
 	{"comments before SET", []string{"/* a */ -- b\nset work_mem = '7MB'", "show work_mem"}},
 	{"BEGIN and a failing statement in one query", []string{"begin; set work_mem = '7MB'; select 1/0", "show work_mem", "rollback", "show work_mem"}},
 	{"an implicit transaction", []string{"set work_mem = '7MB'; select 1/0", "show work_mem"}},
@@ -60,17 +71,19 @@ var scripts = []script{
 
 func TestScriptsAreAnsweredAsTheServerDoesWhoeverElseIsThere(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		deferred := strings.ToLower(table(t, r.server, "(a int unique deferrable initially deferred)"))
 		for _, s := range scripts {
 			t.Run(s.name, func(t *testing.T) {
 				mine, theirs := conn(t, r.Endpoint, harness.App()), conn(t, r.server.Endpoint, harness.App())
 				others := []*pgconn.PgConn{conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())}
 				for i, sql := range s.do {
+					sql = strings.ReplaceAll(sql, "TABLE", deferred)
 					// Another session holds one of the two connections meanwhile, this time one, then the other.
 					other := others[i%len(others)]
 					ask(t, other, "begin; set local work_mem = '1MB'; set local search_path = information_schema; set local timezone = 'Asia/Tokyo'")
 					got, gotErr := asked(t.Context(), mine, sql)
 					want, wantErr := asked(t.Context(), theirs, sql)
-					if got != want || code(gotErr) != code(wantErr) || (gotErr == nil) != (wantErr == nil) {
+					if got != want || code(gotErr) != code(wantErr) || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
 						t.Errorf("%.100s: %.200q, %v; the server itself says %.200q, %v", sql, got, gotErr, want, wantErr)
 					}
 					if got, want := mine.TxStatus(), theirs.TxStatus(); got != want {
@@ -165,6 +178,20 @@ func TestAPreparedTransactionIsCommittedByWhoeverComes(t *testing.T) {
 				ask(t, first, "begin") // on the connection that it had, so that the other one is another
 				ask(t, second, end)
 				ask(t, first, "rollback")
+				ask(t, first, "begin; set work_mem = '7MB'; set local lock_timeout = 77; insert into two_phases values (2); prepare transaction 'settings'")
+				r.pinnedBy(t, first, "")
+				if got := ask(t, second, "select current_setting('work_mem') || current_setting('lock_timeout')"); got != "4MB0" {
+					t.Errorf("%d: another session finds %s", i, got)
+				}
+				if got := ask(t, first, "select current_setting('work_mem') || current_setting('lock_timeout')"); got != "7MB0" {
+					t.Errorf("%d: the session finds %s", i, got)
+				}
+				ask(t, second, "rollback prepared 'settings'")
+				if _, err := asked(t.Context(), first, "begin; create temp table two (a int); prepare transaction 'never'"); code(err) != "0A000" {
+					t.Errorf("%d: a temporary table in it: %v", i, err)
+				}
+				ask(t, first, "discard all")
+				r.pinnedBy(t, first, "")
 				if got := ask(t, second, "select count(*) from two_phases"); got != "1" {
 					t.Errorf("%d: %s rows", i, got)
 				}
