@@ -94,6 +94,7 @@ type ConnectionPool struct {
 	SessionPinningPreset      PinningPreset   `koanf:"session_pinning_preset"`
 	SessionPinningFilters     []PinningFilter `koanf:"session_pinning_filters"`
 	UnseenChanges             UnseenChanges   `koanf:"unseen_changes"`
+	PinnedSessionOnLoss       OnLoss          `koanf:"pinned_session_on_loss"`
 	InitQuery                 string          `koanf:"init_query"`
 	MaxConnectionLifetime     time.Duration   `koanf:"max_connection_lifetime"` // 0: no limit
 	IdleConnectionTimeout     time.Duration   `koanf:"idle_connection_timeout"` // 0: idle connections stay
@@ -135,6 +136,7 @@ func defaultTargetGroup() TargetGroup {
 			ConnectionBorrowTimeout: 120 * time.Second,
 			SessionPinningPreset:    PresetMultiplex,
 			UnseenChanges:           UnseenVerify,
+			PinnedSessionOnLoss:     LossContinue,
 			MaxConnectionLifetime:   24 * time.Hour,
 			IdleConnectionTimeout:   5 * time.Minute,
 			MaxConcurrentDials:      8,

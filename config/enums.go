@@ -136,6 +136,17 @@ const (
 
 func (UnseenChanges) allowed() []string { return names(UnseenVerify, UnseenPin, UnseenTrust) }
 
+// OnLoss is what becomes of a pinned session whose backend is lost.
+type OnLoss string
+
+// The values of OnLoss.
+const (
+	LossContinue OnLoss = "continue"
+	LossClose    OnLoss = "close"
+)
+
+func (OnLoss) allowed() []string { return names(LossContinue, LossClose) }
+
 // IAMAuth says whether a user may, or must, log in with an IAM token.
 type IAMAuth string
 

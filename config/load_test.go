@@ -50,6 +50,7 @@ target_groups:
       session_pinning_preset: multiplex    # multiplex | strict-aws
       session_pinning_filters: []
       unseen_changes: verify               # verify | pin | trust
+      pinned_session_on_loss: continue     # continue | close
       init_query: ""
     auth:
       - secret: file:secrets/orders.json
@@ -106,6 +107,7 @@ func expected() *Config {
 				MaxConcurrentDials:        8,
 				SessionPinningPreset:      "multiplex",
 				UnseenChanges:             "verify",
+				PinnedSessionOnLoss:       "continue",
 			},
 			Auth: []Auth{{
 				Secret:                 "file:/etc/berth/secrets/orders.json",
@@ -170,6 +172,7 @@ target_groups:
       session_pinning_preset: strict-aws
       session_pinning_filters: [EXCLUDE_VARIABLE_SETS, EXCLUDE_SEQUENCES]
       unseen_changes: trust
+      pinned_session_on_loss: close
       init_query: "SET a=1; SET b='$${x}'"
       max_connection_lifetime: 1h
       idle_connection_timeout: 200ms
@@ -196,7 +199,7 @@ target_groups:
 			HealthCheck: HealthCheck{Interval: 250 * time.Millisecond, Timeout: 4 * time.Second},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,
-				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust,
+				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust, PinnedSessionOnLoss: LossClose,
 				SessionPinningFilters: []PinningFilter{ExcludeVariableSets, ExcludeSequences},
 				InitQuery:             "SET a=1; SET b='${x}'",
 				MaxConnectionLifetime: time.Hour, IdleConnectionTimeout: 200 * time.Millisecond, MaxConcurrentDials: 2,

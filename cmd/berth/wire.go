@@ -153,7 +153,10 @@ func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error
 	}
 	switch tg.Engine {
 	case config.EnginePostgres:
-		return postgres.New(postgres.Config{Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: log}), nil
+		return postgres.New(postgres.Config{
+			Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: log,
+			CloseLost: tg.ConnectionPool.PinnedSessionOnLoss == config.LossClose,
+		}), nil
 	case config.EngineMySQL:
 		return mysql.New(mysql.Config{Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: &log}), nil
 	}

@@ -49,7 +49,7 @@ type Target struct {
 	Version        string    `json:"version"`
 	ReadOnly       bool      `json:"read_only"`             // it says that it is no writer
 	LagSeconds     *float64  `json:"lag_seconds,omitempty"` // of a replica that knows it
-	MaxConnections int       `json:"max_connections"` // the server's own
+	MaxConnections int       `json:"max_connections"`       // the server's own
 	Pool           Pool      `json:"pool"`
 }
 

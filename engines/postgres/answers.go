@@ -11,6 +11,7 @@ const (
 	answerUnseen                   // as answerQuery, one row
 	answerVerify                   // as answerUnseen
 	answerRestore                  // as answerReset, to what brings the backend in line with the session
+	answerDoom                     // as answerReset, to what makes a transaction that failed
 	answerSync                     // ReadyForQuery
 	answerParse                    // ParseComplete
 	answerBind                     // BindComplete

@@ -32,10 +32,13 @@ type verdict struct {
 	names       bool    // it refers to prepared statements by their names
 	scoped      bool    // it may set something for the transaction only
 	unlisted    bool    // it sets, for the session, what the server does not list by itself (verify_settings.go)
+	commits     bool    // it may commit a transaction that was open before
+	decides     bool    // it begins or ends transactions:
+	opens       bool    // behind it one may be open
 }
 
 // unread is what a statement may do that cannot be looked at.
-var unread = verdict{kinds: unknownKinds, sequence: true, creates: true}
+var unread = verdict{kinds: unknownKinds, sequence: true, creates: true, commits: true, decides: true, opens: true}
 
 // or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
 // if both are one.
@@ -45,6 +48,7 @@ func (v verdict) or(o verdict) verdict {
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
+		commits: v.commits || o.commits, decides: v.decides || o.decides, opens: v.opens || o.opens,
 	}
 }
 
@@ -311,6 +315,7 @@ func isTemporarySchema(kind tokenKind, name []byte) bool {
 // dispatch decides about a statement by its first word.
 func (c *classifier) dispatch() {
 	c.inert = c.inert && c.controls()
+	c.control()
 	if c.kind == '(' {
 		return
 	}

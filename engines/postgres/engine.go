@@ -22,6 +22,8 @@ type Config struct {
 	// Unseen is what becomes of state that no scan sees. It is what the Engine begins with: SetUnseen changes it for later
 	// sessions, so a machine goes by its own unseenChanges.
 	Unseen engine.Unseen
+	// CloseLost ends sessions whose backend was lost with state that cannot be restored. Otherwise they are told, and go on.
+	CloseLost bool
 }
 
 // Engine speaks PostgreSQL for one target group.
@@ -31,6 +33,7 @@ type Engine struct {
 	log         zerolog.Logger
 	// secret makes salts that are stable for the Engine's life and that nobody else can foretell.
 	secret     [32]byte
+	closesLost bool
 	reported   *cache[engine.Key, []parameter]
 	verifiers  *cache[string, *verifier]
 	unseen     *cache[databaseOf, *unseen]
@@ -60,6 +63,7 @@ func New(c Config) *Engine {
 	e := &Engine{
 		credentials: c.Credentials,
 		log:         c.Log,
+		closesLost:  c.CloseLost,
 		reported:    newCache[engine.Key, []parameter](maxParameterKeys),
 		verifiers:   newCache[string, *verifier](maxVerifiers),
 		unseen:      newCache[databaseOf, *unseen](maxDatabases),

@@ -144,7 +144,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 // answeredBy says whether kind may come while a is owed, and whether it is the end of it.
 func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	switch a.kind() {
-	case answerQuery, answerReset, answerUnseen, answerVerify, answerRestore:
+	case answerQuery, answerReset, answerUnseen, answerVerify, answerRestore, answerDoom:
 		return false, true
 	case answerCall:
 		return false, kind == 'V'
@@ -260,6 +260,10 @@ func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward
 
 // failed notes an ErrorResponse, and says whether the client gets it.
 func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
+	if survives(body) && (!m.lend.restoring || strings.HasPrefix(errorCode(body), "57P")) {
+		m.lost.words = parseServerError(body)
+		return false
+	}
 	m.reading.fatal = m.reading.fatal || isFatal(body)
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
 	if errorCode(body) == codeReadOnly {
@@ -404,6 +408,15 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		m.lend.copying, m.lend.copySyncs = false, 0
 	}
 	m.lend.tx, m.lend.ready = status[0], m.queue.empty()
+	if m.lend.ready {
+		m.lend.flight = flight{}
+	}
+	if a.kind() == answerDoom {
+		if !m.doomed(status[0], w) {
+			return false, "a transaction that did not fail"
+		}
+		return false, ""
+	}
 	if a.kind() == answerRestore {
 		m.restored(w)
 		return false, ""
@@ -415,6 +428,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		return false, ""
 	}
 	m.settleTypo()
+	m.lost.attempts, m.lend.mixed = 0, m.lend.mixed || status[0] == 'I' && !m.lend.ready
 	w.Observe(engine.RequestEnded)
 	if status[0] == 'I' {
 		w.Observe(engine.TransactionEnded)

@@ -122,7 +122,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	if !wholeOrLong(fr, f) || m.queue.full() {
 		return false, nil
 	}
-	if m.backend == nil && m.resetLocally(fr, f, w) {
+	if m.backend == nil && (m.afterLoss(fr, f, w) || m.resetLocally(fr, f, w)) {
 		return true, nil
 	}
 	if m.backend == nil && (!m.borrow(fr.kind, w) || m.restoreHolds()) {
@@ -172,7 +172,12 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 	if m.backend == nil {
 		m.begin(fr, f, true, w)
 		m.reading.skipping = false
-		w.ToClient(readyIdle)
+		if m.lost.nothing() {
+			w.ToClient(readyIdle)
+			return true
+		}
+		w.ToClient(appendReadyAs(m.lost.notice, m.lost.status()))
+		m.lost.notice, m.lost.state = nil, false
 		return true
 	}
 	m.begin(fr, f, false, w)
@@ -354,6 +359,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		if len(statement) == 0 && !m.useUnnamed(true, len(portal) > 0, f, w) {
 			return false, nil
+		}
+		if len(statement) > 0 { // what it does is not known
+			m.lend.flight.add(verdict{commits: true})
 		}
 		if len(statement) > 0 && m.directSets {
 			m.settingsSent(verdict{}, nil, false)

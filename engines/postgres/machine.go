@@ -41,6 +41,7 @@ type machine struct {
 	named   named
 	reset   reset
 	values  values
+	lost    lost
 	pins    kindSet     // what keeps the backend, as far as the core said so
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
@@ -93,6 +94,9 @@ type lend struct {
 	sweep     sweep
 	verify    verification
 	sets      pendingSettings
+	flight    flight
+	dooms     int    // attempts to make a transaction that failed, 0 if none is under way
+	mixed     bool   // a request was answered outside of a transaction while others were not
 	restoring bool   // what brings the backend in line is not answered
 	calming   int    // attempts to take its timeout away before that, 0 if none is under way
 	quiet     bool   // it was taken away,
@@ -178,6 +182,9 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 	m.state = state
 	m.lend = lend{tx: 'I', ready: true, ownValues: m.arrive(state)}
 	m.align(w)
+	if m.lost.tx == 'E' {
+		m.doom(w)
+	}
 	m.settleStandings()
 	if !m.reading.starting && !m.lend.restoring {
 		m.tellParameters(w)
@@ -255,24 +262,11 @@ func (m *machine) Refused(err error, w engine.Wire) {
 	out := m.e.render(nil, err, false)
 	if k := m.reading.wanting; k == 'Q' || k == 'F' {
 		m.reading.refused = true
-		out = appendReady(out)
+		out = appendReadyAs(out, m.lost.status())
 	} else {
 		m.reading.skipping = true
 	}
 	w.ToClient(out)
-}
-
-// BackendLost ends the session: what it was doing is lost, and it held the backend because something of its own was there.
-func (m *machine) BackendLost(err error, w engine.Wire) {
-	m.backend, m.state = nil, nil
-	if m.reading.closed || m.lostInSweep() {
-		return
-	}
-	if m.reading.fatal {
-		m.close(err, w)
-		return
-	}
-	m.end(err, w)
 }
 
 // Stop says goodbye, unless the client is in the middle of a message.

@@ -278,6 +278,18 @@ func (s *stage) server(p []byte) {
 	s.client(nil)
 }
 
+// lose ends the held backend's connection. There is another one.
+func (s *stage) lose() {
+	if s.backend == nil || s.ended {
+		return
+	}
+	s.free = &engine.Backend{Key: s.backend.Key, State: newBackendState(7, nil, s.backend.State.(*backendState).params)}
+	s.backend, s.inBackend = nil, nil
+	s.m.BackendLost(engine.ErrBackendClosed, s)
+	s.check()
+	s.client(nil)
+}
+
 // grant ends a wait with b.
 func (s *stage) grant(b *engine.Backend) {
 	s.waiting, s.backend = false, b
@@ -337,7 +349,7 @@ func (s *stage) check() {
 // step is what one side says.
 type step struct {
 	// side is "client" or "server"; or what happens: "another" (session used the backend), "other backend" (is free), "first backend" (is free again), "busy" (there is no backend),
-	// "granted" (there is one again), "refuse", "cancel".
+	// "granted" (there is one again), "refuse", "cancel", "lost" (the backend is).
 	side string
 	what string
 }
@@ -353,6 +365,9 @@ func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 		case "another":
 			s.free.State.(*backendState).unnamed = statementID{99, 1}
 			s.free.State.(*backendState).values = 99
+			continue
+		case "lost":
+			s.lose()
 			continue
 		case "other backend":
 			s.free = &engine.Backend{Key: s.free.Key, State: newBackendState(7, nil, s.free.State.(*backendState).params)}

@@ -231,7 +231,7 @@ func (m *machine) restored(w engine.Wire) {
 // Sync, behind the first request.
 func (m *machine) restoreHolds() bool {
 	l := &m.lend
-	return l.calming > 0 || l.restoring && m.queue.ready > 1
+	return l.calming > 0 || l.dooms > 0 || l.restoring && m.queue.ready > 1
 }
 
 // calmable says that an error is a timeout that ended an attempt to take it away.

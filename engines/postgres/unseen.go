@@ -160,17 +160,6 @@ func (m *machine) clean(w engine.Wire) {
 	}
 }
 
-// lostInSweep deals with a backend that is lost, or refused to be cleaned up, while the session had no request under way: that
-// concerns nobody, unless the session has left something on it.
-func (m *machine) lostInSweep() bool {
-	if !m.lend.sweep.active || m.holds() {
-		return false
-	}
-	m.lend, m.queue = lend{}, answers{}
-	m.reading.backend, m.reading.fatal = stream{}, false
-	return true
-}
-
 // holds says that the session has, or may have, something of its own on the backend.
 func (m *machine) holds() bool {
 	return m.pins != 0 || m.lend.verify.maybe != 0 || m.lend.verify.opaque || m.lend.sets.active

@@ -335,6 +335,7 @@ const maxSuspect = 1 << 10
 // on, not from the server's confirmation: where it fails, the server is asked.
 func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	m.number++
+	m.lend.flight.add(v)
 	if m.session.temporary && !v.inert {
 		v.maybe.add(engine.KindTemporaryTable)
 	}

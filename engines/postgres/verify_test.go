@@ -259,15 +259,19 @@ func TestAQuestionWithoutAnAnswerKeepsTheBackendUntilThereIsOne(t *testing.T) {
 	}
 }
 
-func TestAPinnedBackendThatIsLostDuringAQuestionEndsItsSession(t *testing.T) {
+func TestAPinnedBackendThatIsLostDuringAQuestionIsToldWithTheNextRequest(t *testing.T) {
 	s := newStage(t)
 	s.does("SELECT pg_advisory_lock(1)", "C X, Z I")
 	s.does("SELECT pg_advisory_unlock(1)", "C X, Z I")
 	s.toClient = nil
 	s.server(messages("! FATAL|57P01"))
-	s.backend = nil
-	s.m.BackendLost(engine.ErrBackendClosed, s)
-	if got := describeMessages(t, s.toClient, false); !s.ended || got != "! FATAL|57P01" {
+	s.lose()
+	if got := describeMessages(t, s.toClient, false); s.ended || got != "" {
+		t.Errorf("ended %v, the client got %s", s.ended, got)
+	}
+	s.does("SELECT 1", "")
+	s.does("SELECT 2", "C X, Z I")
+	if got := describeMessages(t, s.toClient, false); s.ended || got != "! 08006, Z I, C X, Z I" {
 		t.Errorf("ended %v, the client got %s", s.ended, got)
 	}
 }

@@ -41,8 +41,11 @@ func appendMechanisms(dst []byte, plus bool) []byte {
 }
 
 // appendReady appends a ReadyForQuery outside of a transaction.
-func appendReady(dst []byte) []byte {
-	return appendMessage(dst, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+func appendReady(dst []byte) []byte { return appendReadyAs(dst, 'I') }
+
+// appendReadyAs appends a ReadyForQuery with a transaction status.
+func appendReadyAs(dst []byte, status byte) []byte {
+	return appendMessage(dst, &pgproto3.ReadyForQuery{TxStatus: status})
 }
 
 // appendParameter appends a ParameterStatus.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -31,21 +32,69 @@ func TestNobodyNoticesThatAnIdleConnectionWasTerminated(t *testing.T) {
 	})
 }
 
-func TestATransactionWhoseConnectionIsTerminatedEndsWithTheServersError(t *testing.T) {
+func TestATransactionWhoseConnectionIsTerminatedIsToldAndTheSessionGoesOn(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
 		name := table(t, r.server, "(n int)")
 		c, bystander := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
 		superuser := conn(t, r.server.Endpoint, harness.Superuser())
 		ask(t, c, "begin; insert into "+name+" values (1)")
 		ask(t, superuser, terminateAll)
-		_, err := asked(t.Context(), c, "insert into "+name+" values (2); commit")
-		if got := code(err); got != "57P01" && got != "08006" {
-			t.Errorf("the transaction ended with %v", err)
+		harness.Eventually(t, settleWithin, "the loss is noticed", func() bool { return r.pool(t).Open == 0 })
+		_, err := asked(t.Context(), c, "insert into "+name+" values (2)")
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || e.Code != "40001" || e.Severity != "ERROR" || !strings.Contains(e.Detail, "terminating connection") {
+			t.Errorf("the transaction ended with %#v", err)
 		}
+		_, err = askedExtended(t.Context(), c, "insert into "+name+" values (3)")
+		wantCode(t, err, "25P02")
+		if tx := c.TxStatus(); tx != 'E' {
+			t.Errorf("the session is in state %c", tx)
+		}
+		if _, err := askedExtended(t.Context(), c, "rollback"); err != nil || c.TxStatus() != 'I' {
+			t.Errorf("rollback: %v, state %c", err, c.TxStatus())
+		}
+		ask(t, c, "select 1")
 		if got := ask(t, bystander, "select count(*) from "+name); got != "0" {
 			t.Errorf("%s rows are there", got)
 		}
 		r.whole(t)
+	})
+}
+
+func TestAPinnedSessionWhoseConnectionIsTerminatedIsToldOnce(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		c, superuser := conn(t, r.Endpoint, harness.App()), conn(t, r.server.Endpoint, harness.Superuser())
+		ask(t, c, "set work_mem = '7MB'")
+		ask(t, c, "create temp table a (n int)")
+		ask(t, superuser, terminateAll)
+		harness.Eventually(t, settleWithin, "the loss is noticed", func() bool { return r.pool(t).Open == 0 })
+		_, err := asked(t.Context(), c, "select * from a")
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || e.Code != "08006" || e.Severity != "ERROR" || !strings.Contains(e.Message, "temporary table") {
+			t.Errorf("the session was told %#v", err)
+		}
+		_, err = asked(t.Context(), c, "select * from a")
+		wantCode(t, err, "42P01")
+		if got := ask(t, c, "show work_mem"); got != "7MB" {
+			t.Errorf("work_mem is %s", got)
+		}
+		if s := r.session(t, c.PID()); s.Pinned != "" {
+			t.Errorf("it is pinned: %+v", s)
+		}
+		r.whole(t)
+	})
+}
+
+func TestAPinnedSessionWhoseConnectionIsTerminatedIsClosedByConfiguration(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2, Pool: harness.Keys{"pinned_session_on_loss": "close"}}, func(t *testing.T, r *rig) {
+		pinned, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		superuser := conn(t, r.server.Endpoint, harness.Superuser())
+		ask(t, pinned, "create temp table a (n int)")
+		ask(t, other, "begin")
+		ask(t, superuser, terminateAll)
+		harness.Eventually(t, settleWithin, "the session is closed", func() bool { return len(r.sessions(t)) == 1 })
+		_, err := asked(t.Context(), other, "select 1")
+		wantCode(t, err, "40001")
 	})
 }
 

@@ -168,6 +168,9 @@ func (p pg) answer(c *client, q request) (a answer, err error) {
 			if words == "" && q.verb == "reset" { // the proxy answers itself where no backend has anything
 				words = q.tag + " ok"
 			}
+			if words == "" && (q.verb == "rollback" || q.verb == "commit") { // or where a transaction was lost
+				words = q.tag + " rolled back"
+			}
 		case 'D':
 			a.rows = append(a.rows, body[6:]...)
 		case 'Z':
@@ -185,6 +188,9 @@ func (p pg) answer(c *client, q request) (a answer, err error) {
 	}
 }
 
+// connectionLost begins what sessions are told whose backend was lost. They might go on; their clients here leave.
+const connectionLost = "The connection to the database was lost"
+
 // complaint says an error in the line protocol's words.
 func (pg) complaint(f map[byte]string, q request) string {
 	code, said := f['C'], f['M']
@@ -195,7 +201,7 @@ func (pg) complaint(f map[byte]string, q request) string {
 		return "! " + engine.ErrShutdown.Error()
 	case f['V'] == "FATAL" && q.verb == "login":
 		return "! refused: " + said
-	case f['V'] == "FATAL":
+	case f['V'] == "FATAL", strings.HasPrefix(said, connectionLost):
 		return "! lost"
 	case strings.Contains(said, " error "):
 		return said

@@ -174,6 +174,10 @@ func (s *pgSession) ask(q request) {
 		s.reset()
 	case q.verb == "restore":
 		s.restore(q.args)
+	case q.verb == "doom":
+		s.begin()
+		s.complain("3B001", "? error no savepoint")
+		return
 	}
 	s.out = message(s.out, 'C', text(q.verb))
 }
@@ -277,6 +281,8 @@ func pgRequest(sql []byte) request {
 		return q
 	case text == "SET exit_on_error = on", strings.HasSuffix(text, ";\nRESET exit_on_error"):
 		return request{tag: own, verb: "restore", args: strings.Split(text, ";\n")}
+	case text == "BEGIN; ROLLBACK TO SAVEPOINT berth":
+		return request{tag: own, verb: "doom"}
 	case strings.Contains(text, "pg_proc"):
 		return request{tag: own, verb: "unseen"}
 	}
