@@ -158,7 +158,10 @@ func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error
 			CloseLost: tg.ConnectionPool.PinnedSessionOnLoss == config.LossClose,
 		}), nil
 	case config.EngineMySQL:
-		return mysql.New(mysql.Config{Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: &log}), nil
+		return mysql.New(mysql.Config{
+			Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: &log,
+			CloseLost: tg.ConnectionPool.PinnedSessionOnLoss == config.LossClose,
+		}), nil
 	}
 	return nil, fmt.Errorf("engine: %s is unknown", tg.Engine)
 }

@@ -53,6 +53,10 @@ const (
 	classCounts
 	// classKeepsFound: it changes nothing about FOUND_ROWS().
 	classKeepsFound
+	// classKeeps: it is one statement that commits nothing; in a transaction, it is rolled back with it.
+	classKeeps
+	// classOpens: it is one statement that begins or ends a transaction, and has no effect outside of one.
+	classOpens
 	// classDefinesPrevious: what it creates may read values of the statement before.
 	classDefinesPrevious
 )
@@ -85,7 +89,9 @@ type token struct {
 type classifier struct {
 	found class
 
-	statements int // that have begun
+	statements int        // that have begun
+	opening    classFlags // what the first of them is, of classKeeps and classOpens
+	hidden     bool       // there is more in an executable comment
 	first      keyword
 	position   int // tokens of the statement so far
 	prev       token
@@ -111,6 +117,19 @@ type killTarget struct {
 	bad    bool
 }
 
+// opening judges a statement by its first word, in upper case.
+func opening(word []byte) classFlags {
+	switch string(word) {
+	case "SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "VALUES", "SAVEPOINT":
+		return classKeeps
+	case "BEGIN", "START":
+		return classOpens
+	case "ROLLBACK":
+		return classKeeps | classOpens
+	}
+	return 0
+}
+
 func (c *classifier) pin(k engine.Kind) { c.found.kinds |= 1 << k }
 func (c *classifier) flag(f classFlags) { c.found.flags |= f }
 
@@ -130,7 +149,7 @@ func (c *classifier) storedFunction(f classFlags) { c.flag(classCalls | classIns
 func (c *classifier) doubt() { c.unknown() }
 
 // conditional says that an executable comment begins: the text is not exactly what it seems.
-func (c *classifier) conditional() { c.uncounted = true }
+func (c *classifier) conditional() { c.uncounted, c.hidden = true, true }
 
 // end judges what can only be said at the end.
 func (c *classifier) end() class {
@@ -140,6 +159,9 @@ func (c *classifier) end() class {
 		if c.found.has(classKill) {
 			c.found.flags = c.found.flags&^(classKill|classKillQuery) | classKillOther
 		}
+	}
+	if c.statements == 1 && !c.hidden && c.found.kinds&(1<<engine.KindUnknown) == 0 {
+		c.flag(c.opening)
 	}
 	switch {
 	case c.statements > 1:
@@ -185,6 +207,9 @@ func (c *classifier) step() bool {
 func (c *classifier) identifier(text []byte, first byte) {
 	w := words[string(text)]
 	if c.step() {
+		if c.statements == 1 {
+			c.opening = opening(text)
+		}
 		c.begin(w)
 		c.after(token{kind: tokenWord, word: w})
 		return

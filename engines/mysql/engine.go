@@ -27,11 +27,14 @@ type Config struct {
 	// Unseen is what becomes of state that no scan sees. It is what the Engine begins with: SetUnseen changes it for later
 	// sessions, so a machine goes by its own unseenChanges.
 	Unseen engine.Unseen
+	// CloseLost ends sessions whose backend was lost with state that cannot be restored. Otherwise they are told, and go on.
+	CloseLost bool
 }
 
 // Engine implements engine.Engine for a group of MySQL or MariaDB servers. It is safe for concurrent use.
 type Engine struct {
 	engine.UnseenRule
+	closesLost  bool
 	credentials engine.Credentials
 	full        bool
 	log         zerolog.Logger
@@ -68,6 +71,7 @@ func New(c Config) *Engine {
 		credentials: c.Credentials,
 		full:        c.FullAuthentication,
 		log:         zerolog.Nop(),
+		closesLost:  c.CloseLost,
 		serverKey:   sync.OnceValues(newRSAKey),
 		reached:     make(chan struct{}),
 	}

@@ -1,8 +1,39 @@
 package mysql
 
-import protocol "github.com/go-mysql-org/go-mysql/mysql"
+import (
+	"errors"
 
-// What sessions see of a server that is not the writer any more, or of one that is gone.
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// A backend that is lost does not end its session. The client is told which of two things happened to its request:
+//
+//   - it has no effect, for certain, and neither has the transaction that it was in: 1213, which drivers and frameworks try
+//     again, and behind which there is no transaction any more (17.7.5.3 "How to Minimize and Handle Deadlocks");
+//   - nobody knows: 9502, because a COMMIT, or a statement outside of a transaction, was sent and not answered.
+//
+// What was not sent at all is sent to another backend, and nothing else ever is.
+
+const lostConnection = "The connection to the database was lost"
+
+var (
+	errRolledBack = &clientError{rendering: rendering{protocol.ER_LOCK_DEADLOCK, "40001",
+		lostConnection + ": the transaction was rolled back; try restarting transaction"}}
+	errNotExecuted = &clientError{rendering: rendering{protocol.ER_LOCK_DEADLOCK, "40001",
+		lostConnection + ": the statement was not executed; try restarting transaction"}}
+	errNotKnown = &clientError{rendering: rendering{errUnknownOutcome, "08007",
+		lostConnection + ": it is not known whether the statement was executed"}}
+	errStateLost = &clientError{rendering: rendering{errServerLost, "HY000",
+		lostConnection + ", and state of the session with it that was on that connection only"}}
+)
+
+// errUnknownOutcome is a number that no server uses, beside RDS Proxy's 9501.
+const errUnknownOutcome = 9502
+
+// maxAttempts is how many backends a request may lose before it was sent. Then it is refused: it may be what kills them.
+const maxAttempts = 5
 
 // readOnly says whether a server says by an error that it takes no writes: it may not be the writer any more. Or the
 // client's own transaction is read only; who hears of it asks the server.
@@ -12,4 +43,119 @@ func readOnly(number uint16) bool {
 		return true
 	}
 	return false
+}
+
+// outcome is what the client is told of the request that is under way.
+func (m *Machine) outcome() error {
+	c := m.request.class
+	open := m.InTransaction() || m.session.status&statusAutocommit == 0
+	switch m.request.command {
+	case protocol.COM_QUERY, protocol.COM_STMT_EXECUTE:
+	case protocol.COM_STMT_FETCH: // of rows that were found before
+		if !open {
+			return errNotKnown
+		}
+		return errRolledBack
+	default: // without effect
+		if open {
+			return errRolledBack
+		}
+		return errNotExecuted
+	}
+	switch {
+	case m.upload.active && !m.upload.discard: // it is not there in full
+		if open {
+			return errRolledBack
+		}
+		return errNotExecuted
+	case open && c.has(classKeeps):
+		return errRolledBack
+	case !m.InTransaction() && c.has(classOpens):
+		return errNotExecuted
+	}
+	return errNotKnown
+}
+
+// answerable says whether the client can be told something in the middle of the answer that it gets: between two packets,
+// where there may be an ERR.
+func (m *Machine) answerable() bool {
+	r := &m.reader
+	if m.request.file {
+		return false
+	}
+	if m.queue.count == 0 || m.queue.head().purpose != purposeForward {
+		return true
+	}
+	return r.skip == 0 && !r.continued && (r.stage == stageFirst || r.stage == stageRows)
+}
+
+// bound says whether state of the session is on the held backend that no other one can have.
+func (m *Machine) bound() bool {
+	return m.pins.pinned || m.session.locked || m.statements.live > 0 || len(m.session.asks) > 0
+}
+
+// BackendLost tells the client what that means, and goes on without a backend.
+func (m *Machine) BackendLost(err error, w engine.Wire) {
+	if m.closed {
+		return
+	}
+	if m.insertID.touched {
+		m.insertID.lost = true
+	}
+	var ended *clientError
+	active, open, kept := m.request.active, m.InTransaction(), m.bound()
+	waiting := active || m.request.scanned
+	sequence, tellable := m.answerSequence(), m.answerable()
+	told := m.outcome()
+	answered := m.upload.active && !active
+	eof := tellable && m.reader.eof && m.queue.count > 0 && m.queue.head().purpose == purposeForward
+	m.forget()
+	switch {
+	case m.login == loginPending, m.change != nil:
+		m.fail(lost(err), w)
+		return
+	case waiting && errors.As(err, &ended): // its settings cannot be had on another one
+		w.ToClient(m.e.render(nil, sequence, m.info.capabilities, err))
+		m.close(err, w)
+		return
+	case answered, active && !tellable, kept && m.e.closesLost:
+		m.close(err, w)
+		return
+	case !active && open:
+		m.notice = errRolledBack
+	case !active && kept:
+		m.notice = errStateLost
+	}
+	if kept {
+		w.Report(engine.Event{Kind: engine.KindReset, Rule: "connection lost"})
+		m.pins, m.judging, m.toJudge = pins{}, false, nil
+		m.session.asks = nil
+	}
+	switch {
+	case m.upload.active:
+		m.upload.discard, m.refusal = true, told // it is answered when it is over
+	case active:
+		if eof {
+			w.ToClient(appendEOF(m.small[:0], sequence, m.session.status))
+			sequence++
+		}
+		m.request.active = false
+		w.ToClient(m.e.render(nil, sequence, m.info.capabilities, told))
+		w.Observe(engine.RequestEnded)
+	case m.notice == nil && waiting:
+		if m.attempts++; m.attempts > maxAttempts {
+			m.attempts, m.notice = 0, errNotExecuted
+		}
+	}
+}
+
+// remind makes what the session has to be told yet the answer to the request of p, if it is one that can fail for it.
+func (m *Machine) remind(p packet) {
+	switch p.command() {
+	case protocol.COM_RESET_CONNECTION, protocol.COM_CHANGE_USER:
+		m.notice = nil // it begins afresh
+	case protocol.COM_QUIT, protocol.COM_PING, protocol.COM_STMT_CLOSE, protocol.COM_STMT_RESET:
+	default:
+		m.refusal, m.notice = m.notice, nil
+	}
 }

@@ -42,6 +42,8 @@ type Machine struct {
 	login      loginPhase
 	change     *change // a COM_CHANGE_USER under way
 	refusal    error   // why the client's next request is answered with an error
+	notice     error   // what it has to be told of a lost backend with its next statement
+	attempts   int     // backends lost in a row without an answer
 	closed     bool
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
@@ -224,31 +226,6 @@ func (m *Machine) Refused(err error, w engine.Wire) {
 		return
 	}
 	m.refusal = err
-}
-
-// BackendLost ends the session if it had anything on the backend.
-func (m *Machine) BackendLost(err error, w engine.Wire) {
-	if m.closed {
-		return
-	}
-	waiting := m.request.active || m.request.scanned
-	// The rest of a long request that was answered before its end has nowhere to go.
-	owned := m.pins.pinned || m.InTransaction() || m.statements.live > 0 || m.upload.active && !m.upload.discard ||
-		len(m.session.asks) > 0
-	if m.insertID.touched {
-		m.insertID.lost = true
-	}
-	sequence := m.answerSequence()
-	m.forget()
-	switch {
-	case m.login == loginPending:
-		m.fail(lost(err), w)
-	case waiting:
-		w.ToClient(m.e.render(nil, sequence, m.info.capabilities, lost(err)))
-		m.close(err, w)
-	case owned:
-		m.close(err, w)
-	}
 }
 
 // lost is what the client is told: the server's own words, if it had any.

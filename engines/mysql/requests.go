@@ -86,6 +86,9 @@ func streams(command byte) bool {
 }
 
 func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
+	if m.notice != nil {
+		m.remind(p)
+	}
 	if m.refusal != nil {
 		return m.refused(p, w)
 	}
@@ -369,6 +372,7 @@ func (m *Machine) finish(w engine.Wire) {
 		// A server answers early only if it is about to close the connection.
 		return
 	}
+	m.attempts = 0
 	w.Observe(engine.RequestEnded)
 	m.finishPrepared(w)
 	if replaces(r.command) {

@@ -260,7 +260,7 @@ func TestFlagsOfStatements(t *testing.T) {
 		"COMMIT RELEASE":                   classRelease,
 		"ROLLBACK AND CHAIN NO RELEASE":    none,
 	} {
-		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classKeepsFound); got != want {
+		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classKeepsFound | classKeeps | classOpens); got != want {
 			t.Errorf("%s: %b, not %b", s, got, want)
 		}
 	}

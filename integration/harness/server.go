@@ -126,9 +126,12 @@ func (s *Server) Promote(ctx context.Context) error {
 	case s.Engine == Postgres:
 		return s.Exec(ctx, "select pg_promote(true, 60)")
 	case strings.HasPrefix(s.Name, "mariadb"):
-		return s.Exec(ctx, "stop slave", "reset slave all", "set global read_only = off")
+		// What it has received it executes first: SQL_AFTER_GTIDS would be the exact way, MASTER_GTID_WAIT is for what it has.
+		return s.Exec(ctx, "stop slave io_thread", "do sleep(1)", "stop slave", "reset slave all", "set global read_only = off")
 	}
-	return s.Exec(ctx, "stop replica", "reset replica all", "set global super_read_only = off", "set global read_only = off")
+	return s.Exec(ctx, "stop replica io_thread", "do wait_for_executed_gtid_set((select received_transaction_set"+
+		" from performance_schema.replication_connection_status), 60)", "stop replica", "reset replica all",
+		"set global super_read_only = off", "set global read_only = off")
 }
 
 // Exec runs statements as superuser, past any proxy.

@@ -229,7 +229,7 @@ func (my) complaint(c *client, p []byte, q request) answer {
 		return answer{line: "! " + engine.ErrIdleTimeout.Error()}
 	case number == 1053 && said != "the server shuts down":
 		return answer{line: "! " + engine.ErrShutdown.Error()}
-	case number == 1053, number == 2013:
+	case number == 1053, number == 2013, strings.HasPrefix(said, connectionLost):
 		return answer{line: "! lost"}
 	case q.verb == "login":
 		return answer{line: "! refused: " + said}

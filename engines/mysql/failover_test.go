@@ -1,0 +1,155 @@
+package mysql
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func TestFirstWordsTellWhatALossMeans(t *testing.T) {
+	const both = classKeeps | classOpens
+	for text, want := range map[string]classFlags{
+		"SELECT 1":                             classKeeps,
+		"insert into t values (1)":             classKeeps,
+		"REPLACE INTO t VALUES (1)":            classKeeps,
+		"/* x */ UPDATE t SET a = 1;":          classKeeps,
+		"DELETE FROM t":                        classKeeps,
+		"WITH a AS (SELECT 1) SELECT * FROM a": classKeeps,
+		"SAVEPOINT a":                          classKeeps,
+		"ROLLBACK":                             both,
+		"ROLLBACK TO a":                        both,
+		"BEGIN":                                classOpens,
+		"START TRANSACTION READ ONLY":          classOpens,
+		"START REPLICA":                        0,
+		"COMMIT":                               0,
+		"CREATE TABLE t (n INT)":               0,
+		"ANALYZE TABLE t":                      0,
+		"SET autocommit = 1":                   0,
+		"CALL p()":                             0,
+		"UPDATE t SET a = 1; COMMIT":           0,
+		"SELECT 1; SELECT 2":                   0,
+		"SELECT 1 /*! ; COMMIT */":             0,
+		"SELECT 1 /*!99999 ; COMMIT */":        0,
+	} {
+		if got := scan([]byte(text), false, false).flags & both; got != want {
+			t.Errorf("%s: %b, not %b", text, got, want)
+		}
+	}
+}
+
+// lose ends the held backend's connection; there is another one.
+func (r *rig) lose() {
+	r.held, r.fromBackend = nil, nil
+	r.m.BackendLost(engine.ErrBackendClosed, r.wire)
+	r.pool = &engine.Backend{ID: 2, State: &backendState{}}
+	if err := r.deliver(&r.fromClient, r.m.FromClient); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestALostBackendIsAnErrorAndTheSessionGoesOn(t *testing.T) {
+	begin := func(r *rig) {
+		r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+	}
+	for name, c := range map[string]struct {
+		in     bool // a transaction
+		text   string
+		answer []byte
+		number uint16
+		packet uint8
+	}{
+		"a statement outside of a transaction": {false, "INSERT INTO t VALUES (1)", nil, 9502, 1},
+		"BEGIN":                                {false, "BEGIN", nil, 1213, 1},
+		"a statement in a transaction":         {true, "INSERT INTO t VALUES (1)", nil, 1213, 1},
+		"rows that have come":                  {true, "SELECT 1", reply("\x01", columnOne, "\x011"), 1213, 4},
+		"COMMIT":                               {true, "COMMIT", nil, 9502, 1},
+		"DDL, which commits":                   {true, "CREATE TABLE t (n INT)", nil, 9502, 1},
+		"BEGIN, which commits":                 {true, "BEGIN", nil, 9502, 1},
+		"ROLLBACK":                             {true, "ROLLBACK", nil, 1213, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, modernClient)
+			if c.in {
+				begin(r)
+			}
+			r.client = nil
+			r.send(query(c.text))
+			if c.answer != nil {
+				r.answer(c.answer)
+				r.client = r.client[len(c.answer):]
+			}
+			r.lose()
+			wantErr(t, r.client, c.packet, c.number)
+			if r.closed || r.m.InTransaction() {
+				t.Errorf("closed %v, in a transaction %v", r.closed, r.m.InTransaction())
+			}
+			r.client = nil
+			r.send(query("SELECT 2"))
+			if r.held == nil || len(r.client) != 0 {
+				t.Errorf("the next statement got %q", r.client)
+			}
+		})
+	}
+}
+
+func TestAnIdleTransactionThatIsLostIsToldWithTheNextStatement(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		r := newRig(t, modernClient)
+		r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+		r.client = nil
+		r.lose()
+		r.send(command(protocol.COM_PING, ""))
+		if r.closed || len(r.client) == 0 || r.client[4] != 0 {
+			t.Fatalf("a ping got %q", r.client)
+		}
+		r.client = nil
+		if reset {
+			r.send(command(protocol.COM_RESET_CONNECTION, ""))
+			r.client = nil
+		} else {
+			r.send(query("INSERT INTO t VALUES (1)"))
+			wantErr(t, r.client, 1, 1213)
+			if r.held != nil {
+				t.Fatal("it was executed")
+			}
+			r.client = nil
+		}
+		r.send(query("SELECT 1"))
+		if len(r.client) != 0 || r.held == nil {
+			t.Errorf("the statement behind it got %q", r.client)
+		}
+	}
+}
+
+func TestALossInTheMiddleOfARowEndsTheSession(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.send(query("SELECT 1"))
+	all := reply("\x01", columnOne, "\x0512345")
+	r.answer(all[:len(all)-2])
+	r.lose()
+	if !r.closed {
+		t.Errorf("the client got %q", r.client)
+	}
+}
+
+func TestALongRequestThatLosesItsBackendIsAnsweredWhenItIsOver(t *testing.T) {
+	r := newRig(t, modernClient)
+	long := query("INSERT INTO t VALUES ('" + strings.Repeat("x", 2*engine.MaxHeld) + "')")
+	r.send(long[:len(long)-100])
+	skipRestore(r)
+	r.lose()
+	if len(r.client) != 0 {
+		t.Fatalf("too early: %q", r.client)
+	}
+	r.send(long[len(long)-100:])
+	wantErr(t, r.client, 1, 1213)
+	r.client = nil
+	r.send(query("SELECT 1"))
+	if r.closed || !bytes.Contains(r.backend, []byte("SELECT 1")) {
+		t.Errorf("the statement behind it: %q", r.client)
+	}
+}

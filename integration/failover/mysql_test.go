@@ -1,0 +1,122 @@
+package failover
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// mysqlWriter is go-sql-driver in its default mode, with one connection.
+type mysqlWriter struct {
+	pool *sql.DB
+	conn *sql.Conn
+}
+
+func connectMySQL(ctx context.Context, e harness.Endpoint) (writer, error) {
+	pool, err := e.GoMySQLDB(harness.App())
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pool.Conn(ctx)
+	return &mysqlWriter{pool, conn}, err
+}
+
+const mysqlInsert = "insert into ledger values (?)"
+
+func (w *mysqlWriter) single(ctx context.Context, id string) error {
+	_, err := w.conn.ExecContext(ctx, mysqlInsert, id)
+	return err
+}
+
+func (w *mysqlWriter) pair(ctx context.Context, id string) error {
+	tx, err := w.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := tx.ExecContext(ctx, mysqlInsert, id); err != nil {
+			if back := tx.Rollback(); back != nil {
+				return fmt.Errorf("%w; rollback: %w", errDropped, back)
+			}
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func (w *mysqlWriter) outcome(err error) (outcome, error) {
+	var e *mysql.MySQLError
+	switch {
+	case err == nil:
+		return done, nil
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, errDropped), errors.Is(err, mysql.ErrInvalidConn):
+		return 0, fmt.Errorf("%w: %w", errDropped, err)
+	case errors.As(err, &e) && e.Number == 1213:
+		return nothing, nil
+	case errors.As(err, &e) && e.Number == 9502:
+		return unknown, nil
+	}
+	return 0, err
+}
+
+func (w *mysqlWriter) close() { _ = w.conn.Close(); _ = w.pool.Close() }
+
+// mysqlRows counts the rows of the ledger by id.
+func mysqlRows(t *testing.T, s *harness.Server) map[string]int {
+	t.Helper()
+	pool, err := s.GoMySQLDB(harness.Superuser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	rows, err := pool.QueryContext(t.Context(), "select id, count(*) from app.ledger group by id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	found := map[string]int{}
+	for rows.Next() {
+		var id string
+		var n int
+		if err := rows.Scan(&id, &n); err != nil {
+			t.Fatal(err)
+		}
+		found[id] = n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheMySQLWriterIsKilled(t *testing.T) {
+	const name = "mysql97"
+	primary, replica := harness.Pair(t, name, "log-bin=log", "gtid-mode=ON", "enforce-gtid-consistency=ON", "performance_schema=ON")
+	harness.Exec(t, primary, "create table app.ledger (id varchar(20))")
+	// What was acknowledged is on the replica.
+	harness.Exec(t, replica, "set global super_read_only = off", "install plugin rpl_semi_sync_replica soname 'semisync_replica.so'",
+		"set global super_read_only = on", "set global rpl_semi_sync_replica_enabled = on", "stop replica io_thread", "start replica io_thread")
+	harness.Exec(t, primary, "install plugin rpl_semi_sync_source soname 'semisync_source.so'",
+		"set global rpl_semi_sync_source_timeout = 600000", "set global rpl_semi_sync_source_enabled = on")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{
+		Server: primary, Replica: replica,
+		Pool: harness.Keys{"connection_borrow_timeout": "120s", "max_connections_percent": 10},
+	}}})
+	connect := func(ctx context.Context) (writer, error) { return connectMySQL(ctx, p.Endpoint(name)) }
+	under(t, connect, func() map[string]int { return mysqlRows(t, replica) }, func(progress func()) {
+		if err := primary.Crash(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := replica.Promote(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		progress()
+	})
+}
