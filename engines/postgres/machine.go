@@ -81,6 +81,9 @@ type reading struct {
 type lend struct {
 	tx    byte // as the last ReadyForQuery says: 'I', 'T' or 'E'
 	ready bool // nothing was sent since that
+	// owed says that the message that it was borrowed for waits, for what brings the backend in line. Were the backend given back
+	// meanwhile, the next one would have to be brought in line, too, and sessions that compete for backends would never get on.
+	owed  bool
 	asked bool // the core was asked to take it back at this boundary
 	// copying says that the server reads COPY data and the client has not ended it. copySyncs counts the Syncs that came
 	// before the end: the server ignores those it reads while it copies, and answers those it reads after an error. After
@@ -180,7 +183,7 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 		panic("BUG: postgres: a backend of another engine")
 	}
 	m.state = state
-	m.lend = lend{tx: 'I', ready: true, ownValues: m.arrive(state)}
+	m.lend = lend{tx: 'I', ready: true, owed: !m.reading.starting, ownValues: m.arrive(state)}
 	m.align(w)
 	if m.lost.tx == 'E' {
 		m.doom(w)
@@ -308,7 +311,7 @@ func (m *machine) boundary(w engine.Wire) {
 	m.settleStandings()
 	m.settleNamed()
 	l := &m.lend
-	if !l.ready || l.asked || l.tx != 'I' || m.reading.backend.rest > 0 ||
+	if !l.ready || l.asked || l.owed || l.tx != 'I' || m.reading.backend.rest > 0 ||
 		m.reading.client.rest > 0 && !m.reading.client.drop {
 		return
 	}

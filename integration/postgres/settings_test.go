@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -245,6 +246,31 @@ func TestClientsOfSeveralNamesShareConnections(t *testing.T) {
 			t.Errorf("pinned, behind RESET ALL: %q", got)
 		}
 		ask(t, clients[0], "unlisten *")
+		r.whole(t)
+	})
+}
+
+// A PREPARE waits for what brings its connection in line with the session. Nobody else may have the connection meanwhile: it would be
+// closed for a login with other start-up parameters, and that one's in turn.
+func TestSessionsThatWaitForTheirSettingsGetOn(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		var all sync.WaitGroup
+		for _, path := range []string{"one", "two", "three"} {
+			c := conn(t, r.Endpoint, harness.App().InClear(), func(c *pgconn.Config) {
+				c.RuntimeParams["search_path"], c.RuntimeParams["application_name"] = path, path
+			})
+			all.Go(func() {
+				ctx, stop := context.WithTimeout(t.Context(), settleWithin)
+				defer stop()
+				for range 3 {
+					if got, err := asked(ctx, c, "prepare p as select current_setting('search_path'); execute p; deallocate p"); err != nil || got != path {
+						t.Errorf("%s is answered %q, %v", path, got, err)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
 		r.whole(t)
 	})
 }
