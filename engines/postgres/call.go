@@ -12,7 +12,7 @@ import (
 // call passes on a FunctionCall.
 func (m *machine) call(fr frame, f *feed, w engine.Wire) bool {
 	v := m.judgeCall(body(fr, f))
-	if v.sequence && m.lend.sequences == standingSent {
+	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false
 	}
 	if v.sequence {

@@ -239,7 +239,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	default:
 		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 	}
-	if v.sequence && m.lend.sequences == standingSent || v.names && !m.goDirect(v, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, f, w) {
 		return false
 	}
 	if v.sequence && m.lend.sequences != standingYes && mayTellValues(v, text) {
@@ -310,7 +310,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
 		return true, nil
 	}
-	if v.sequence && m.lend.sequences == standingSent || len(name) > 0 && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) || len(name) > 0 && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w) {
 		return false, nil
 	}
 	if v.sequence {
@@ -421,7 +421,7 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 	case m.unnamed.inFlight > 0:
 		v = v.or(m.unnamed.pendingVerdict)
 	}
-	if m.lend.unnamed == standingSent || executed && v.sequence && m.lend.sequences == standingSent ||
+	if m.waits(m.lend.unnamed, f, w) || executed && v.sequence && m.waits(m.lend.sequences, f, w) ||
 		executed && v.names && !m.goDirect(v, f, w) {
 		return false
 	}

@@ -28,7 +28,7 @@ func (m *machine) scanLong(kind byte, named bool, p []byte) {
 
 // longQuery passes on the beginning of a simple Query.
 func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
-	if m.lend.sequences == standingSent {
+	if m.waits(m.lend.sequences, f, w) {
 		return false
 	}
 	m.flush(f, w)
@@ -51,7 +51,7 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 		return true
 	case named && !m.named.direct && m.collect(fr, f, w):
 		return true
-	case m.lend.sequences == standingSent || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w):
+	case m.waits(m.lend.sequences, f, w) || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w):
 		return false
 	}
 	m.flush(f, w)

@@ -458,7 +458,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		return nil, true
 	}
 	v := s.verdict
-	if executed && v.sequence && m.lend.sequences == standingSent {
+	if executed && v.sequence && m.waits(m.lend.sequences, f, w) {
 		return nil, false
 	}
 	if executed && v.names && !m.goDirect(v, f, w) {

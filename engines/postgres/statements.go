@@ -265,6 +265,15 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	m.push(answerClose | answerUnnamed | answerSwallow)
 }
 
+// waits says that a message must wait until something is certain that was sent in an earlier batch. What was sent of its own
+// batch is answered at a Sync or Flush only, and the Sync may be behind the message.
+func (m *machine) waits(s standing, f *feed, w engine.Wire) bool {
+	if s == standingSent && m.reading.batch {
+		m.waitNamed(f, w)
+	}
+	return s == standingSent
+}
+
 // prepareSequences makes the backend forget what nextval gave another session, before a statement is sent that may ask
 // for currval or lastval.
 func (m *machine) prepareSequences(simple bool, w engine.Wire) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,6 +206,21 @@ func TestValuesOf64MegabytesPassBothWays(t *testing.T) {
 		if got := ask(t, conn(t, r.Endpoint, harness.App()), "select 'next'"); got != "next" {
 			t.Errorf("the next session got %q", got)
 		}
+	})
+}
+
+// The second batch waits to know what became of the first one's, with a message of its own that the server answers at the Sync.
+func TestABatchBehindOneThatMayHaveFailedIsAnswered(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "batches", "create table counted (n bigserial)")
+		ask(t, conn(t, r.Endpoint, l), "insert into counted default values")
+		f := frontend(t, conn(t, r.Endpoint, l))
+		execute := func(sql string) []pgproto3.FrontendMessage {
+			return []pgproto3.FrontendMessage{&pgproto3.Parse{Query: sql}, &pgproto3.Bind{}, &pgproto3.Execute{}}
+		}
+		f.send(slices.Concat(execute("select 1/0"), execute("select lastval()"), []pgproto3.FrontendMessage{&pgproto3.Sync{}},
+			execute("begin"), execute("select lastval()"), []pgproto3.FrontendMessage{&pgproto3.Sync{}})...)
+		f.expect("1 E(22012) Z(I) 1 2 C(BEGIN) 1 2 E(55000) Z(E)")
 	})
 }
 
