@@ -3,6 +3,8 @@ package mysql
 import (
 	"slices"
 	"strings"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
 )
 
 // fundamental are the variables that a fresh session of a server does not have from DEFAULT (the character sets, and the
@@ -67,15 +69,25 @@ func (u *upstream) note(packet []byte) {
 	}
 }
 
-// arm is what a backend needs behind COM_RESET_CONNECTION: the trackers, and on MySQL the collation of the handshake, of
-// which it keeps the character set only.
+// arm is what a backend needs behind COM_RESET_CONNECTION: the trackers, and what the handshake said. In its place MySQL then has the
+// server's global character sets and collation, MariaDB the global sql_mode and wait_timeout.
 func (u *upstream) arm() string {
-	collation, known := u.base.value(connectionCollation)
-	if u.greeting.mariaDB || !known {
+	names := []string{clientCharset, resultsCharset, connectionCollation}
+	if u.greeting.mariaDB {
+		names = names[:0]
+		if u.caps&protocol.CLIENT_IGNORE_SPACE != 0 {
+			names = append(names, "sql_mode")
+		}
+		if u.caps&protocol.CLIENT_INTERACTIVE != 0 {
+			names = append(names, "wait_timeout")
+		}
+	}
+	var reset *settings
+	for _, name := range names {
+		reset, _ = reset.with(name, "\x00") // no value of the base's
+	}
+	if reset == nil {
 		return trackers
 	}
-	if results, _ := u.base.value(resultsCharset); strings.Contains(results, " ") {
-		return trackers + ", NAMES '" + reported(resultsCharset, results) + "' COLLATE '" + collation + "'"
-	}
-	return trackers + ", collation_connection='" + collation + "'"
+	return string(difference([]byte(trackers+", "), reset, nil, u.base))
 }

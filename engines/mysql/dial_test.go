@@ -129,7 +129,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 		t.Errorf("third query %q", q)
 	}
 	want := &backendState{id: 4711, version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, user: "app", status: 2}
-	want.arm = trackers + ", collation_connection='7'"
+	want.arm = trackers + ", @@SESSION.character_set_client=7, @@SESSION.character_set_results=7, @@SESSION.collation_connection=7"
 	for _, name := range fundamental {
 		want.base, _ = want.base.with(name, "7")
 	}

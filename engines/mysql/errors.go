@@ -152,16 +152,25 @@ func appendOK(dst []byte, seq uint8, status uint16) []byte {
 }
 
 // appendLoginOK appends the OK that ends a login, with its header. Servers write info length-encoded with and without
-// SESSION_TRACK.
+// SESSION_TRACK. To clients that speak it they report the default database.
 func appendLoginOK(dst []byte, s *sessionInfo, status uint16) []byte {
-	if s.info == "" {
+	var state []byte
+	if s.capabilities&protocol.CLIENT_SESSION_TRACK != 0 && s.database != "" {
+		state = append(state, trackSchema)
+		state = appendText(state, appendText(nil, []byte(s.database)))
+		status |= statusStateChanged
+	}
+	if s.info == "" && state == nil {
 		return appendOK(dst, s.sequence, status)
 	}
-	dst = appendHeader(dst, 7+1+len(s.info), s.sequence)
-	dst = append(dst, protocol.OK_HEADER, 0, 0)
-	dst = binary.LittleEndian.AppendUint16(dst, status)
-	dst = append(dst, 0, 0, byte(len(s.info)))
-	return append(dst, s.info...)
+	p := []byte{protocol.OK_HEADER, 0, 0}
+	p = binary.LittleEndian.AppendUint16(p, status)
+	p = append(p, 0, 0)
+	p = appendText(p, []byte(s.info))
+	if state != nil {
+		p = appendText(p, state)
+	}
+	return append(appendHeader(dst, len(p), s.sequence), p...)
 }
 
 // parseERR reads the payload of an ERR packet.

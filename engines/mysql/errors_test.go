@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/berthdb/berth/core/engine"
 )
 
@@ -101,6 +103,24 @@ func TestKeyOptionsAreCanonicalAndReversible(t *testing.T) {
 	for _, bad := range []string{"", "charset=", "charset=256", "charset=-1", "charset=45,", "charset=45,ssl", "45", "found_rows"} {
 		if _, _, err := parseKeyOptions(bad); err == nil {
 			t.Errorf("%q was understood", bad)
+		}
+	}
+}
+
+func TestTheOKOfALoginReportsTheDefaultDatabase(t *testing.T) {
+	const track = protocol.CLIENT_SESSION_TRACK
+	for name, c := range map[string]struct {
+		info sessionInfo
+		want string
+	}{
+		"no reports":             {sessionInfo{database: "app"}, "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"},
+		"no database":            {sessionInfo{capabilities: track}, "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"},
+		"a database":             {sessionInfo{capabilities: track, database: "app"}, "\x0f\x00\x00\x02\x00\x00\x00\x02\x40\x00\x00\x00\x06\x01\x04\x03app"},
+		"a database and a proof": {sessionInfo{capabilities: track, database: "app", info: "xy"}, "\x11\x00\x00\x02\x00\x00\x00\x02\x40\x00\x00\x02xy\x06\x01\x04\x03app"},
+	} {
+		c.info.sequence = 2
+		if got := string(appendLoginOK(nil, &c.info, statusAutocommit)); got != c.want {
+			t.Errorf("%s: %q, not %q", name, got, c.want)
 		}
 	}
 }

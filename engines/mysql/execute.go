@@ -92,6 +92,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 		return n, err
 	}
 	m.remember(c, s.text())
+	m.lookAtTables(s.text())
 	m.uses(s, h)
 	m.keepRequest(p, s)
 	putID(p, h.id)

@@ -92,24 +92,26 @@ type insertID struct {
 
 // request is the client's request at hand.
 type request struct {
-	active   bool    // its answer is due
-	read     reading // how class was found
-	scanned  bool    // class belongs to the bytes that the client has sent and that wait
-	class    class
-	command  byte
-	act      *act // what it does to what holds the session, if that may matter
-	failed   bool
-	errno    uint16 // of the error it failed with
-	warnings uint16
-	cleared  bool   // the diagnostics of others are gone
-	rows     uint64 // that came
-	affected int64  // ROW_COUNT() after its last result, unless it failed
-	kinds    uint32 // session state that the server reported
-	settings settingsReport
-	set      []setting // what it reported that one SET was about
-	asked    bool      // for the session's user variables, because code may have changed them
-	file     bool      // the client is sending a file
-	sequence uint8     // of the client's last packet
+	active    bool    // its answer is due
+	read      reading // how class was found
+	scanned   bool    // class belongs to the bytes that the client has sent and that wait
+	class     class
+	command   byte
+	act       *act // what it does to what holds the session, if that may matter
+	failed    bool
+	errno     uint16 // of the error it failed with
+	warnings  uint16
+	cleared   bool   // the diagnostics of others are gone
+	usesTable bool   // its text surely does, where the list of warnings depends on that
+	rows      uint64 // that came
+	affected  int64  // ROW_COUNT() after its last result, unless it failed
+	kinds     uint32 // session state that the server reported
+	settings  settingsReport
+	set       []setting // what it reported that one SET was about
+	asked     bool      // for the session's user variables, because code may have changed them
+	file      bool      // the client is sending a file
+	option    uint16    // of COM_SET_OPTION
+	sequence  uint8     // of the client's last packet
 }
 
 // leaves notes that the server reported a change of state of kind k.

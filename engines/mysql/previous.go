@@ -22,6 +22,7 @@ type previous struct {
 	found      uint64 // FOUND_ROWS()
 	foundKnown bool
 	local      bool // no backend has it, because the statement was answered here
+	list       list // of warnings and errors, MariaDB's
 	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
 }
 
@@ -221,7 +222,7 @@ func (m *Machine) tell(c class, text []byte, w engine.Wire) bool {
 		return false // as many warnings
 	}
 	m.reply(w, m.appendTold(nil, all, row, uint16(deprecated)))
-	m.previous = previous{rows: -1, rowsKnown: true, found: 1, foundKnown: true, local: true, deprecated: deprecated > 0}
+	m.previous = previous{rows: -1, rowsKnown: true, found: 1, foundKnown: true, local: true, list: m.previous.list, deprecated: deprecated > 0}
 	if m.b != nil {
 		if m.pins.result && !m.state.mariaDB { // MariaDB keeps warnings until a statement uses a table
 			m.pins.result = false

@@ -138,13 +138,26 @@ func (m *Machine) local(p packet, w engine.Wire) (int, error) {
 	return len(p.bytes), nil
 }
 
-// setOption changes what the key promises of the backend, for good: no reset undoes it.
+// setOption changes what the key promises of the backend, for good: no reset undoes it, and COM_CHANGE_USER keeps it.
 func (m *Machine) setOption(p packet, w engine.Wire) (int, error) {
+	f := fields{rest: p.body()[1:]}
+	m.request.option = f.uint16()
 	n, err := m.forward(p, class{flags: classUse, kinds: 1 << engine.KindSetting}, shapeOne, w)
 	if m.request.active {
 		m.state.options = true
 	}
 	return n, err
+}
+
+// optionSet notes what a COM_SET_OPTION that succeeded has set (section "COM_SET_OPTION").
+func (m *Machine) optionSet() {
+	const on, off = 0, 1 // MYSQL_OPTION_MULTI_STATEMENTS_ON and _OFF
+	switch m.request.option {
+	case on:
+		m.info.capabilities |= protocol.CLIENT_MULTI_STATEMENTS
+	case off:
+		m.info.capabilities &^= protocol.CLIENT_MULTI_STATEMENTS
+	}
 }
 
 // hold makes sure that a backend is held that has the session's settings. False means that it is not granted yet, or that
@@ -176,6 +189,7 @@ func (m *Machine) ready(p packet, c class, w engine.Wire) (ok bool, n int, err e
 		}
 		return false, n, err
 	}
+	m.movesList()
 	m.began(w)
 	m.executes(c)
 	return true, 0, nil
@@ -198,6 +212,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked = settingsReport{}, r.set[:0], false
+	r.usesTable = false
 	m.number++
 	w.Observe(engine.RequestBegan)
 }
@@ -210,8 +225,9 @@ func (m *Machine) reply(w engine.Wire, p []byte) {
 	w.Observe(engine.RequestEnded)
 }
 
-// refuse answers a request with an error.
+// refuse answers a request with an error, which no server has in its list.
 func (m *Machine) refuse(err error, w engine.Wire) {
+	m.previous = previous{rows: -1, rowsKnown: true, local: true, list: list{gone: true}}
 	m.reply(w, m.e.render(nil, m.request.sequence+1, m.info.capabilities, err))
 }
 
@@ -252,13 +268,18 @@ var (
 		"The value belongs to a statement whose database connection has been returned; run both in one transaction"}}
 	errInsertIDLost = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
 		"LAST_INSERT_ID() is unknown since a database connection was lost"}}
-	errKillForm = &clientError{rendering: rendering{protocol.ER_NOT_SUPPORTED_YET, "42000",
+	// errKilledSelf is what MariaDB says to whom it kills its own connection.
+	errKilledSelf = &clientError{rendering: rendering{errConnectionKilled, "70100", "Connection was killed"}}
+	errKillForm   = &clientError{rendering: rendering{protocol.ER_NOT_SUPPORTED_YET, "42000",
 		"This version of MySQL doesn't yet support 'KILL of anything but a connection id, alone in its request'"}}
 	errKillPrepared = &clientError{rendering: rendering{protocol.ER_UNSUPPORTED_PS, "HY000",
 		"This command is not supported in the prepared statement protocol yet"}}
 	errLongStatement = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
 		"A statement of more than 64 KiB cannot be a KILL, or ask for values of a previous one whose database connection has been returned"}}
 )
+
+// errConnectionKilled is MariaDB's ER_CONNECTION_KILLED.
+const errConnectionKilled = 1927
 
 // errEarly is an answer to a request that is not over.
 var errEarly = broken("an answer before the end of the request")
@@ -308,6 +329,7 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	n, err := m.forward(p, c, shapeResults, w)
 	if m.request.active && p.whole() {
 		m.remember(c, p.body()[at:])
+		m.lookAtTables(p.body()[at:])
 	}
 	if m.upload.active && !m.upload.discard {
 		l := m.newLexer()
@@ -380,6 +402,9 @@ func (m *Machine) finish(w engine.Wire) {
 	} else {
 		m.noteCommand()
 	}
+	if r.command == protocol.COM_SET_OPTION && !r.failed {
+		m.optionSet()
+	}
 	if r.command == protocol.COM_RESET_CONNECTION && !r.failed {
 		m.dropStatements()
 		m.rearm(w)
@@ -435,9 +460,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 		m.pins.disturbed = false
 	}
 	told := r.failed || r.warnings > 0
-	if told && m.state.mariaDB {
-		m.state.stale = true
-	}
+	m.noteListed(told)
 	if !r.class.has(classDiagnostics) || r.failed {
 		if left := told || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
@@ -452,10 +475,16 @@ func (m *Machine) finishStatement(w engine.Wire) {
 // kill stops a session of the proxy, as the server would stop a connection of its own.
 func (m *Machine) kill(id uint64, query bool, w engine.Wire) {
 	if id == uint64(m.info.id) {
-		m.refuse(engine.ErrKilled, w)
-		if !query {
-			m.close(nil, w)
+		switch {
+		case query:
+			m.refuse(engine.ErrKilled, w)
+			return
+		case m.e.isMariaDB():
+			m.refuse(errKilledSelf, w)
+		default:
+			m.refuse(engine.ErrKilled, w)
 		}
+		m.close(nil, w)
 		return
 	}
 	scope := engine.KillSession
@@ -469,6 +498,8 @@ func (m *Machine) kill(id uint64, query bool, w engine.Wire) {
 	number := strconv.FormatUint(id, 10)
 	switch {
 	case err == nil:
+		m.previous.setRows(0)
+		m.previous.local = true
 		m.reply(w, appendOK(m.small[:0], 1, m.session.status))
 	case errors.Is(err, engine.ErrNotOwner):
 		m.refuse(&clientError{rendering{protocol.ER_KILL_DENIED_ERROR, "HY000",

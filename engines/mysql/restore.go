@@ -58,6 +58,10 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	if m.refusal != nil {
 		return false
 	}
+	if c.has(classDiagnostics) && m.listGone() {
+		m.refusal = errPrevious
+		return false
+	}
 	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
 		m.sendSchema(w)
 	}
@@ -216,7 +220,7 @@ func (m *Machine) rearm(w engine.Wire) {
 // "mysql_reset_connection()").
 func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
-	m.state.settings = nil
+	m.wasCleaned()
 	w.Report(engine.Event{Kind: engine.KindReset})
 	m.pins, m.holding, m.judging, m.toJudge = pins{}, nil, false, nil
 	if (m.info.key.Database == "") != (m.session.schema == "") {
@@ -224,6 +228,14 @@ func (m *Machine) wasReset(w engine.Wire) {
 	}
 	if m.state.options {
 		m.report(engine.KindSetting, w)
+	}
+}
+
+// wasCleaned notes that the held backend was reset. It keeps its default database, but not what that says of character sets.
+func (m *Machine) wasCleaned() {
+	m.state.settings = nil
+	if m.state.schema != "" {
+		m.state.schema = unknownSchema
 	}
 }
 
@@ -237,6 +249,7 @@ func (m *Machine) loseVirtual() {
 func (m *Machine) resetVirtual() {
 	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
 	m.previous.setRows(0)
+	m.previous.list = list{}
 	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 }

@@ -292,19 +292,20 @@ func TestTheCollationOfResultsIsTheHandshakesUntilSomethingElseIsSet(t *testing.
 		charset, collation, initQuery, want string
 		arm                                 string
 	}{
-		{mysql9, "utf8mb4", "utf8mb4_0900_ai_ci", "", "utf8mb4", ", collation_connection='utf8mb4_0900_ai_ci'"},
-		{mysql9, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"},
-		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET time_zone = '+01:00'", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"},
-		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET Collation_connection = utf8mb4_general_ci", "utf8mb4", ", collation_connection='utf8mb4_general_ci'"},
-		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET NAMES utf8mb4", "utf8mb4", ", collation_connection='utf8mb4_general_ci'"},
-		{mysql9, "latin1", "utf8mb4_general_ci", "", "latin1", ", collation_connection='utf8mb4_general_ci'"},
-		{mysql9, "binary", "binary", "", "binary", ", collation_connection='binary'"},
+		{mysql9, "utf8mb4", "utf8mb4_0900_ai_ci", "", "utf8mb4", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_0900_ai_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET time_zone = '+01:00'", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET Collation_connection = utf8mb4_general_ci", "utf8mb4", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET NAMES utf8mb4", "utf8mb4", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "latin1", "utf8mb4_general_ci", "", "latin1", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='latin1', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "binary", "binary", "", "binary", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='binary', @@SESSION.collation_connection='binary'"},
 		{maria, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4", ""},
 		{maria, "latin1", "latin1_swedish_ci", "", "latin1", ""},
 		{maria, "latin1", "latin1_bin", "", "latin1 latin1_bin", ""},
 		{serverInfo{version: "11.8.1-MariaDB", mariaDB: true}, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ""},
 	} {
 		u := &upstream{greeting: serverGreeting{serverInfo: c.server}}
+		u.base, _ = u.base.with(clientCharset, "utf8mb4")
 		u.base, _ = u.base.with(resultsCharset, c.charset)
 		u.base, _ = u.base.with(connectionCollation, c.collation)
 		u.collateResults(c.initQuery)

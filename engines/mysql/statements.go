@@ -120,6 +120,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		m.makeRoom(maxPrepared-1, w)
 	}
 	t.preparing, t.retried, t.last = s, false, nil
+	m.lookAtTables(text)
 	w.ToBackend(p.bytes)
 	m.expect(shapePrepare, purposeForward, 1)
 	m.streamOn(p)

@@ -199,7 +199,7 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 	m.state.last, m.state.stale = nil, m.state.mariaDB
 	switch {
 	case p == purposeReset:
-		m.state.settings = nil
+		m.wasCleaned()
 		m.used = m.queue.count > 0
 		m.dirty = m.dirty && m.used
 		if m.ignored && !m.used {

@@ -78,7 +78,7 @@ func TestScriptsAreAnsweredAsTheServerDoesWhoeverElseIsThere(t *testing.T) {
 }
 
 // What a reset returns to is what the client said when it logged in, on whatever connection, and not what MySQL makes of
-// a connection that was reset (its default collation for the character set).
+// a connection that was reset (the server's own).
 func TestAResetReturnsToTheCharacterSetOfTheLogin(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
 		const sets = "select @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"

@@ -168,7 +168,7 @@ func TestSettingsOfManySessionsAreNeverMixedUp(t *testing.T) {
 					if _, err := c.one(protocol.COM_RESET_CONNECTION); err != nil {
 						t.Fatal(err)
 					}
-					// Of the collation MySQL keeps the character set only, of which there is no telling through Berth.
+					// MySQL itself does not go back to the login's, as Berth does.
 					c.do(t, "set names utf8mb4 collate utf8mb4_general_ci")
 				}
 				continue

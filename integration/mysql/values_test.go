@@ -66,7 +66,7 @@ func (c *crossed) anonymous(side int, shown string) string {
 	return strings.ReplaceAll(shown, name, "t")
 }
 
-// reset resets session i on both sides, with one collation: of the login's, MySQL itself keeps the character set only.
+// reset resets session i on both sides, with one character set: MySQL itself does not go back to the login's.
 func (c *crossed) reset(i int) {
 	c.t.Helper()
 	for _, w := range []*wire{c.mine[i], c.theirs[i]} {
@@ -154,6 +154,33 @@ func TestValuesOfThePreviousStatementAreNeverAnotherSessions(t *testing.T) {
 				c.same(2, "show warnings")
 				c.previous(0, asks)
 				c.same(0, "select 1")
+			}
+		}
+	})
+}
+
+// MariaDB clears the list only with a statement that uses a table. Where it is not on the backend any more the question is refused.
+func TestTheListOfWarningsIsNeverTakenForEmpty(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		const definition = "(id int primary key, n tinyint)"
+		c := cross(t, f, 3, [2]string{table(t, f.server, "list_a", definition), table(t, f.server, "list_b", definition)})
+		others := func() {
+			c.same(1, "select 1")
+			c.same(2, "select 1")
+		}
+		for _, leaves := range []string{"selekt", "select 1/0, cast('x' as signed)", "insert ignore into %s values (1, 1000)"} {
+			for _, between := range []string{"select database()", "set @a = 1", "begin; commit", "do 1", "select 1 from dual", "select * from %s", "select * from %s; select 1", "delete from %s", "commit", "rollback"} {
+				for _, asks := range []string{"show warnings", "select @@warning_count, @@error_count"} {
+					c.same(0, leaves)
+					others()
+					c.same(0, between)
+					others()
+					c.same(0, "select 1")
+					others()
+					c.previous(0, asks)
+					others()
+					c.reset(0)
+				}
 			}
 		}
 	})

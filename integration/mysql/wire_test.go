@@ -29,6 +29,7 @@ type wire struct {
 	caps uint32
 	seq  byte // of the next packet, either way
 
+	charset byte   // the number of its collation; 0 for utf8mb4_general_ci
 	id      uint32 // the connection's, as greeted
 	version string
 	offers  uint32
@@ -159,8 +160,11 @@ func (w *wire) startTLS(e harness.Endpoint) error {
 func (w *wire) fixed() []byte {
 	p := binary.LittleEndian.AppendUint32(nil, w.caps)
 	p = binary.LittleEndian.AppendUint32(p, 1<<30)
-	p = append(p, 45) // utf8mb4_general_ci
-	return append(p, make([]byte, 23)...)
+	charset := w.charset
+	if charset == 0 {
+		charset = 45 // utf8mb4_general_ci
+	}
+	return append(append(p, charset), make([]byte, 23)...)
 }
 
 func (w *wire) response(l harness.Login) []byte {

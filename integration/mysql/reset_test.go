@@ -1,0 +1,102 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// charsetClient is a session whose handshake names a collation by its number.
+func charsetClient(t *testing.T, e harness.Endpoint, charset byte, caps uint32) *wire {
+	t.Helper()
+	w, err := greeted(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	w.charset = charset
+	if err := w.login(e, plain(), caps); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// What the handshake says is all over with a reset of the connection, in another way on each server. Berth brings it back.
+func TestWhatTheHandshakeSaysOutlivesAReset(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		const sets = "select @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"
+		for _, charset := range []byte{8, 28, 33, 45, 46, 224} { // of latin1, gbk, utf8mb3 and utf8mb4
+			a := charsetClient(t, f.Endpoint, charset, modern)
+			first := charsetClient(t, f.server.Endpoint, charset, modern).outcome(sets)
+			a.sees(t, sets, first)
+			a.do(t, "create temporary table held (n int)", "set names utf8mb4")
+			if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			a.sees(t, sets, first)
+			a.do(t, "begin")
+			a.sees(t, sets, first)
+			a.do(t, "commit")
+			a.quit()
+		}
+		spaced := charsetClient(t, f.Endpoint, 45, modern|protocol.CLIENT_IGNORE_SPACE)
+		spaced.sees(t, "select count (*) from (select 1) as t", "[1]")
+		spaced.do(t, "create temporary table held (n int)")
+		if _, err := spaced.one(protocol.COM_RESET_CONNECTION); err != nil {
+			t.Fatal(err)
+		}
+		spaced.sees(t, "select count (*) from (select 1) as t", "[1]")
+		spaced.quit()
+	})
+}
+
+// A backend that Berth resets because of code that nobody sees keeps its default database, but not the character set of that.
+func TestTheCharacterSetOfTheDatabaseOutlivesWhatBerthCleans(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		other := "berth_latin_" + f.server.Name
+		harness.Exec(t, f.server, "drop database if exists "+other, "create database "+other+" collate latin1_bin", "grant all on "+other+".* to app@'%'",
+			"create procedure "+other+".leaves() begin set @left = 1; end")
+		t.Cleanup(func() {
+			if err := f.server.Exec(context.Background(), "drop database "+other, "revoke all on "+other+".* from app@'%'"); err != nil {
+				t.Error(err)
+			}
+		})
+		a := f.client(t)
+		a.do(t, "use "+other)
+		for range 4 {
+			a.sees(t, "select @@character_set_database, @@collation_database, database()", fmt.Sprintf("[latin1,latin1_bin,%s]", other))
+			a.do(t, "select 1")
+		}
+		a.quit()
+	})
+}
+
+func TestAnOptionOutlivesAChangeOfTheUser(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		const two = "select 1; select 2"
+		for _, c := range []struct {
+			option byte
+			caps   []uint32
+			want   string
+		}{{1, []uint32{multi}, "error 1064"}, {0, nil, "[1] [2]"}} {
+			for _, w := range []*wire{f.client(t, c.caps...), f.direct(t, c.caps...)} {
+				if err := w.command(protocol.COM_SET_OPTION, c.option, 0); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.read(); err != nil {
+					t.Fatal(err)
+				}
+				w.sees(t, two, c.want)
+				if err := w.changeUser("app", "secret", "app"); err != nil {
+					t.Fatal(err)
+				}
+				w.sees(t, two, c.want)
+				w.quit()
+			}
+		}
+	})
+}
