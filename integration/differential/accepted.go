@@ -27,4 +27,11 @@ func (postgres) accepted() []acceptance {
 	}}
 }
 
-func (mysql) accepted() []acceptance { return nil }
+func (mysql) accepted() []acceptance {
+	const reason = "a value of the previous statement that cannot be known is refused, and never wrong"
+	refused := regexp.MustCompile(`^ERR "Q\\x04#HY000The value belongs to a statement whose database connection has been returned`)
+	return []acceptance{
+		{request: regexp.MustCompile(`^request \d+: query (select|show) [^;@]*(@@[^;@]*)*$`), got: refused, reason: reason, alone: true},
+		{got: refused, reason: reason},
+	}
+}

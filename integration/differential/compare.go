@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -37,8 +38,15 @@ func (d *difference) String() string {
 
 // acceptance is a difference that harms nobody. The lists of them may only become shorter.
 type acceptance struct {
-	request, want, got *regexp.Regexp // all must match
+	request, want, got *regexp.Regexp // all must match; nil does
 	reason             string
+	// alone says that it changes nothing of what follows, which is compared, too.
+	alone bool
+}
+
+func (a *acceptance) covers(d *difference) bool {
+	matches := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
+	return matches(a.request, d.request) && matches(a.want, d.want) && matches(a.got, d.got)
 }
 
 // rig is a server, a listener of a proxy in front of it, and what to play on them. One script is played on it at a time.
@@ -72,7 +80,8 @@ func (r *rig) compare(s script) (*difference, error) {
 	return nil, nil
 }
 
-// first compares the answers of a session. An accepted difference may change all that follows: nothing after it is compared.
+// first compares the answers of a session. An accepted difference may change all that follows: nothing after it is compared, unless it
+// says otherwise.
 func (r *rig) first(s *session, want, got []string) *difference {
 	for i := range max(len(want), len(got)) {
 		d := difference{session: s.number, request: "login", want: "nothing", got: "nothing"}
@@ -88,12 +97,13 @@ func (r *rig) first(s *session, want, got []string) *difference {
 		if d.want == d.got {
 			continue
 		}
-		for _, a := range r.accepted {
-			if a.request.MatchString(d.request) && a.want.MatchString(d.want) && a.got.MatchString(d.got) {
-				return nil
-			}
+		accepted := slices.IndexFunc(r.accepted, func(a acceptance) bool { return a.covers(&d) })
+		if accepted < 0 {
+			return &d
 		}
-		return &d
+		if !r.accepted[accepted].alone {
+			return nil
+		}
 	}
 	return nil
 }

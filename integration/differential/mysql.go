@@ -2,12 +2,12 @@ package differential
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -16,87 +16,188 @@ import (
 // myRequest is one command of MySQL's protocol.
 type myRequest struct {
 	command byte
-	text    string // its SQL or argument
+	// text is its SQL, a part of long data, or the name of a database. {id} in SQL is the connection's id.
+	text string
 	// statement is the session's own name of a prepared statement, for the commands that have the server's number of it.
 	statement string
-	values    []string // of an execution, as strings
+	// values are those of an execution, again from the first one for further parameters.
+	values []string
+	types  []byte        // of the values; nil: those that were sent last are not sent again
+	cursor bool          // an execution opens one
+	number int           // of rows to fetch, of the parameter of long data, of an option
+	login  harness.Login // of COM_CHANGE_USER
 }
+
+// myAllSettings is what allSettings makes.
+var myAllSettings = regexp.MustCompile(`select database\(\), @@t[^;]*`)
+
+// null is the value that is NULL.
+const null = "NULL"
 
 func (q myRequest) String() string {
 	switch q.command {
 	case protocol.COM_QUERY:
-		return "query " + q.text
+		return "query " + myAllSettings.ReplaceAllString(q.text, "(all settings)")
 	case protocol.COM_INIT_DB:
 		return "init db " + q.text
+	case protocol.COM_FIELD_LIST:
+		return "field list " + q.text
+	case protocol.COM_PING:
+		return "ping"
+	case protocol.COM_SET_OPTION:
+		return fmt.Sprintf("set option %d", q.number)
+	case protocol.COM_CHANGE_USER:
+		return fmt.Sprintf("change user to %s, password %q, database %q", q.login.User, q.login.Password, q.login.Database)
+	case protocol.COM_RESET_CONNECTION:
+		return "reset connection"
 	case protocol.COM_STMT_PREPARE:
 		return fmt.Sprintf("prepare %s: %s", q.statement, q.text)
 	case protocol.COM_STMT_EXECUTE:
-		return fmt.Sprintf("execute %s %q", q.statement, q.values)
+		how := ""
+		if q.cursor {
+			how = " with a cursor"
+		}
+		if q.types == nil {
+			return fmt.Sprintf("execute %s %q, types as before%s", q.statement, q.values, how)
+		}
+		return fmt.Sprintf("execute %s %q, types %v%s", q.statement, q.values, q.types, how)
+	case protocol.COM_STMT_SEND_LONG_DATA:
+		return fmt.Sprintf("long data %s, parameter %d: %q", q.statement, q.number, q.text)
+	case protocol.COM_STMT_FETCH:
+		return fmt.Sprintf("fetch %s %d", q.statement, q.number)
 	case protocol.COM_STMT_CLOSE:
 		return "close " + q.statement
 	case protocol.COM_STMT_RESET:
 		return "reset statement " + q.statement
-	case protocol.COM_RESET_CONNECTION:
-		return "reset connection"
 	}
 	return fmt.Sprintf("command %d", q.command)
 }
 
-// myClient is a connection to MySQL or MariaDB.
-type myClient struct {
-	*client.Conn
-	statements map[string]myStatement
-}
-
+// myStatement is a prepared statement as its client knows it.
 type myStatement struct {
 	id     uint32
 	params int
+	types  []byte       // that were sent last
+	long   map[int]bool // parameters of which long data was sent since the last execution
 }
 
-// openMySQL logs in with the server's own default of a collation.
-func openMySQL(e harness.Endpoint, s *session, collation string) (*myClient, string, error) {
-	c, err := client.Connect(e.Address(), s.login.User, s.login.Password, s.login.Database, func(c *client.Conn) error {
-		// Answers are read here, in the one form that every server has.
-		c.UnsetCapability(protocol.CLIENT_QUERY_ATTRIBUTES | protocol.CLIENT_DEPRECATE_EOF)
-		if err := c.SetCollation(collation); err != nil {
-			return err
-		}
-		return errors.Join(c.SetCapability(protocol.CLIENT_MULTI_STATEMENTS), c.SetCapability(protocol.CLIENT_MULTI_RESULTS))
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	return &myClient{Conn: c, statements: map[string]myStatement{}}, "", nil
-}
+// nobodys is the number of a statement that no server has.
+const nobodys = 4242
 
-func (c *myClient) close() { _ = c.Quit() } // it may be gone
-
-// body is the command's, without its first byte. ok is false for a statement that this session does not have: nothing can be sent then.
+// body is the command's, without its first byte. ok is false for a statement that this session does not have: nothing is sent then.
 func (c *myClient) body(q myRequest) (body []byte, ok bool) {
 	s, known := c.statements[q.statement]
+	if q.statement == "nobody's" {
+		s, known = &myStatement{id: nobodys}, true
+	}
 	switch q.command {
-	case protocol.COM_STMT_EXECUTE:
-		if !known || s.params != len(q.values) {
+	case protocol.COM_QUERY:
+		if c.has(protocol.CLIENT_QUERY_ATTRIBUTES) {
+			body = []byte{0, 1} // none
+		}
+		return append(body, strings.ReplaceAll(q.text, "{id}", strconv.FormatUint(uint64(c.id), 10))...), true
+	case protocol.COM_FIELD_LIST:
+		return append([]byte(q.text), 0), true
+	case protocol.COM_SET_OPTION:
+		return binary.LittleEndian.AppendUint16(nil, uint16(q.number)), true
+	case protocol.COM_CHANGE_USER:
+		return c.changeUser(q.login), true
+	case protocol.COM_STMT_EXECUTE, protocol.COM_STMT_SEND_LONG_DATA, protocol.COM_STMT_FETCH, protocol.COM_STMT_CLOSE, protocol.COM_STMT_RESET:
+		if !known {
 			return nil, false
 		}
-		body = append(binary.LittleEndian.AppendUint32(nil, s.id), 0, 1, 0, 0, 0)
-		if s.params == 0 {
-			return body, true
-		}
-		body = append(body, make([]byte, (s.params+7)/8)...) // none is NULL
-		body = append(body, 1)                               // types follow
-		for range q.values {
-			body = append(body, protocol.MYSQL_TYPE_VAR_STRING, 0)
-		}
-		for _, v := range q.values {
-			body = append(body, byte(len(v)))
-			body = append(body, v...)
-		}
-		return body, true
-	case protocol.COM_STMT_CLOSE, protocol.COM_STMT_RESET:
-		return binary.LittleEndian.AppendUint32(nil, s.id), known
+		body = binary.LittleEndian.AppendUint32(nil, s.id)
+	default:
+		return []byte(q.text), true
 	}
-	return []byte(q.text), true
+	switch q.command {
+	case protocol.COM_STMT_EXECUTE:
+		return c.execution(body, s, q), true
+	case protocol.COM_STMT_SEND_LONG_DATA:
+		if q.number >= s.params {
+			return nil, false
+		}
+		s.long[q.number] = true
+		return append(binary.LittleEndian.AppendUint16(body, uint16(q.number)), q.text...), true
+	case protocol.COM_STMT_FETCH:
+		return binary.LittleEndian.AppendUint32(body, uint32(q.number)), true
+	case protocol.COM_STMT_RESET:
+		clear(s.long)
+	}
+	return body, true
+}
+
+// execution appends what follows the statement's number (section "COM_STMT_EXECUTE").
+func (c *myClient) execution(body []byte, s *myStatement, q myRequest) []byte {
+	var flags byte
+	if q.cursor {
+		flags = protocol.CURSOR_TYPE_READ_ONLY
+	}
+	body = append(body, flags, 1, 0, 0, 0)
+	if s.params == 0 {
+		return body
+	}
+	if c.has(protocol.CLIENT_QUERY_ATTRIBUTES) {
+		body = append(body, byte(s.params))
+	}
+	sends := q.types != nil || len(s.types) != s.params
+	if sends {
+		s.types = nil
+		for i := range s.params {
+			t := byte(protocol.MYSQL_TYPE_VAR_STRING)
+			if len(q.types) > 0 && !s.long[i] { // long data is text
+				t = q.types[i%len(q.types)]
+			}
+			s.types = append(s.types, t)
+		}
+	}
+	nulls := make([]byte, (s.params+7)/8)
+	var values []byte
+	for i, t := range s.types {
+		value := "1"
+		if len(q.values) > 0 {
+			value = q.values[i%len(q.values)]
+		}
+		switch {
+		case s.long[i]:
+		case value == null || t == protocol.MYSQL_TYPE_NULL:
+			nulls[i/8] |= 1 << (i % 8)
+		default:
+			values = appendMyValue(values, t, value)
+		}
+	}
+	clear(s.long)
+	body = append(body, nulls...)
+	if !sends {
+		return append(append(body, 0), values...)
+	}
+	body = append(body, 1)
+	for _, t := range s.types {
+		body = append(body, t, 0)
+		if c.has(protocol.CLIENT_QUERY_ATTRIBUTES) {
+			body = append(body, 0) // no name
+		}
+	}
+	return append(body, values...)
+}
+
+// appendMyValue appends a value in the binary form of a type. Text that is no number is 7 to types of numbers.
+func appendMyValue(b []byte, t byte, value string) []byte {
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		n = 7
+	}
+	switch t {
+	case protocol.MYSQL_TYPE_TINY:
+		return append(b, byte(n))
+	case protocol.MYSQL_TYPE_LONGLONG:
+		return binary.LittleEndian.AppendUint64(b, uint64(n))
+	case protocol.MYSQL_TYPE_DATE:
+		return append(binary.LittleEndian.AppendUint16(append(b, 4), 2020), 3, byte(n%28)+1)
+	case protocol.MYSQL_TYPE_NEWDECIMAL:
+		value = fmt.Sprintf("%d.50", n)
+	}
+	return append(append(b, byte(len(value))), value...)
 }
 
 func (c *myClient) do(r request) (string, error) {
@@ -105,126 +206,14 @@ func (c *myClient) do(r request) (string, error) {
 	if !ok {
 		return "no such statement\n", nil
 	}
-	if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
 		return "", err
 	}
 	c.ResetSequence()
 	if err := c.WritePacket(append([]byte{0, 0, 0, 0, q.command}, body...)); err != nil {
-		return "", err
+		return "", ended(err)
 	}
-	var b strings.Builder
-	switch q.command {
-	case protocol.COM_STMT_CLOSE: // it has no answer
-		delete(c.statements, q.statement)
-		return "", nil
-	case protocol.COM_STMT_PREPARE:
-		err := c.prepared(q.statement, &b)
-		return b.String(), err
-	}
-	for more := true; more; {
-		var err error
-		if more, err = c.result(&b); err != nil {
-			return b.String(), err
-		}
-	}
-	if q.command == protocol.COM_RESET_CONNECTION {
-		clear(c.statements)
-	}
-	return b.String(), nil
-}
-
-// stateChanged is a status that only clients understand which ask for changes of state; these do not.
-const stateChanged = protocol.SERVER_SESSION_STATE_CHANGED
-
-var errMalformed = errors.New("malformed packet")
-
-// prepared reads the answer to a COM_STMT_PREPARE.
-func (c *myClient) prepared(name string, b *strings.Builder) error {
-	p, err := c.ReadPacket()
-	if err != nil {
-		return err
-	}
-	if p[0] == 0xff {
-		fmt.Fprintf(b, "ERR %q\n", p[1:])
-		return nil
-	}
-	if len(p) < 12 {
-		return errMalformed
-	}
-	columns, params := int(binary.LittleEndian.Uint16(p[5:])), int(binary.LittleEndian.Uint16(p[7:]))
-	if err := c.definitions(columns, params, b); err != nil {
-		return err
-	}
-	fmt.Fprintf(b, "PREPARED %d columns %d parameters %q\n", columns, params, p[9:])
-	// The statement that had the name before stays open, as with a driver that forgets it.
-	c.statements[name] = myStatement{binary.LittleEndian.Uint32(p[1:]), params}
-	return nil
-}
-
-// definitions reads those of parameters and columns behind a prepared statement.
-func (c *myClient) definitions(columns, params int, b *strings.Builder) error {
-	for _, n := range []int{params, columns} {
-		if n == 0 {
-			continue
-		}
-		for range n + 1 {
-			p, err := c.ReadPacket()
-			if err != nil {
-				return err
-			}
-			if len(p) != 5 || p[0] != 0xfe { // not what ends the definitions
-				fmt.Fprintf(b, "%q\n", p)
-			}
-		}
-	}
-	return nil
-}
-
-// result reads one result, and says whether there is another one.
-func (c *myClient) result(b *strings.Builder) (more bool, err error) {
-	p, err := c.ReadPacket()
-	switch {
-	case err != nil:
-		return false, err
-	case p[0] == 0xff:
-		fmt.Fprintf(b, "ERR %q\n", p[1:])
-		return false, nil
-	case p[0] == 0:
-		return c.okay(p, b)
-	}
-	for ends := 0; ends < 2; {
-		p, err := c.ReadPacket()
-		if err != nil {
-			return false, err
-		}
-		switch {
-		case p[0] == 0xff:
-			fmt.Fprintf(b, "ERR %q\n", p[1:])
-			return false, nil
-		case p[0] == 0xfe && len(p) == 5:
-			status := binary.LittleEndian.Uint16(p[3:]) &^ stateChanged
-			if ends++; ends == 1 {
-				continue // it has no status to speak of, and newer clients do not get it
-			}
-			fmt.Fprintf(b, "EOF %d warnings, status %#x\n", binary.LittleEndian.Uint16(p[1:]), status)
-			more = status&protocol.SERVER_MORE_RESULTS_EXISTS != 0
-		case ends == 0:
-			fmt.Fprintf(b, "COLUMN %q\n", p)
-		default:
-			fmt.Fprintf(b, "ROW %q\n", p)
-		}
-	}
-	return more, nil
-}
-
-func (c *myClient) okay(p []byte, b *strings.Builder) (more bool, err error) {
-	affected, _, n := protocol.LengthEncodedInt(p[1:])
-	id, _, m := protocol.LengthEncodedInt(p[1+n:])
-	rest := p[1+n+m:]
-	if len(rest) < 4 {
-		return false, errMalformed
-	}
-	status := binary.LittleEndian.Uint16(rest) &^ stateChanged
-	fmt.Fprintf(b, "OK %d rows, id %d, status %#x, %d warnings %q\n", affected, id, status, binary.LittleEndian.Uint16(rest[2:]), rest[4:])
-	return status&protocol.SERVER_MORE_RESULTS_EXISTS != 0, nil
+	a := myAnswer{client: c, places: q.command == protocol.COM_INIT_DB || strings.HasPrefix(q.text, "use ")}
+	err := a.read(q)
+	return a.text.String(), ended(err)
 }

@@ -1,98 +1,180 @@
 package differential
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/integration/harness"
 )
 
-// mysql makes sessions of MySQL and MariaDB. Session N has the databases dN and eN, both with a table t, and locks whose names
-// begin with lN.
+// mysql makes sessions of MySQL and MariaDB. Session N has the databases dN and eN, and perhaps xN, locks whose names begin with lN,
+// and the distributed transaction gN. Sessions of different workers have different numbers.
 type mysql struct {
 	groups map[string]bool // which kinds of requests are made; all if nil
 	maria  bool
-	open   bool // whether to ask what is known to differ
+	worker int
 }
 
+// maxMyWorkers bounds workers, each of which has sessionsOfScript numbers: one digit or two, so that texts are as long in all.
+const maxMyWorkers = 8
+
+// number is what stands for {i} in the texts of a script's session.
+func (m mysql) number(session int) int { return 10 + m.worker*sessionsOfScript + session }
+
 func (m mysql) login(e harness.Endpoint, s *session) (connection, string, error) {
-	collation := "utf8mb4_0900_ai_ci"
+	collation := byte(255) // utf8mb4_0900_ai_ci
 	if m.maria {
-		collation = "utf8mb4_general_ci"
+		collation = 45 // utf8mb4_general_ci
 	}
 	c, greeting, err := openMySQL(e, s, collation)
 	if err != nil {
-		return nil, "", err
+		return nil, greeting, err
 	}
 	return c, greeting, nil
 }
 
-func (mysql) prepare(t harness.T, s *harness.Server) {
-	for i := range sessionsOfScript {
-		for _, q := range []string{
-			"drop database if exists d{i}", "drop database if exists e{i}", "create database d{i}", "create database e{i}",
-			"grant all on d{i}.* to app@'%'", "grant all on e{i}.* to app@'%'",
-			"create table d{i}.t (id int auto_increment primary key, name varchar(20))",
-			"create table e{i}.t (id int auto_increment primary key, name varchar(20), more int)",
-			"create table d{i}.u (id int primary key, n tinyint)",
-			"create procedure d{i}.p(in n int) begin set @p = n; select n + 1; end",
-			"create procedure d{i}.setter(in z varchar(20)) begin set time_zone = z; end",
-			"create procedure d{i}.failer() begin set @f = 1; signal sqlstate '45000' set message_text = 'failed'; end",
-			"create function d{i}.f(n int) returns int deterministic return n + 1",
-		} {
-			harness.Exec(t, s, numbered(i, q))
-		}
-	}
-	leaveNothing(t, s, "drop database if exists d{i}", "drop database if exists e{i}")
+// myObjects are one session's that no script changes for good.
+var myObjects = []string{
+	"drop database if exists d{i}", "drop database if exists e{i}", "create database d{i}", "create database e{i} collate latin1_swedish_ci",
+	"grant all on d{i}.* to app@'%'", "grant all on e{i}.* to app@'%'", "grant all on x{i}.* to app@'%'",
+	"create table d{i}.t (id int auto_increment primary key, name varchar(20))",
+	"create table e{i}.t (id int auto_increment primary key, name varchar(20), more int)",
+	"create table d{i}.u (id int primary key, n tinyint)",
+	"create table d{i}.a (id int auto_increment primary key, k int unique, n int default 0)",
+	"create table d{i}.w (n int)", "create table d{i}.x (a int)",
+	"create procedure d{i}.p(in n int) begin select n + 1; select n, 'two' union select 3, 'three'; end",
+	"create procedure d{i}.changes(out a int, inout b int) begin set a = b + 1, b = 7; insert into d{i}.w values (b); end",
+	"create procedure d{i}.setter(in z varchar(20)) begin set time_zone = z; end",
+	"create procedure d{i}.adds(in n varchar(20)) begin insert into d{i}.t (name) values (n); end",
+	"create procedure d{i}.failer() begin insert into d{i}.w values (5); signal sqlstate '45000' set message_text = 'failed'; end",
+	"create procedure d{i}.warner() begin select cast('1x' as signed); end",
+	"create procedure d{i}.uses() begin drop temporary table if exists pt; create temporary table pt (n int); insert into pt values (4); select * from pt; end",
+	"create function d{i}.f(n int) returns int deterministic return n + 1",
+	"create function d{i}.adder(n int) returns int modifies sql data begin insert into d{i}.a (k) values (n); return last_insert_id(); end",
+	"create view d{i}.v as select id, name from d{i}.t where id < 10",
+	"create trigger d{i}.wt before insert on d{i}.w for each row set new.n = new.n * 2",
 }
 
-func (mysql) reset(s *harness.Server, sessions int) error {
-	var all []string
+func (m mysql) prepare(t harness.T, s *harness.Server) {
+	if err := m.rollBack(s); err != nil {
+		t.Fatalf("%v", err)
+	}
+	for i := range sessionsOfScript {
+		for _, q := range myObjects {
+			harness.Exec(t, s, numbered(m.number(i), q))
+		}
+	}
+	t.Cleanup(func() {
+		for i := range sessionsOfScript {
+			for _, q := range []string{
+				"drop database if exists d{i}", "drop database if exists e{i}", "drop database if exists x{i}",
+				"revoke all on d{i}.* from app@'%'", "revoke all on e{i}.* from app@'%'", "revoke all on x{i}.* from app@'%'",
+			} {
+				if err := s.Exec(context.Background(), numbered(m.number(i), q)); err != nil {
+					t.Errorf("%s: %v", numbered(m.number(i), q), err)
+				}
+			}
+		}
+	})
+}
+
+// myReset brings back what scripts change. To make a table anew takes far longer than to empty it.
+var myReset = []string{
+	"drop database if exists x{i}", "drop procedure if exists d{i}.mine", "drop function if exists d{i}.own",
+	"delete from d{i}.t", "delete from e{i}.t", "delete from d{i}.a", "delete from d{i}.u", "delete from d{i}.w", "delete from d{i}.x",
+	"alter table d{i}.t auto_increment = 1", "alter table e{i}.t auto_increment = 1", "alter table d{i}.a auto_increment = 1",
+	"insert into d{i}.t (name) values ('one of d{i}'), ('two of d{i}')", "insert into e{i}.t (name, more) values ('one of e{i}', 7)",
+	"insert into d{i}.u values (1, 1)", "insert into d{i}.x values (1), (2), (3)",
+}
+
+// myTables makes anew the tables that scripts alter or drop.
+var myTables = []string{"drop table if exists d{i}.x, d{i}.y, d{i}.z", "create table d{i}.x (a int)"}
+
+func (m mysql) reset(s *harness.Server, sessions int) error {
+	if err := m.rollBack(s); err != nil {
+		return err
+	}
+	whole, err := untouched(s)
+	if err != nil {
+		return err
+	}
+	all := []string{"set lock_wait_timeout = 20"}
 	for i := range sessions {
-		for _, q := range []string{
-			"drop table if exists d{i}.x", "truncate d{i}.t", "truncate e{i}.t", "truncate d{i}.u",
-			"insert into d{i}.t (name) values ('one of d{i}'), ('two of d{i}')", "insert into e{i}.t (name, more) values ('one of e{i}', 7)",
-			"insert into d{i}.u values (1, 1)",
-		} {
-			all = append(all, numbered(i, q))
+		if !whole[numbered(m.number(i), "d{i}")] {
+			for _, q := range myTables {
+				all = append(all, numbered(m.number(i), q))
+			}
+		}
+		for _, q := range myReset {
+			all = append(all, numbered(m.number(i), q))
 		}
 	}
 	return execWithin(s, all...)
 }
 
-// mySettings are settings that everybody may set, and values of them.
-var mySettings = []struct {
-	name   string
-	values []string
-}{
-	{"sql_mode", []string{"''", "'ANSI_QUOTES'", "'STRICT_ALL_TABLES'", "'NO_BACKSLASH_ESCAPES'", "'PIPES_AS_CONCAT'"}},
-	{"time_zone", []string{"'+00:00'", "'-03:00'", "'+09:00'", "'SYSTEM'"}},
-	{"autocommit", []string{"0", "1", "1"}},
-	{"sql_select_limit", []string{"1", "100"}},
-	{"group_concat_max_len", []string{"5", "2000"}},
-	{"max_sort_length", []string{"100", "1024"}},
-	{"sql_safe_updates", []string{"1", "0"}},
-	{"foreign_key_checks", []string{"0", "1"}},
-	{"unique_checks", []string{"0", "1"}},
-	{"sql_auto_is_null", []string{"1", "0"}},
-	{"character_set_results", []string{"latin1", "utf8mb4", "null"}},
-	{"collation_connection", []string{"utf8mb4_bin", "utf8mb4_general_ci"}},
-	{"character_set_client", []string{"latin1", "utf8mb4"}},
-	{"lc_time_names", []string{"'de_DE'", "'en_US'"}},
-	{"div_precision_increment", []string{"2", "8"}},
-	{"default_week_format", []string{"3", "0"}},
-	{"innodb_lock_wait_timeout", []string{"40", "50"}},
-	{"lock_wait_timeout", []string{"100", "200"}},
-	{"wait_timeout", []string{"1000", "2000"}},
-	{"sql_warnings", []string{"1", "0"}},
-	{"sql_notes", []string{"0", "1"}},
-	{"timestamp", []string{"1000000000", "1500000000.5"}},
-	{"insert_id", []string{"500"}},
-	{"last_insert_id", []string{"77"}},
-	{"auto_increment_increment", []string{"5", "1"}},
-	{"no_such_setting", []string{"1"}},
-	{"version", []string{"'x'"}},
+// untouched says which schemas have the tables of myTables and no others of scripts.
+func untouched(s *harness.Server) (schemas map[string]bool, err error) {
+	db, err := s.GoMySQLDB(harness.Superuser())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	ctx, stop := context.WithTimeout(context.Background(), answerWithin)
+	defer stop()
+	rows, err := db.QueryContext(ctx, `select table_schema from information_schema.columns where table_name in ('x', 'y', 'z')
+		group by table_schema having group_concat(table_name, '.', column_name, ' ', data_type) = 'x.a int'`)
+	if err != nil {
+		return nil, err
+	}
+	schemas = map[string]bool{}
+	for rows.Next() {
+		var schema string
+		if err := rows.Scan(&schema); err != nil {
+			return nil, err
+		}
+		schemas[schema] = true
+	}
+	return schemas, rows.Err()
+}
+
+// rollBack ends distributed transactions that were prepared: they outlive their sessions.
+func (m mysql) rollBack(s *harness.Server) error {
+	db, err := s.GoMySQLDB(harness.Superuser())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // all answers are there
+	ctx, stop := context.WithTimeout(context.Background(), answerWithin)
+	defer stop()
+	rows, err := db.QueryContext(ctx, "xa recover")
+	if err != nil {
+		return err
+	}
+	var left []string
+	for rows.Next() {
+		var format, first, second int
+		var id string
+		if err := rows.Scan(&format, &first, &second, &id); err != nil {
+			return err
+		}
+		left = append(left, id)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for i := range sessionsOfScript {
+		if id := numbered(m.number(i), "g{i}"); slices.Contains(left, id) {
+			if _, err := db.ExecContext(ctx, "xa rollback '"+id+"'"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // myGroup is a kind of requests.
@@ -107,14 +189,24 @@ var myGroups = []myGroup{
 	{"settings", 14, (*myGenerator).setting},
 	{"transactions", 10, (*myGenerator).transaction},
 	{"tables", 10, (*myGenerator).table},
+	{"ids", 8, (*myGenerator).insertID},
 	{"variables", 5, (*myGenerator).variable},
-	{"values", 6, (*myGenerator).value},
+	{"values", 8, (*myGenerator).value},
 	{"errors", 3, (*myGenerator).mistake},
 	{"temporary", 5, (*myGenerator).temporaryTable},
 	{"locks", 4, (*myGenerator).lock},
+	{"handlers", 3, (*myGenerator).handler},
+	{"xa", 3, (*myGenerator).xa},
 	{"prepare", 4, (*myGenerator).prepareSQL},
-	{"routines", 4, (*myGenerator).routine},
+	{"routines", 5, (*myGenerator).routine},
+	{"code", 2, (*myGenerator).code},
 	{"databases", 4, (*myGenerator).database},
+	{"comments", 2, (*myGenerator).comment},
+}
+
+// always are groups that every session has; it has each of the others by chance.
+func always(group string) bool {
+	return group == "look" || group == "transactions" || group == "tables"
 }
 
 // myGenerator makes the requests of a session.
@@ -122,18 +214,21 @@ type myGenerator struct {
 	r      *rand.Rand
 	number int
 	maria  bool
-	open   bool
+	home   string // the database of its login
 	groups []myGroup
 	total  int // of their weights
 	inTx   bool
+	next   []string // statements that follow in this order
+	binary int      // of 28 requests, so many are of the binary protocol
+	rare   int      // and of 100, so many are other commands
 }
 
 const myRequests = 24
 
-func (m mysql) generate(r *rand.Rand, number int) session {
-	g := myGenerator{r: r, number: number, maria: m.maria, open: m.open}
+func (m mysql) generate(r *rand.Rand, n int) session {
+	g := myGenerator{r: r, number: m.number(n), maria: m.maria}
 	for _, one := range myGroups {
-		wanted := one.name == "look" || one.name == "transactions" || one.name == "tables" || r.IntN(3) == 0
+		wanted := always(one.name) || r.IntN(3) == 0
 		if m.groups != nil {
 			wanted = m.groups[one.name]
 		}
@@ -142,15 +237,53 @@ func (m mysql) generate(r *rand.Rand, number int) session {
 			g.total += one.weight
 		}
 	}
-	s := session{number: number, login: harness.App().InClear()}
-	if r.IntN(3) > 0 {
-		s.login.Database = numbered(number, "d{i}")
+	if m.groups == nil || m.groups["statements"] {
+		g.binary = r.IntN(3) * 6
 	}
+	s := session{number: g.number, login: harness.App().InClear(), startup: g.startup(m.groups == nil)}
+	forgotten := m.maria && (strings.Contains(s.startup["capabilities"], "ignore_space") || strings.Contains(s.startup["capabilities"], "interactive"))
+	if m.groups == nil && !forgotten { // with a reset MariaDB forgets these, which Berth does not
+		g.rare = r.IntN(3) * 6
+	}
+	if r.IntN(12) == 0 && m.groups == nil {
+		s.login = harness.Superuser().InClear()
+	}
+	s.login.Database = ""
+	if r.IntN(4) > 0 {
+		s.login.Database = numbered(g.number, "d{i}")
+	}
+	g.home = s.login.Database
 	for range myRequests {
 		s.requests = append(s.requests, g.request())
 	}
-	s.requests = append(s.requests, query("rollback"), query(g.allSettings()))
+	s.requests = append(s.requests, query("rollback"), query(g.allSettings()), query(g.pick("select * from d{i}.t")))
 	return s
+}
+
+// startup is what a session says at login. All but the form of answers makes it a connection of its own kind at the server, which
+// only few sessions of a script may have, or none would ever meet another one's.
+func (g *myGenerator) startup(kinds bool) map[string]string {
+	startup := map[string]string{}
+	var words []string
+	switch g.r.IntN(3) { // reports need OKs: without deprecate_eof a server keeps those behind rows for a later request
+	case 0:
+		words = append(words, "deprecate_eof")
+	case 1:
+		words = append(words, "deprecate_eof", "session_track")
+	}
+	for _, word := range []string{"found_rows", "ignore_space", "interactive", "local_files", "query_attributes"} {
+		if g.r.IntN(24) == 0 && kinds {
+			words = append(words, word)
+		}
+	}
+	if len(words) > 0 {
+		startup["capabilities"] = strings.Join(words, " ")
+	}
+	if g.r.IntN(10) == 0 && kinds {
+		// latin1_swedish_ci, gbk_chinese_ci, utf8mb3_general_ci, utf8mb4_general_ci, utf8mb4_bin, utf8mb4_unicode_ci
+		startup["collation"] = g.pick("8", "28", "33", "45", "46", "224")
+	}
+	return startup
 }
 
 func query(sql string) myRequest { return myRequest{command: protocol.COM_QUERY, text: sql} }
@@ -159,7 +292,13 @@ func (g *myGenerator) pick(choices ...string) string {
 	return numbered(g.number, choices[g.r.IntN(len(choices))])
 }
 
+// statement is a statement of any group.
 func (g *myGenerator) statement() string {
+	if len(g.next) > 0 {
+		sql := g.next[0]
+		g.next = g.next[1:]
+		return sql
+	}
 	n := g.r.IntN(g.total)
 	for _, one := range g.groups {
 		if n -= one.weight; n < 0 {
@@ -169,134 +308,113 @@ func (g *myGenerator) statement() string {
 	panic("weights do not add up")
 }
 
-// myStatements are prepared in the binary protocol. None reads user variables: the types that a statement has of them stay those of when it
-// was prepared, or not.
-var myStatements = []string{
-	"select ? + 1", "select name from t where id = ? order by 1", "insert into d{i}.t (name) values (?)", "select @@sql_mode, @@time_zone", "selekt ?",
-	"update d{i}.t set name = 'upd' where id = ?", "select * from d{i}.x", "select last_insert_id()", "set @a = ?", "select ? into @b", "select @c := ?", "select database()", "commit",
+// follow says which statements follow the one that is being made.
+func (g *myGenerator) follow(all ...string) {
+	for _, sql := range all {
+		g.next = append(g.next, numbered(g.number, sql))
+	}
 }
 
 func (g *myGenerator) request() request {
-	switch g.r.IntN(14) {
-	case 0, 1:
-		return myRequest{command: protocol.COM_STMT_PREPARE, statement: g.pick("a", "b"), text: g.pick(myStatements...)}
-	case 2, 3:
-		return myRequest{command: protocol.COM_STMT_EXECUTE, statement: g.pick("a", "b"), values: []string{g.pick("1", "2", "x")}}
-	case 4:
-		return myRequest{command: protocol.COM_STMT_EXECUTE, statement: g.pick("a", "b")}
-	case 5:
-		if g.r.IntN(3) == 0 {
-			return myRequest{command: protocol.COM_STMT_CLOSE, statement: g.pick("a", "b")}
-		}
-		return query(g.statement() + "; " + g.statement() + g.pick("", "; select 3"))
-	case 6:
-		if g.r.IntN(4) == 0 {
-			return myRequest{command: protocol.COM_RESET_CONNECTION}
-		}
-	case 7:
-		if g.r.IntN(4) == 0 {
-			return myRequest{command: protocol.COM_INIT_DB, text: g.pick("d{i}", "e{i}", "nowhere")}
-		}
+	if len(g.next) > 0 {
+		return query(g.statement())
+	}
+	switch n := g.r.IntN(100); {
+	case n < g.rare:
+		return g.command()
+	case n < g.rare+6:
+		return query(g.statement() + "; " + g.statement() + g.pick("", "; select 3", "; selekt; select 4"))
+	}
+	if g.r.IntN(28) < g.binary {
+		return g.prepared()
 	}
 	return query(g.statement())
 }
 
-// allSettings shows the settings that scripts change.
-func (g *myGenerator) allSettings() string {
-	sql := "select database(), @@transaction_isolation, @@transaction_read_only"
-	if g.maria {
-		sql = "select database(), @@tx_isolation, @@tx_read_only"
-	}
-	for _, s := range mySettings {
-		switch s.name {
-		case "no_such_setting", "version", "timestamp", "last_insert_id", "insert_id":
-		default:
-			sql += ", @@" + s.name
+// command is any command but those of statements.
+func (g *myGenerator) command() request {
+	switch g.r.IntN(9) {
+	case 0, 1:
+		// Servers forget the character set of the default database, and MySQL that of the login, to both of which Berth goes back.
+		g.follow("set names utf8mb4", "use d{i}")
+		return myRequest{command: protocol.COM_RESET_CONNECTION}
+	case 2, 3:
+		return myRequest{command: protocol.COM_INIT_DB, text: g.pick("d{i}", "e{i}", "nowhere")}
+	case 4:
+		return myRequest{command: protocol.COM_PING}
+	case 5:
+		return myRequest{command: protocol.COM_SET_OPTION, number: g.r.IntN(2)}
+	case 6:
+		if g.maria {
+			return myRequest{command: protocol.COM_FIELD_LIST, text: g.pick("t", "u", "nothing")}
+		}
+	case 7:
+		if g.r.IntN(6) == 0 {
+			return query(g.pick("kill {id}", "kill query {id}", "kill connection {id}", "commit release", "rollback release"))
 		}
 	}
-	return sql
-}
-
-func (g *myGenerator) look() string {
-	return g.pick("select 1", "select database()", "select from_unixtime(86400)", "select 'a' \"b\"", "select 'x' || 'y'", "select 1/3", "select group_concat(name order by id) from t", "select name from t order by 1",
-		"select * from t order by id", "select count(*) from e{i}.t", "select current_user()", "select 'ü', length('ü')", "select @@autocommit", "show tables", "show variables like 'sql_mode'",
-		"/*!50000 select 5 */", "/* look */ select 2 -- end", "select date_format('2020-03-04', '%M')", g.allSettings(), g.allSettings())
-}
-
-func (g *myGenerator) setting() string {
-	s := mySettings[g.r.IntN(len(mySettings))]
-	value := g.pick(s.values...)
-	switch g.r.IntN(14) {
-	case 0:
-		return "set " + s.name + " = default"
-	case 1:
-		return "set session " + s.name + " = 'no such value'"
-	case 2:
-		return g.pick("set names latin1", "set names utf8mb4 collate utf8mb4_bin", "set names utf8mb4", "set character set latin1", "set names nothing")
-	case 3:
-		return g.pick("set session transaction isolation level serializable", "set session transaction read only", "set session transaction isolation level read committed", "set session transaction read write")
-	case 4:
-		return g.pick("set global sql_mode = ''", "set @@session.sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')", "set sql_mode = 'ANSI', time_zone = '+01:00'", "set sql_mode = 'ANSI', no_such = 1",
-			"set @@sql_mode := 'TRADITIONAL', @a := 4", "/*!40101 set names latin1 */", "/*!50000 set time_zone = '+05:00' */", "set autocommit = off", "set autocommit = on")
+	l := harness.App()
+	if g.r.IntN(3) == 0 {
+		l = harness.Superuser()
 	}
-	return "set " + g.pick("", "session ", "@@session.", "@@", "local ") + s.name + g.pick(" = ", " := ") + value
-}
-
-func (g *myGenerator) transaction() string {
-	if g.inTx = !g.inTx; g.inTx {
-		return g.pick("begin", "begin", "start transaction", "start transaction read only", "start transaction with consistent snapshot", "set transaction read only", "set transaction isolation level serializable")
+	if g.r.IntN(8) == 0 && !g.maria { // which stays what it was, though without what the session had set; Berth ends the session
+		l.Password = "wrong"
 	}
-	if g.r.IntN(2) == 0 {
-		g.inTx = true
-		return g.pick("savepoint a", "savepoint a", "savepoint b", "rollback to a", "release savepoint a", "rollback to savepoint b", "commit and chain", "set transaction read write")
+	l.Database = g.pick(g.home, g.home, "d{i}", "e{i}", "")
+	return myRequest{command: protocol.COM_CHANGE_USER, login: l}
+}
+
+// myStatements are prepared in the binary protocol. None reads user variables: the types that a statement has of them stay those of when it
+// was prepared, or not.
+var myStatements = []string{
+	"select ? + 1", "select ?, ?", "select name from t where id = ? order by 1", "insert into d{i}.t (name) values (?)", "select @@sql_mode, @@time_zone", "selekt ?",
+	"update d{i}.t set name = 'upd' where id = ?", "select * from d{i}.x", "select * from d{i}.x where a > ?", "insert into d{i}.x (a) values (?)", "select last_insert_id()", "select last_insert_id(?)",
+	"select database()", "commit", "call d{i}.p(?)", "call d{i}.changes(?, ?)", "call d{i}.adds(?)", "select d{i}.f(?)", "insert into d{i}.a (k) values (?), (?)", "insert into d{i}.a (id, k) values (?, ?)",
+	"set time_zone = ?", "set sql_mode = ?", "create temporary table d{i}.k (n int)", "drop temporary table if exists d{i}.k", "select get_lock(?, 0)", "do release_lock(?)", "select found_rows(), row_count()", "show warnings",
+	"select t.id, t.name, u.n from d{i}.t left join d{i}.u on u.id = t.id where t.id < ? order by 1", "select concat(?, 'ü')", "select * from d{i}.v order by 1", "set @a = ?", "select ? into @b", "select @c := ?", "select id from t order by id", "delete from d{i}.u where n = ?",
+	"select \"double\"", "select 'x' || ?", "select * from d{i}.y", "select cast(? as signed)",
+}
+
+// prepared is a command of prepared statements.
+func (g *myGenerator) prepared() request {
+	q := myRequest{statement: g.pick("a", "b", "c")}
+	switch g.r.IntN(24) {
+	case 0, 1, 2, 3, 4, 5:
+		q.command, q.text = protocol.COM_STMT_PREPARE, g.pick(myStatements...)
+		if sql := g.statement(); g.r.IntN(4) == 0 && !strings.Contains(strings.ReplaceAll(sql, "@@", ""), "@") {
+			q.text = sql
+		}
+		return q
+	case 6:
+		q.command = protocol.COM_STMT_CLOSE
+		return q
+	case 7:
+		q.command = protocol.COM_STMT_RESET
+		return q
+	case 8, 9:
+		q.command, q.number, q.text = protocol.COM_STMT_SEND_LONG_DATA, g.r.IntN(2), g.pick("long", "", "100", "a long text ")
+		return q
+	case 10, 11, 12, 13:
+		q.command, q.number = protocol.COM_STMT_FETCH, g.r.IntN(3)+1
+		return q
 	}
-	return g.pick("commit", "commit", "rollback", "rollback")
-}
-
-func (g *myGenerator) table() string {
-	return g.pick("insert into d{i}.t (name) values ('new')", "insert into t (name) values ('a'), ('b')", "update d{i}.t set name = concat(name, '+') where id = 1", "delete from d{i}.t where id = 2",
-		"insert into d{i}.u values (1, 1)", "insert ignore into d{i}.u values (1, 2)", "insert ignore into d{i}.u values (3, 999)", "replace into d{i}.u values (1, 3)", "select * from d{i}.u order by 1 for update",
-		"create table d{i}.x (a int)", "alter table d{i}.x add b int default 2", "drop table d{i}.x", "drop table if exists d{i}.x", "insert into d{i}.x (a) values (1)", "select * from d{i}.x",
-		"insert into d{i}.u values (4, 4) on duplicate key update n = 5", "truncate e{i}.t", "update d{i}.u set n = n + 100")
-}
-
-func (g *myGenerator) variable() string {
-	return g.pick("set @a = 1", "set @a = 'text'", "set @b = 1.5", "set @a = null", "set @a := @b, @b = 2", "select @a := @a + 1", "select 5, 'six' into @a, @b", "select @a, @b, @p", "select @a, @b, @p", "select max(id) into @a from d{i}.t",
-		"set @c = _latin1'x' collate latin1_bin", "select @c, collation(@c)", "set @a = 1e-7, @b = -5, @c = x'00ff'", "select @a, hex(@b), @c, coercibility(@a), charset(concat(@b, ''))",
-		"set @a = @a, @b = @a", "select @a := 7, (select 1 union select 2)", "select @a := @b, @c := 'in one'; select @a, @c", "set @b = cast(9 as unsigned), @a = 'A' collate utf8mb4_bin", "select @d := id from d{i}.t order by id", "set @d = now() is null", "select @d", "set @`q u` = 3", "select @`q u`")
-}
-
-func (g *myGenerator) value() string {
-	if g.open && g.r.IntN(2) == 0 {
-		// A statement without tables leaves the list of warnings as it is; what the proxy keeps of it goes with the next statement.
-		return g.pick("select found_rows()", "select row_count()", "show warnings", "show errors", "show count(*) warnings", "select @@warning_count", "select @@error_count")
+	q.command = protocol.COM_STMT_EXECUTE
+	if g.r.IntN(30) == 0 {
+		q.statement = "nobody's"
 	}
-	return g.pick("select last_insert_id()", "select last_insert_id()", "select last_insert_id(42)",
-		"select @@last_insert_id", "select @@identity", "select sql_calc_found_rows name from d{i}.t limit 1", "insert into d{i}.t (name) values (last_insert_id())", "select cast('1x' as signed)", "get diagnostics @n = number")
-}
-
-func (g *myGenerator) mistake() string {
-	return g.pick("selekt", "select * from nowhere.at_all", "select nothing()", "insert into d{i}.u values (1, 9)", "select 1; selekt", "set @a = (select 1 union select 2)", "set @a = 3, time_zone = 'nowhere'", "signal sqlstate '45000' set message_text = 'mine'", "use nowhere", "")
-}
-
-func (g *myGenerator) temporaryTable() string {
-	return g.pick("create temporary table t (id int, name varchar(20))", "create temporary table d{i}.t as select 99 as id, 'temporary' as name", "drop temporary table t", "drop temporary table if exists d{i}.t", "create temporary table d{i}.k (n int)",
-		"insert into d{i}.k values (1), (2)", "select * from d{i}.k order by 1", "drop temporary table d{i}.k", "drop table if exists d{i}.k", "alter table d{i}.k add m int", "create temporary table if not exists d{i}.k (n int)")
-}
-
-func (g *myGenerator) lock() string {
-	return g.pick("select get_lock('l{i}a', 0)", "select get_lock('l{i}a', 0)", "select release_lock('l{i}a')", "select release_lock('l{i}a')", "select get_lock('l{i}b', 0)", "select release_lock('l{i}b')", "select release_all_locks()",
-		"select is_free_lock('l{i}a'), is_free_lock('l{i}b')", "lock tables d{i}.t write", "unlock tables", "do get_lock('l{i}c', 0)", "select release_lock('l{i}c')")
-}
-
-func (g *myGenerator) prepareSQL() string {
-	return g.pick("prepare p from 'select 7'", "prepare p from 'select ? + 1'", "execute p", "execute p using @a", "deallocate prepare p", "drop prepare p", "set @s = 'set time_zone = ''+02:00'''", "prepare q from @s", "execute q")
-}
-
-func (g *myGenerator) routine() string {
-	return g.pick("call d{i}.p(1)", "call d{i}.p(2)", "call d{i}.setter('+03:00')", "call d{i}.setter('nowhere')", "call d{i}.failer()", "select d{i}.f(1)", "select @p, @f", "do d{i}.f(2)")
-}
-
-func (g *myGenerator) database() string {
-	return g.pick("use d{i}", "use e{i}", "use d{i}", "select database()", "select * from t order by id", "use nowhere")
+	q.cursor = g.r.IntN(4) == 0
+	for range 2 {
+		q.values = append(q.values, g.pick("1", "2", "x", null, "-3", "+02:00", "l{i}a", "9999999"))
+	}
+	if g.r.IntN(3) == 0 {
+		return q
+	}
+	types := []byte{
+		protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_LONGLONG, protocol.MYSQL_TYPE_TINY,
+		protocol.MYSQL_TYPE_BLOB, protocol.MYSQL_TYPE_NULL,
+	}
+	for range 2 {
+		q.types = append(q.types, types[g.r.IntN(len(types))])
+	}
+	return q
 }
