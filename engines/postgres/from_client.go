@@ -242,7 +242,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, f, w) {
 		return false
 	}
-	if v.sequence && m.lend.sequences != standingYes && mayTellValues(v, text) {
+	if v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text) {
 		// In a failed transaction the DISCARD fails, and what follows a ROLLBACK in this text would not.
 		if !m.queue.empty() {
 			m.waitNamed(f, w)
@@ -269,13 +269,16 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	return true
 }
 
-// mayTellValues says that text has several statements, of which one may tell a sequence's last value.
-func mayTellValues(v verdict, text []byte) bool {
+// mayTellValues says that text has several statements, of which one may tell a sequence's last value. Where no code is suspected,
+// functions that are not the server's do not.
+func (m *machine) mayTellValues(v verdict, text []byte) bool {
 	if bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') < 0 {
 		return false
 	}
 	lower := bytes.ToLower(text)
-	return v.foreign || v.opaque || v.garbled || bytes.Contains(lower, []byte("lastval")) || bytes.Contains(lower, []byte("currval"))
+	u := m.state.unseen
+	foreign := v.foreign && (u == nil || u.now() != suspicionNone)
+	return foreign || v.opaque || v.garbled || bytes.Contains(lower, []byte("lastval")) || bytes.Contains(lower, []byte("currval"))
 }
 
 // refuseQuery answers a simple query in a failed transaction as the server answers one that does not end it. Nothing is awaited.

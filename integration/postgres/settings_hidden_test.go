@@ -141,3 +141,21 @@ func TestNobodySeesAnothersSequenceValueBehindAFailedTransaction(t *testing.T) {
 		}
 	})
 }
+
+func TestAFunctionBehindARollbackIsExecutedWhereNoCodeIsSuspected(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "pure", "create table counted (n bigserial)", "create function pure() returns int language sql immutable as 'select 5'")
+		a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+		ask(t, a, "insert into counted default values")
+		ask(t, b, "begin")
+		if _, err := asked(t.Context(), b, "select 1/0"); code(err) != "22012" {
+			t.Fatal(err)
+		}
+		if got, err := asked(t.Context(), b, "rollback; select pure()"); got != "5" {
+			t.Errorf("the session is told %q, %v", got, err)
+		}
+		if got, err := asked(t.Context(), b, "select lastval()"); code(err) != "55000" {
+			t.Errorf("the session is told %q, %v", got, err)
+		}
+	})
+}
