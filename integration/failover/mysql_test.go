@@ -96,27 +96,49 @@ func mysqlRows(t *testing.T, s *harness.Server) map[string]int {
 	return found
 }
 
+// mysqlPairs are the options of servers that are replicated, and what makes the writer wait for its replica: what was
+// acknowledged is there.
+var mysqlPairs = map[string]struct{ options, writer, replica []string }{
+	"mysql97": {
+		[]string{"log-bin=log", "gtid-mode=ON", "enforce-gtid-consistency=ON", "performance_schema=ON"},
+		[]string{
+			"install plugin rpl_semi_sync_source soname 'semisync_source.so'",
+			"set global rpl_semi_sync_source_timeout = 600000", "set global rpl_semi_sync_source_enabled = on",
+		},
+		[]string{
+			"set global super_read_only = off", "install plugin rpl_semi_sync_replica soname 'semisync_replica.so'",
+			"set global super_read_only = on", "set global rpl_semi_sync_replica_enabled = on",
+			"stop replica io_thread", "start replica io_thread",
+		},
+	},
+	"mariadb1011": {
+		[]string{"log-bin=log"},
+		[]string{"set global rpl_semi_sync_master_timeout = 600000", "set global rpl_semi_sync_master_enabled = on"},
+		[]string{"set global rpl_semi_sync_slave_enabled = on", "stop slave io_thread", "start slave io_thread"},
+	},
+}
+
 func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheMySQLWriterIsKilled(t *testing.T) {
-	const name = "mysql97"
-	primary, replica := harness.Pair(t, name, "log-bin=log", "gtid-mode=ON", "enforce-gtid-consistency=ON", "performance_schema=ON")
-	harness.Exec(t, primary, "create table app.ledger (id varchar(20))")
-	// What was acknowledged is on the replica.
-	harness.Exec(t, replica, "set global super_read_only = off", "install plugin rpl_semi_sync_replica soname 'semisync_replica.so'",
-		"set global super_read_only = on", "set global rpl_semi_sync_replica_enabled = on", "stop replica io_thread", "start replica io_thread")
-	harness.Exec(t, primary, "install plugin rpl_semi_sync_source soname 'semisync_source.so'",
-		"set global rpl_semi_sync_source_timeout = 600000", "set global rpl_semi_sync_source_enabled = on")
-	p := harness.Start(t, harness.Config{Routes: []harness.Route{{
-		Server: primary, Replica: replica,
-		Pool: harness.Keys{"connection_borrow_timeout": "120s", "max_connections_percent": 10},
-	}}})
-	connect := func(ctx context.Context) (writer, error) { return connectMySQL(ctx, p.Endpoint(name)) }
-	under(t, connect, func() map[string]int { return mysqlRows(t, replica) }, func(progress func()) {
-		if err := primary.Crash(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := replica.Promote(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		progress()
-	})
+	for name, c := range mysqlPairs {
+		t.Run(name, func(t *testing.T) {
+			primary, replica := harness.Pair(t, name, c.options...)
+			harness.Exec(t, primary, "create table app.ledger (id varchar(20))")
+			harness.Exec(t, primary, c.writer...)
+			harness.Exec(t, replica, c.replica...) // behind the writer: it asks when it connects whether that waits
+			p := harness.Start(t, harness.Config{Routes: []harness.Route{{
+				Server: primary, Replica: replica,
+				Pool: harness.Keys{"connection_borrow_timeout": "120s", "max_connections_percent": 10},
+			}}})
+			connect := func(ctx context.Context) (writer, error) { return connectMySQL(ctx, p.Endpoint(name)) }
+			under(t, connect, func() map[string]int { return mysqlRows(t, replica) }, func(progress func()) {
+				if err := primary.Crash(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := replica.Promote(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				progress()
+			})
+		})
+	}
 }

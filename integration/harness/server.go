@@ -120,14 +120,19 @@ func (s *Server) StartReplica(ctx context.Context, dir string, port int) (*Serve
 	return &Server{Endpoint: e, Name: s.Name, Dir: dir}, nil
 }
 
-// Promote makes a replica a writer, and returns when it takes writes.
+// awaitRelayLog waits until a MariaDB replica, which receives no more, has executed what it has received.
+const awaitRelayLog = `begin not atomic
+	while (select count(*) from information_schema.processlist
+		where command = 'Slave_SQL' and state like '%has read all relay log%') = 0 do do sleep(0.02); end while;
+end`
+
+// Promote makes a replica a writer, and returns when it takes writes. On MySQL it needs performance_schema=ON.
 func (s *Server) Promote(ctx context.Context) error {
 	switch {
 	case s.Engine == Postgres:
 		return s.Exec(ctx, "select pg_promote(true, 60)")
 	case strings.HasPrefix(s.Name, "mariadb"):
-		// What it has received it executes first: SQL_AFTER_GTIDS would be the exact way, MASTER_GTID_WAIT is for what it has.
-		return s.Exec(ctx, "stop slave io_thread", "do sleep(1)", "stop slave", "reset slave all", "set global read_only = off")
+		return s.Exec(ctx, "stop slave io_thread", awaitRelayLog, "stop slave", "reset slave all", "set global read_only = off")
 	}
 	return s.Exec(ctx, "stop replica io_thread", "do wait_for_executed_gtid_set((select received_transaction_set"+
 		" from performance_schema.replication_connection_status), 60)", "stop replica", "reset replica all",
