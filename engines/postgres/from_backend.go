@@ -248,14 +248,34 @@ func (m *machine) parameter(fr frame, f *feed, own bool, w engine.Wire) (forward
 		m.toClient(f, w)
 		w.ToClient(appendParameter(nil, parameter{name, value}))
 	}
+	m.seeOne(parameter{name, value})
+	return forward, ""
+}
+
+// seeOne notes what the client has been told of one parameter.
+func (m *machine) seeOne(p parameter) {
 	seen := make([]parameter, 0, len(m.seen)+1)
-	for _, p := range m.seen {
-		if p.name != name {
-			seen = append(seen, p)
+	for _, s := range m.seen {
+		if s.name != p.name {
+			seen = append(seen, s)
 		}
 	}
-	m.see(append(seen, parameter{name, value}))
-	return forward, ""
+	m.see(append(seen, p))
+}
+
+// tellName tells the client, behind a RESET, that its application has the name again that it began with. The server says nothing of
+// that if the name was empty.
+func (m *machine) tellName(f *feed, w engine.Wire) {
+	p := parameter{applicationName, m.session.application}
+	if value, ok := lookup(m.seen, p.name); !ok || value == p.value {
+		return
+	}
+	if _, own := m.state.base.lookup(p.name); own {
+		return
+	}
+	m.toClient(f, w)
+	w.ToClient(appendParameter(nil, p))
+	m.seeOne(p)
 }
 
 // failed notes an ErrorResponse, and says whether the client gets it.
@@ -429,6 +449,9 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	}
 	m.settleTypo()
 	m.lost.attempts, m.lend.mixed = 0, m.lend.mixed || status[0] == 'I' && !m.lend.ready
+	if m.forgotName() {
+		m.tellName(f, w)
+	}
 	w.Observe(engine.RequestEnded)
 	if status[0] == 'I' {
 		w.Observe(engine.TransactionEnded)

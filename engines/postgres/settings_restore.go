@@ -286,12 +286,18 @@ func (p *pendingSettings) forgetsName(ops []settingOp) {
 	}
 }
 
+// forgotName says that the server has surely forgotten the application's name.
+func (m *machine) forgotName() bool {
+	p := &m.lend.sets
+	return m.session.named && p.forgets && p.sent == p.done && (m.lend.tx == 'T' || m.lend.tx == 'I' && !m.lend.verify.undone)
+}
+
 // rename follows a RESET, within its transaction, with the application's name that the session began with, which is what the
 // client expects to find. What RESET goes back to is the connection's, and connections are shared by applications. Behind the
-// transaction that is align's.
+// transaction that is align's, unless nobody knows what is set.
 func (m *machine) rename(w engine.Wire) {
 	p := &m.lend.sets
-	if !m.session.named || !p.forgets || p.sent != p.done || m.lend.tx != 'T' || !m.queue.empty() {
+	if !m.forgotName() || m.lend.tx == 'I' && m.state.actual != unknownSettings || !m.queue.empty() {
 		return
 	}
 	p.forgets = false

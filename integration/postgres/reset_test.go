@@ -76,6 +76,8 @@ var renames = [][]string{
 	{"begin", "set application_name = 'changed'", "commit", "begin", "savepoint s", "reset all", "select 1/0", "rollback to s", "show application_name", "commit", "show application_name"},
 	{"set application_name = 'changed'", "begin", "select 1/0", "reset all", "show application_name", "rollback", "show application_name"},
 	{"begin", "discard all", "rollback", "show application_name"},
+	{"set application_name = ''", "reset all", "show application_name", "set application_name = ''", "begin", "reset application_name", "show application_name", "rollback"},
+	{"select set_config(n, 'x', false) from (values ('my.own')) v(n)", "reset all", "show application_name", "discard all"}, // of which nobody knows what is set
 	{"begin; set application_name = 'changed'; reset all", "show application_name", "rollback; set application_name = 'changed'; reset all; select 1/0", "show application_name"},
 }
 
