@@ -116,15 +116,12 @@ func (m *machine) takeIn(f *feed, w engine.Wire) bool {
 		return true
 	}
 	whole := feed{in: append(c.message, f.rest()[0])}
-	if !m.reading.skipping {
-		fr, _ := readFrame(whole.in)
-		goOn, err := m.parse(fr, &whole, w)
-		if err != nil || !goOn {
-			m.reading.client = stream{rest: 1}
-			return false
-		}
-		m.flush(&whole, w)
+	fr, _ := readFrame(whole.in)
+	if goOn, err := m.clientMessage(fr, &whole, w); err != nil || !goOn { // the backend may be another one by now, or none
+		m.reading.client = stream{rest: 1}
+		return false
 	}
+	m.flush(&whole, w)
 	m.reading.collected, m.reading.client = nil, stream{}
 	f.at++
 	f.run = f.at

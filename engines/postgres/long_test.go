@@ -359,3 +359,36 @@ func TestLongStatementsWithNamesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestALongStatementWithANameGoesToAnotherBackendWhereItsOwnIsLost(t *testing.T) {
+	long := append(message("P p|SELECT '"+strings.Repeat("x", 100<<10)+"'"), messages("B |p, E, S")...)
+	for _, before := range []struct{ request, answer, sent, told string }{
+		{"", "", "P berth_1|SELECT, B |berth_1, E, S", "1, 2, C SELECT 1, Z I"},
+		{"Q BEGIN", "C BEGIN, Z T", "", "C BEGIN, Z T, ! 40001, Z E"}, // what comes behind a lost transaction is not executed
+	} {
+		s := newStage(t)
+		if before.request != "" {
+			s.client(messages(before.request))
+			s.server(messages(before.answer))
+		}
+		s.sends(long[:80<<10])
+		another := newTestBackend(s.m.session.key, s.backend.State.(*backendState).params)
+		s.backend, s.free, s.toBackend = nil, another, nil
+		s.m.BackendLost(engine.ErrBackendClosed, s)
+		s.check()
+		s.sends(long[80<<10:])
+		if before.sent != "" {
+			s.server(messages("1, 2, C SELECT 1, Z I"))
+		}
+		got := describeMessages(t, s.toBackend, true)
+		if at := strings.Index(got, " 'x"); at >= 0 {
+			got = got[:at] + got[strings.Index(got, "x'")+len("x'"):]
+		}
+		if got != before.sent {
+			t.Errorf("behind %q: sent %.200s", before.request, got)
+		}
+		if got := describeMessages(t, s.toClient, false); got != before.told {
+			t.Errorf("behind %q: the client sees %s", before.request, got)
+		}
+	}
+}

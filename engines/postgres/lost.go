@@ -259,7 +259,7 @@ func (m *machine) letGo(w engine.Wire) {
 	m.queue, m.lend, m.reset, m.values = answers{}, lend{}, reset{}, values{}
 	r := &m.reading
 	r.backend, r.long, r.batch = stream{}, nil, false
-	r.client.drop = r.client.rest > 0
+	r.client.drop = r.client.rest > 0 && r.collected == nil // of which nothing was sent
 	m.backend, m.state = nil, nil
 }
 
