@@ -212,7 +212,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked = settingsReport{}, r.set[:0], false
-	r.usesTable = false
+	r.usesTable, r.schema = false, m.session.schema
 	m.number++
 	w.Observe(engine.RequestBegan)
 }
@@ -414,6 +414,7 @@ func (m *Machine) finish(w engine.Wire) {
 		m.e.doubt(r.class) // it may have taken its time
 	}
 	r.class.kinds |= m.called(r.class)
+	m.leftSchema()
 	m.tellSettings(w)
 	m.tellUserVariables(w)
 	kinds := r.class.kinds | r.kinds

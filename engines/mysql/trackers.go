@@ -257,7 +257,18 @@ func (m *Machine) setSchema(name []byte) {
 		m.state.schema = m.session.schema
 	}
 	// No command takes a default database away, so that nobody else of this key can use the backend.
+	m.request.kinds &^= bit(engine.KindSchema)
 	if (m.info.key.Database == "") != (m.session.schema == "") {
 		m.request.leaves(engine.KindSchema)
+	}
+}
+
+// leftSchema corrects what was reported in the midst of a procedure that failed: MariaDB reports the database of the procedure with
+// its first result, and goes back without a word.
+func (m *Machine) leftSchema() {
+	r := &m.request
+	if r.failed && r.class.has(classCalls) && r.act != nil && r.act.single && r.schema != m.session.schema {
+		m.session.schema, m.state.schema = r.schema, r.schema
+		r.kinds &^= bit(engine.KindSchema)
 	}
 }

@@ -1,9 +1,12 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -270,4 +273,36 @@ func TestCallsAreTrustedOrPinAsConfigured(t *testing.T) {
 			c.quit()
 		})
 	}
+}
+
+// MariaDB reports the database of a procedure with its first result, and nothing when it goes back behind an error.
+func TestAProcedureThatFailsLeavesTheDefaultDatabase(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		other := "berth_fails_" + f.server.Name
+		harness.Exec(t, f.server, "drop database if exists "+other, "create database "+other, "grant all on "+other+".* to app@'%'",
+			"create procedure "+other+".fails() begin select 1; signal sqlstate '45000'; end")
+		t.Cleanup(func() {
+			if err := f.server.Exec(context.Background(), "drop database "+other, "revoke all on "+other+".* from app@'%'"); err != nil {
+				t.Error(err)
+			}
+		})
+		none := plain()
+		none.Database = ""
+		for _, c := range []struct {
+			login harness.Login
+			want  string
+		}{{plain(), "[app]"}, {none, "[" + null + "]"}} {
+			a, b := dial(t, f.Endpoint, c.login, modern), dial(t, f.Endpoint, c.login, modern)
+			for range 3 {
+				a.outcome("call " + other + ".fails()")
+				if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil { // which ends the pin
+					t.Fatal(err)
+				}
+				b.sees(t, "select database()", c.want)
+				a.sees(t, "select database()", c.want)
+			}
+			a.quit()
+			b.quit()
+		}
+	})
 }
