@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
@@ -26,15 +25,11 @@ const (
 	lingerWithin = time.Second
 	// lingerBytes is how much of what a refused client still sends is read, so that the answer is not lost in a reset.
 	lingerBytes = 64 << 10
-	// acceptPauseFirst is how long accepting rests when it failed, say because the process is out of descriptors. The
-	// pause doubles up to acceptPauseMost while it goes on failing.
-	acceptPauseFirst = 5 * time.Millisecond
-	acceptPauseMost  = time.Second
 	// overflow is how many connections beyond the limit are told so at a time; more are closed unheard.
 	overflow = 256
 )
 
-// ListenerConfig is one listener. It is immutable.
+// ListenerConfig is one listener. It is immutable and comparable.
 type ListenerConfig struct {
 	Name         string
 	Address      string
@@ -46,21 +41,31 @@ type ListenerConfig struct {
 	MaxClients   int
 }
 
-// listener accepts clients, lets them log in and hands them to a worker.
+// listener lets clients log in and hands them to a worker. It is immutable but for its tally: a reload makes another.
 type listener struct {
-	config   ListenerConfig
-	front    relay.Front
+	*tally
+	config ListenerConfig
+	front  relay.Front
+	proxy  *Proxy
+	door   *door // set before anybody else knows the listener
+	log    zerolog.Logger
+}
+
+// tally is what goes on with a listener that a reload changed.
+type tally struct {
 	counters telemetry.Listener
-	proxy    *Proxy
-	socket   net.Listener
-	log      zerolog.Logger
-	logins   sync.WaitGroup
 	refusing atomic.Int64 // of the client connections: how many are beyond the limit and being told so
 }
 
-func newListener(p *Proxy, c ListenerConfig) *listener {
+// newListener makes a listener. was is the one of the same name so far, nil if there was none.
+func newListener(p *Proxy, c ListenerConfig, was *listener) *listener {
 	l := &listener{config: c, proxy: p, log: p.log.With().Str("listener", c.Name).Logger()}
-	l.counters.Name, l.counters.TargetGroup, l.counters.Role = c.Name, c.Group.Name(), c.Role.String()
+	if was != nil && was.config.Group == c.Group && was.config.Role == c.Role {
+		l.tally = was.tally
+	} else {
+		l.tally = &tally{}
+		l.counters.Name, l.counters.TargetGroup, l.counters.Role = c.Name, c.Group.Name(), c.Role.String()
+	}
 	l.front = relay.Front{
 		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
 		Engine: c.Group.Engine(), Pins: p.pins,
@@ -68,44 +73,7 @@ func newListener(p *Proxy, c ListenerConfig) *listener {
 	return l
 }
 
-func (l *listener) open() error {
-	var err error
-	if l.socket, err = net.Listen("tcp", l.config.Address); err != nil {
-		return fmt.Errorf("listener %s: %w", l.config.Name, err)
-	}
-	return nil
-}
-
-func (l *listener) close() {
-	if l.socket != nil {
-		_ = l.socket.Close()
-	}
-}
-
-// run accepts until the socket is closed, or until ctx ends while it cannot accept. Logins last until theirs does.
-func (l *listener) run(ctx, logins context.Context) {
-	var pause time.Duration
-	for {
-		nc, err := l.socket.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			l.receive(logins, nc)
-			continue
-		case errors.Is(err, net.ErrClosed):
-			return
-		}
-		pause = min(max(2*pause, acceptPauseFirst), acceptPauseMost)
-		l.log.Error().Err(err).Dur("pause", pause).Msg("no client can be accepted just now")
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// receive starts the login of a client. Only run's goroutine calls it, so that of the clients that come together
+// receive starts the login of a client. Only its door's goroutine calls it, so that of the clients that come together
 // exactly as many get in as have room.
 func (l *listener) receive(ctx context.Context, nc net.Conn) {
 	l.counters.ClientConnectionsReceived.Inc()
@@ -122,7 +90,7 @@ func (l *listener) receive(ctx context.Context, nc net.Conn) {
 	}
 	l.counters.ClientConnections.Inc()
 	l.counters.ClientConnectionsInSetup.Inc()
-	l.logins.Go(func() { l.login(ctx, nc, refuse) })
+	l.proxy.logins.Go(func() { l.login(ctx, nc, refuse) })
 }
 
 // release ends what receive began, for a client that became no session.

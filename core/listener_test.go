@@ -20,7 +20,7 @@ import (
 // idleGate fails the test unless every place in the gate is free.
 func idleGate(t *testing.T, r *running) {
 	t.Helper()
-	until(t, "logins are over", func() bool { return r.listeners[0].counters.ClientConnectionsInSetup.Value() == 0 })
+	until(t, "logins are over", func() bool { return r.lineup.Load().listeners[0].counters.ClientConnectionsInSetup.Value() == 0 })
 	if n := len(r.gate); n != 0 {
 		t.Errorf("%d places of the gate are taken", n)
 	}
@@ -36,7 +36,7 @@ func TestARefusedClientLingersWithoutTheGate(t *testing.T) {
 		_ = c.Close()
 	}
 	idleGate(t, r)
-	l := &r.listeners[0].counters
+	l := &r.lineup.Load().listeners[0].counters
 	if got := l.ClientConnectionsSetupFailedAuth.Value(); got != 3 {
 		t.Errorf("%d logins failed for authentication, expected 3", got)
 	}
@@ -99,7 +99,7 @@ func TestClientsBeyondTheLimitAreToldAndTakeNobodysPlace(t *testing.T) {
 	}
 	_ = first.Close()
 	until(t, "the session ends", func() bool {
-		l := r.listeners[0]
+		l := r.lineup.Load().listeners[0]
 		return l.counters.ClientConnections.Value()-l.refusing.Load() == 1
 	})
 	r.login()
@@ -129,13 +129,13 @@ func TestAsManyOfACrowdGetInAsHaveRoom(t *testing.T) {
 	if got := in.Load(); got != room {
 		t.Errorf("%d got in, expected %d", got, room)
 	}
-	until(t, "the refused are gone", func() bool { return r.listeners[0].refusing.Load() == 0 })
+	until(t, "the refused are gone", func() bool { return r.lineup.Load().listeners[0].refusing.Load() == 0 })
 }
 
 func TestAnOverflowOfClientsIsClosedUnheard(t *testing.T) {
 	r := start(t, &echo{}, func(c *Config) { c.Listeners[0].MaxClients = 1 })
 	r.login()
-	l := r.listeners[0]
+	l := r.lineup.Load().listeners[0]
 	for range overflow { // as many as are being told; real ones would be done too soon on a slow machine
 		l.refusing.Add(1)
 		l.counters.ClientConnections.Inc()
@@ -161,7 +161,7 @@ func TestAFailedTLSHandshakeIsAnAuthenticationFailure(t *testing.T) {
 	_, _ = io.ReadAll(c)
 	_ = c.Close()
 	idleGate(t, r)
-	if got := r.listeners[0].counters.ClientConnectionsSetupFailedAuth.Value(); got != 1 {
+	if got := r.lineup.Load().listeners[0].counters.ClientConnectionsSetupFailedAuth.Value(); got != 1 {
 		t.Errorf("%d failures counted", got)
 	}
 }
@@ -186,8 +186,9 @@ func TestAcceptingBacksOffWithoutDescriptorsAndStopsWhenTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		p := &poor{since: time.Now(), stop: stop}
-		l := &listener{socket: p, log: zerolog.Nop()}
-		l.run(ctx, ctx)
+		d := &door{socket: p}
+		d.owner.Store(&listener{log: zerolog.Nop()})
+		d.run(ctx, ctx)
 		if p.times[1] != acceptPauseFirst || p.times[2] != 3*acceptPauseFirst {
 			t.Errorf("accepted at %v", p.times)
 		}

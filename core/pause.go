@@ -76,7 +76,7 @@ func (p *Proxy) Holders(group string) []SessionSnapshot {
 }
 
 func (p *Proxy) group(name string) (*target.Group, error) {
-	for _, g := range p.config.Groups {
+	for _, g := range p.lineup.Load().groups {
 		if g.Name() == name {
 			return g, nil
 		}

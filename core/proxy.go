@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,14 +43,23 @@ type Proxy struct {
 	loops     []*loop.Poll
 	workers   []*relay.Worker
 	turn      atomic.Uint32
-	listeners []*listener
 	gate      gate
 	pins      *relay.Pins
 	ready     chan struct{}
-	opened    atomic.Bool // the listeners have their sockets
-	accepting atomic.Bool // and they accept
+	accepting atomic.Bool // the listeners accept
 	draining  atomic.Bool // and they do not any more
 	log       zerolog.Logger
+
+	lineup   atomic.Pointer[lineup]
+	changing sync.Mutex // who replaces lineup has it
+	// What a change starts lives in these. The contexts are set by Run.
+	until      context.Context // Run's
+	logging    context.Context // of logins
+	monitors   context.Context
+	watched    map[*target.Group]context.CancelFunc // under changing
+	doors      sync.WaitGroup
+	logins     sync.WaitGroup
+	monitoring sync.WaitGroup
 }
 
 // New makes a proxy; Run runs it.
@@ -64,7 +72,7 @@ func New(c Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		config: c, registry: relay.NewRegistry(), gate: newGate(c.MaxLogins), ready: make(chan struct{}), log: c.Log,
-		pins: relay.NewPins(c.PinsAsRDS, c.Log),
+		pins: relay.NewPins(c.PinsAsRDS, c.Log), watched: map[*target.Group]context.CancelFunc{},
 	}
 	panicked := loop.Options{Panicked: func(value any, stack []byte) {
 		c.Log.Error().Any("panic", value).Bytes("stack", stack).Msg("BUG: a session or task panicked")
@@ -78,9 +86,11 @@ func New(c Config) (*Proxy, error) {
 		p.loops = append(p.loops, l)
 		p.workers = append(p.workers, relay.NewWorker(l, p.registry, nil, c.Log))
 	}
+	first := &lineup{groups: c.Groups}
 	for _, lc := range c.Listeners {
-		p.listeners = append(p.listeners, newListener(p, lc))
+		first.listeners = append(first.listeners, newListener(p, lc, nil))
 	}
+	p.lineup.Store(first)
 	return p, nil
 }
 
@@ -110,22 +120,16 @@ func (p *Proxy) Run(ctx context.Context) error {
 		loops.Go(l.Run)
 		p.on(p.workers[i], p.workers[i].Begin)
 	}
-	monitors, stopMonitors := context.WithCancel(context.Background())
-	var monitoring sync.WaitGroup
-	for _, g := range p.config.Groups {
-		if !p.leadsTo(g) {
-			g.Retire()
-			continue
-		}
-		monitoring.Go(func() { g.Run(monitors, p.workers...) })
-	}
-	ticker := &ticker{worker: p.workers[0], groups: p.config.Groups, pins: p.pins}
+	var stopMonitors context.CancelFunc
+	p.monitors, stopMonitors = context.WithCancel(context.Background())
+	p.watch(p.lineup.Load())
+	ticker := &ticker{proxy: p}
 	p.on(p.workers[0], ticker.start)
 
 	err := p.serve(ctx)
 
 	stopMonitors()
-	monitoring.Wait()
+	p.monitoring.Wait()
 	p.closePools()
 	for _, l := range p.loops {
 		l.Stop()
@@ -134,43 +138,67 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return err
 }
 
-// leadsTo says whether g is behind any listener.
-func (p *Proxy) leadsTo(g *target.Group) bool {
-	return slices.ContainsFunc(p.config.Listeners, func(l ListenerConfig) bool { return l.Group == g })
-}
-
 // serve opens the listeners, accepts until ctx ends, and drains.
 func (p *Proxy) serve(ctx context.Context) error {
-	var errs []error
-	for _, l := range p.listeners {
-		errs = append(errs, l.open())
-		defer l.close()
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := p.open(); err != nil {
 		return err
 	}
-	p.opened.Store(true)
 	p.awaitTargets(ctx)
-	logins, stopLogins := context.WithCancel(context.Background())
+	var stopLogins context.CancelFunc
+	p.until = ctx
+	p.logging, stopLogins = context.WithCancel(context.Background())
 	defer stopLogins()
-	var accepting sync.WaitGroup
 	if ctx.Err() == nil {
-		for _, l := range p.listeners {
-			accepting.Go(func() { l.run(ctx, logins) })
+		for _, l := range p.lineup.Load().listeners {
+			p.doors.Go(func() { l.door.run(ctx, p.logging) })
 		}
 		p.accepting.Store(true)
 		close(p.ready)
 		<-ctx.Done()
 	}
-	p.draining.Store(true)
-	p.accepting.Store(false)
-	for _, l := range p.listeners {
-		l.close()
-	}
-	accepting.Wait()
+	p.shut()
+	p.doors.Wait()
 	stopLogins() // they are told, and cannot hold up the drain
 	p.drain()
 	return nil
+}
+
+// open opens the doors of all listeners, or none.
+func (p *Proxy) open() error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	old := p.lineup.Load()
+	next := &lineup{groups: old.groups}
+	var errs []error
+	for _, l := range old.listeners {
+		l = newListener(p, l.config, l)
+		d, err := openDoor(l)
+		l.door = d
+		errs = append(errs, err)
+		next.listeners = append(next.listeners, l)
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		p.lineup.Store(next)
+		return nil
+	}
+	for _, l := range next.listeners {
+		if l.door != nil {
+			l.door.close()
+		}
+	}
+	return err
+}
+
+// shut closes all doors, for good.
+func (p *Proxy) shut() {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	p.draining.Store(true)
+	p.accepting.Store(false)
+	for _, l := range p.lineup.Load().listeners {
+		l.door.close()
+	}
 }
 
 // awaitTargets waits for the first answer of every target, within reason. Clients that come meanwhile wait in the
@@ -178,7 +206,7 @@ func (p *Proxy) serve(ctx context.Context) error {
 func (p *Proxy) awaitTargets(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, firstProbeWithin)
 	defer stop()
-	for _, g := range p.config.Groups {
+	for _, g := range p.lineup.Load().groups {
 		g.AwaitFirst(ctx)
 	}
 }
@@ -190,9 +218,7 @@ func (p *Proxy) drain() {
 	for _, w := range p.workers {
 		p.on(w, w.Drain)
 	}
-	for _, l := range p.listeners {
-		l.logins.Wait() // so that no session begins after all were told to end
-	}
+	p.logins.Wait() // so that no session begins after all were told to end
 	if !p.emptyBy(deadline) {
 		p.log.Warn().Int64("clients", p.clients()).Msg("drain timeout: ending the remaining sessions")
 		for _, w := range p.workers {
@@ -205,7 +231,7 @@ func (p *Proxy) drain() {
 
 // clients returns how many clients are connected.
 func (p *Proxy) clients() (n int64) {
-	for _, l := range p.listeners {
+	for _, l := range p.lineup.Load().allListeners() {
 		n += l.counters.ClientConnections.Value()
 	}
 	return n
@@ -224,14 +250,14 @@ func (p *Proxy) emptyBy(deadline time.Time) bool {
 
 func (p *Proxy) closePools() {
 	w := p.workers[0]
-	for _, g := range p.config.Groups {
+	for _, g := range p.lineup.Load().allGroups() {
 		for _, m := range g.Members() {
 			p.on(w, func() { m.Pool().Close(w) })
 		}
 	}
 	for deadline := time.Now().Add(stopWithin); time.Now().Before(deadline); time.Sleep(drainPoll) {
 		open := 0
-		for _, g := range p.config.Groups {
+		for _, g := range p.lineup.Load().allGroups() {
 			for _, m := range g.Members() {
 				open += m.Pool().Stats().Open
 			}
@@ -259,10 +285,8 @@ func (c call) Run() { c() }
 
 // ticker does what is due now and then, on one loop.
 type ticker struct {
-	worker *relay.Worker
-	groups []*target.Group
-	pins   *relay.Pins
-	timer  loop.Timer
+	proxy *Proxy
+	timer loop.Timer
 }
 
 func (t *ticker) start() {
@@ -271,11 +295,13 @@ func (t *ticker) start() {
 }
 
 func (t *ticker) Run() {
-	t.worker.Loop().Schedule(&t.timer, relay.TickEvery) // first: a panic must not be the last tick
-	for _, g := range t.groups {
+	w := t.proxy.workers[0]
+	w.Loop().Schedule(&t.timer, relay.TickEvery) // first: a panic must not be the last tick
+	for _, g := range t.proxy.lineup.Load().allGroups() {
 		for _, m := range g.Members() {
-			m.Pool().Tick(t.worker)
+			m.Pool().Tick(w)
 		}
 	}
-	t.pins.Tick()
+	t.proxy.pins.Tick()
+	t.proxy.bury()
 }

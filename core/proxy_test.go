@@ -53,7 +53,7 @@ func TestADrainEndsTransactionsAtItsTimeout(t *testing.T) {
 func TestLoginsDoNotHoldUpADrain(t *testing.T) {
 	r := start(t, &echo{entered: make(chan struct{}, 10)}, func(c *Config) { c.DrainTimeout = time.Hour })
 	c := r.dial()
-	<-r.listeners[0].config.Group.Engine().(*echo).entered
+	<-r.lineup.Load().listeners[0].config.Group.Engine().(*echo).entered
 	began := time.Now()
 	r.stop()
 	c.expect(engine.ErrShutdown.Error())
@@ -91,7 +91,7 @@ func TestADrainDuringALoginStormEndsEverything(t *testing.T) {
 			}
 		})
 	}
-	l := r.listeners[0]
+	l := r.lineup.Load().listeners[0]
 	until(t, "the storm", func() bool { return l.counters.ClientConnectionsReceived.Value() > 200 })
 	r.stop()
 	err := r.wait()

@@ -64,17 +64,18 @@ func (p *Proxy) Pins() []pin.Row { return p.pins.Rows() }
 // Snapshot reads the proxy's state. Any goroutine may call it.
 func (p *Proxy) Snapshot() Snapshot {
 	s := Snapshot{Accepting: p.accepting.Load(), Draining: p.draining.Load()}
-	for _, l := range p.listeners {
+	n := p.lineup.Load()
+	for _, l := range n.listeners {
 		ls := ListenerSnapshot{
 			Name: l.config.Name, Engine: l.config.Group.Engine().Name(),
 			TargetGroup: l.config.Group.Name(), Role: l.config.Role, Counters: &l.counters,
 		}
-		if p.opened.Load() {
-			ls.Address = l.socket.Addr().String()
+		if l.door != nil {
+			ls.Address = l.door.socket.Addr().String()
 		}
 		s.Listeners = append(s.Listeners, ls)
 	}
-	for _, g := range p.config.Groups {
+	for _, g := range n.groups {
 		gs := GroupSnapshot{Name: g.Name(), Engine: g.Engine().Name(), Paused: g.Paused()}
 		for _, m := range g.Members() {
 			gs.Targets = append(gs.Targets, TargetSnapshot{
@@ -115,7 +116,7 @@ func (p *Proxy) InTransaction() map[*telemetry.Listener]int64 {
 		}
 		return open
 	})
-	n := make(map[*telemetry.Listener]int64, len(p.listeners))
+	n := make(map[*telemetry.Listener]int64)
 	for _, l := range open {
 		n[l]++
 	}

@@ -30,7 +30,7 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if !ok {
 		return exitError
 	}
-	pc, err := wire(c, zerolog.Nop())
+	pc, _, err := wire(c, zerolog.Nop())
 	if err != nil {
 		explain(stderr, *path, err)
 		return exitError

@@ -18,6 +18,7 @@ const usage = `usage: berth COMMAND [options]
   pins    [--admin URL] [-o FORMAT]  show what keeps sessions on their database connections, and what to write instead
   pause   [--timeout D] GROUP        make sessions of a target group wait, and close its database connections
   resume  GROUP                      let them go on
+  reload  [--admin URL]              make a running proxy read its configuration again
   version                            print version, commit and Go version
 
 berth COMMAND -h lists a command's options.
@@ -34,7 +35,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	commands := map[string]command{"serve": serve, "check": check, "status": status, "pins": pins, "pause": pause, "resume": resume, "version": version}
+	commands := map[string]command{"serve": serve, "check": check, "status": status, "pins": pins, "pause": pause, "resume": resume, "reload": reloadCommand, "version": version}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return exitUsage

@@ -1,18 +1,18 @@
 package main
 
 import (
+	"context"
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/rs/zerolog"
 
 	"github.com/berthdb/berth/config"
+	"github.com/berthdb/berth/core"
 	"github.com/berthdb/berth/core/engine"
-	"github.com/berthdb/berth/core/target"
 )
 
 // rewrite replaces text in a configuration file.
@@ -42,13 +42,13 @@ func keysOf(line map[string]any) (keys []string) {
 func TestSIGHUPTakesTheRulesOfPinningAndSaysWhatNeedsARestart(t *testing.T) {
 	path := configure(t, minimal)
 	p, _, _ := ready(t, path)
-	rewrite(t, path, "max_connections: 2", "max_connections: 3, session_pinning_preset: strict-aws, unseen_changes: pin")
+	rewrite(t, path, "max_connections: 2", "max_connections: 3, init_query: select 1, session_pinning_preset: strict-aws, unseen_changes: pin")
 	p.signal(syscall.SIGHUP)
 	const pool = "target_groups[0].connection_pool."
-	if got := keysOf(p.logged("configuration reloaded")); !slices.Equal(got, []string{pool + "session_pinning_preset", pool + "unseen_changes"}) {
+	if got := keysOf(p.logged("configuration reloaded")); !slices.Equal(got, []string{pool + "max_connections", pool + "session_pinning_preset", pool + "unseen_changes"}) {
 		t.Errorf("reloaded: %q", got)
 	}
-	if got := keysOf(p.logged("need a restart")); !slices.Equal(got, []string{pool + "max_connections"}) {
+	if got := keysOf(p.logged("need a restart")); !slices.Equal(got, []string{pool + "init_query"}) {
 		t.Errorf("needing a restart: %q", got)
 	}
 }
@@ -89,11 +89,27 @@ func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := wireGroup(c.TargetGroups[0], new(atomic.Uint64), zerolog.Nop())
+	pc, wiring, err := wire(c, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &reload{path: path, started: c, current: c, groups: []*target.Group{g}, log: zerolog.Nop()}
+	proxy, err := core.New(pc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- proxy.Run(ctx) }()
+	defer func() { stop(); <-ended }()
+	<-proxy.Ready()
+	g := pc.Groups[0]
+	r := &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop()}
+	run := func(good bool) {
+		t.Helper()
+		if _, err := r.run(); (err == nil) != good {
+			t.Errorf("reload: %v", err)
+		}
+	}
 	setting := engine.Event{Kind: engine.KindSetting}
 	old := g.Policy()
 	expect := func(when string, action engine.Action, unseen engine.Unseen) {
@@ -107,15 +123,15 @@ func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
 	}
 	expect("before", engine.Pin, engine.UnseenVerify)
 	rewrite(t, path, "max_connections: 2", "session_pinning_filters: [EXCLUDE_VARIABLE_SETS], unseen_changes: trust")
-	r.run()
+	run(true)
 	expect("reloaded", engine.Ignore, engine.UnseenTrust)
 	if old.Action(setting) != engine.Pin {
 		t.Error("the policy of sessions that began before has changed")
 	}
 	rewrite(t, path, "unseen_changes: trust", "unseen_changes: tru")
-	r.run()
+	run(false)
 	expect("a bad file", engine.Ignore, engine.UnseenTrust)
 	rewrite(t, path, "unseen_changes: tru", "max_connections: 2", "session_pinning_filters: [EXCLUDE_VARIABLE_SETS], ", "")
-	r.run()
+	run(true)
 	expect("as it was", engine.Pin, engine.UnseenVerify)
 }

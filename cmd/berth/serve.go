@@ -54,7 +54,7 @@ const gcPercent = 25
 
 // serveConfig runs the proxy and its admin server; the first to end ends the other. path is where c was read.
 func serveConfig(ctx context.Context, path string, c *config.Config, log zerolog.Logger, signals <-chan os.Signal) error {
-	pc, err := wire(c, log)
+	pc, wiring, err := wire(c, log)
 	if err != nil {
 		return err
 	}
@@ -62,15 +62,16 @@ func serveConfig(ctx context.Context, path string, c *config.Config, log zerolog
 	if err != nil {
 		return err
 	}
+	r := &reload{path: path, proxy: proxy, log: log, current: c, wiring: wiring}
 	admin, err := control.Listen(control.Config{
-		Address: c.Admin.Address, Token: c.Admin.Token.Reveal(), Build: build(), Log: log,
+		Address: c.Admin.Address, Token: c.Admin.Token.Reveal(), Build: build(), Log: log, Reload: r.run,
 	}, proxy)
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go (&reload{path: path, started: c, current: c, groups: pc.Groups, log: log}).listen(ctx, signals)
+	go obey(ctx, signals, r, log)
 	adminDone := make(chan error, 1)
 	adminCtx, stopAdmin := context.WithCancel(context.Background())
 	defer stopAdmin()
@@ -85,6 +86,22 @@ func serveConfig(ctx context.Context, path string, c *config.Config, log zerolog
 	err = proxy.Run(ctx)
 	stopAdmin() // after the drain: until then health checks see it
 	return errors.Join(err, <-adminDone)
+}
+
+// obey answers signals until ctx ends.
+func obey(ctx context.Context, signals <-chan os.Signal, r *reload, log zerolog.Logger) {
+	for {
+		select {
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				_, _ = r.run() // it has logged how that went
+				continue
+			}
+			log.Warn().Stringer("signal", s).Msg("this version cannot hand over its listeners: restart it")
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // announce logs the one line that says that all listeners accept.

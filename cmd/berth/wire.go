@@ -27,33 +27,102 @@ const secretsWithin = 10 * time.Second
 
 // wire turns a configuration into what a proxy is made of. It is the one place that names the engines. It reads files,
 // but opens no socket. Its error names everything that is wrong, one a line, by configuration key.
-func wire(c *config.Config, log zerolog.Logger) (core.Config, error) {
-	pc := core.Config{
+func wire(c *config.Config, log zerolog.Logger) (core.Config, *wiring, error) {
+	w, ch, err := newWiring(log).next(c)
+	return core.Config{
 		Loops: c.Runtime.Loops, MaxLogins: c.Runtime.MaxLogins, DrainTimeout: c.Runtime.DrainTimeout, Log: log,
-		PinsAsRDS: c.Log.PinFormat == config.PinFormatRDS,
-	}
+		PinsAsRDS: c.Log.PinFormat == config.PinFormatRDS, Groups: ch.groups, Listeners: ch.listeners,
+	}, w, err
+}
+
+// wiring is what a configuration was turned into, for the next one to be compared with.
+type wiring struct {
+	log       zerolog.Logger
+	ids       *atomic.Uint64 // of backends
+	groups    map[string]wiredGroup
+	listeners map[string]wiredListener
+}
+
+// wiredGroup is a target group with what it is made of.
+type wiredGroup struct {
+	*target.Group
+	config      config.TargetGroup
+	credentials *credentials
+}
+
+// wiredListener is a listener's TLS side with what it is made of.
+type wiredListener struct {
+	config config.Listener
+	tls    engine.ClientTLS
+}
+
+func newWiring(log zerolog.Logger) *wiring {
+	return &wiring{log: log, ids: new(atomic.Uint64), groups: map[string]wiredGroup{}, listeners: map[string]wiredListener{}}
+}
+
+// changes are what a configuration asks for.
+type changes struct {
+	groups    []*target.Group
+	listeners []core.ListenerConfig
+	carryOut  []func(*core.Proxy) // what changes in groups that stay
+}
+
+// next turns a configuration into what it asks for. What is in w and can stay, stays the same. w does not change, and
+// nothing of the proxy does.
+func (w *wiring) next(c *config.Config) (*wiring, changes, error) {
+	next := newWiring(w.log)
+	next.ids = w.ids
+	var ch changes
 	var problems []error
-	ids := new(atomic.Uint64)
-	byName := make(map[string]*target.Group, len(c.TargetGroups))
 	for i, tg := range c.TargetGroups {
-		g, err := wireGroup(tg, ids, log)
+		g, carryOut, err := w.group(tg)
 		if err != nil {
 			problems = append(problems, at(fmt.Sprintf("target_groups[%d] (%s)", i, tg.Name), err)...)
 			continue
 		}
-		byName[tg.Name] = g
-		pc.Groups = append(pc.Groups, g)
+		next.groups[tg.Name] = g
+		ch.groups = append(ch.groups, g.Group)
+		ch.carryOut = append(ch.carryOut, carryOut...)
 	}
 	for i, l := range c.Listeners {
-		clientTLS, err := clientTLS(l, log)
+		tls, err := w.clientTLS(l)
 		if err != nil {
 			problems = append(problems, at(fmt.Sprintf("listeners[%d] (%s)", i, l.Name), err)...)
 		}
-		if g := byName[l.TargetGroup]; g != nil && err == nil {
-			pc.Listeners = append(pc.Listeners, wireListener(l, g, clientTLS))
+		if g, ok := next.groups[l.TargetGroup]; ok && err == nil {
+			next.listeners[l.Name] = wiredListener{l, tls}
+			ch.listeners = append(ch.listeners, wireListener(l, g.Group, tls))
 		}
 	}
-	return pc, errors.Join(problems...)
+	return next, ch, errors.Join(problems...)
+}
+
+// group returns the group of that name and engine as tg wants it, and how it gets so; or makes one.
+func (w *wiring) group(tg config.TargetGroup) (wiredGroup, []func(*core.Proxy), error) {
+	was, ok := w.groups[tg.Name]
+	if !ok || was.config.Engine != tg.Engine {
+		g, c, err := wireGroup(tg, w.ids, w.log)
+		return wiredGroup{g, tg, c}, nil, err
+	}
+	users, err := wireUsers(tg, w.log)
+	if err != nil {
+		return wiredGroup{}, nil, err
+	}
+	carryOut := func(p *core.Proxy) {
+		was.credentials.Store(users)
+		was.SetRules(wireRules(tg))
+		p.SetLimits(was.Group, wireLimits(tg))
+	}
+	return wiredGroup{was.Group, tg, was.credentials}, []func(*core.Proxy){carryOut}, nil
+}
+
+// clientTLS returns l's TLS side: the same as before if it is made of the same, since a self-signed certificate is made
+// anew each time, and files that were read are looked at anyway.
+func (w *wiring) clientTLS(l config.Listener) (engine.ClientTLS, error) {
+	if was, ok := w.listeners[l.Name]; ok && was.config.TLS == l.TLS && was.config.Address == l.Address && l.TLS.ClientCAFile == "" {
+		return was.tls, nil
+	}
+	return clientTLS(l, w.log)
 }
 
 // at puts a place before each line of an error, which is a problem of its own.
@@ -78,24 +147,46 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 }
 
 // wireGroup makes a target group with an engine of its own. Its errors begin with the key below the group's.
-func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*target.Group, error) {
-	e, err := wireEngine(tg, log)
+func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*target.Group, *credentials, error) {
+	users, err := wireUsers(tg, log)
 	targets, targetsErr := wireTargets(tg)
-	cp := tg.ConnectionPool
 	if err := errors.Join(targetsErr, err); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	c := &credentials{}
+	c.Store(users)
+	e, err := wireEngine(tg, c, log)
+	if err != nil {
+		return nil, nil, err
 	}
 	return target.New(target.Config{
-		Name: tg.Name, Engine: e, Targets: targets, Rules: wireRules(tg),
+		Name: tg.Name, Engine: e, Targets: targets, Rules: wireRules(tg), Limits: wireLimits(tg),
 		Health: target.HealthCheck{Interval: tg.HealthCheck.Interval, Timeout: tg.HealthCheck.Timeout},
-		Limits: target.Limits{
-			MaxPercent: cp.MaxConnectionsPercent, MaxConnections: cp.MaxConnections,
-			MaxIdlePercent: cp.MaxIdleConnectionsPercent, BorrowTimeout: cp.ConnectionBorrowTimeout,
-			MaxLifetime: cp.MaxConnectionLifetime, IdleTimeout: cp.IdleConnectionTimeout,
-			MaxDials: cp.MaxConcurrentDials, Rotate: paranoid(),
-		},
-	}, ids, log), nil
+	}, ids, log), c, nil
 }
+
+func wireLimits(tg config.TargetGroup) target.Limits {
+	cp := tg.ConnectionPool
+	return target.Limits{
+		MaxPercent: cp.MaxConnectionsPercent, MaxConnections: cp.MaxConnections,
+		MaxIdlePercent: cp.MaxIdleConnectionsPercent, BorrowTimeout: cp.ConnectionBorrowTimeout,
+		MaxLifetime: cp.MaxConnectionLifetime, IdleTimeout: cp.IdleConnectionTimeout,
+		MaxDials: cp.MaxConcurrentDials, Rotate: paranoid(),
+	}
+}
+
+// credentials are a group's users, whom a reload may change.
+type credentials struct {
+	atomic.Pointer[secret.Resolver]
+}
+
+var _ engine.Credentials = (*credentials)(nil)
+
+func (c *credentials) Credential(ctx context.Context, user string) (engine.Credential, error) {
+	return c.Load().Credential(ctx, user)
+}
+
+func (c *credentials) Any(ctx context.Context) (engine.Credential, error) { return c.Load().Any(ctx) }
 
 // wireRules returns what a group's sessions go by.
 func wireRules(tg config.TargetGroup) target.Rules {
@@ -126,7 +217,8 @@ var unseenRules = map[config.UnseenChanges]engine.Unseen{
 // paranoid says whether backends rotate among sessions: for tests of what sessions leave on them.
 func paranoid() bool { return os.Getenv("BERTH_PARANOID") == "1" }
 
-func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error) {
+// wireUsers makes what knows the users of a group. It reads their secrets.
+func wireUsers(tg config.TargetGroup, log zerolog.Logger) (*secret.Resolver, error) {
 	var entries []secret.Entry
 	var problems []error
 	for i, a := range tg.Auth {
@@ -144,22 +236,24 @@ func wireEngine(tg config.TargetGroup, log zerolog.Logger) (engine.Engine, error
 	}
 	ctx, stop := context.WithTimeout(context.Background(), secretsWithin)
 	defer stop()
-	credentials, err := secret.NewResolver(ctx, providers, entries)
+	users, err := secret.NewResolver(ctx, providers, entries)
 	if err != nil {
 		problems = append(problems, at("auth", err)...)
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
+	return users, errors.Join(problems...)
+}
+
+func wireEngine(tg config.TargetGroup, users *credentials, log zerolog.Logger) (engine.Engine, error) {
+	log = log.With().Str("target_group", tg.Name).Logger()
 	switch tg.Engine {
 	case config.EnginePostgres:
 		return postgres.New(postgres.Config{
-			Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: log,
+			Credentials: users, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: log,
 			CloseLost: tg.ConnectionPool.PinnedSessionOnLoss == config.LossClose,
 		}), nil
 	case config.EngineMySQL:
 		return mysql.New(mysql.Config{
-			Credentials: credentials, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: &log,
+			Credentials: users, Unseen: unseenRules[tg.ConnectionPool.UnseenChanges], Log: &log,
 			CloseLost: tg.ConnectionPool.PinnedSessionOnLoss == config.LossClose,
 		}), nil
 	}

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -48,9 +47,9 @@ func (p pauser) pause(w http.ResponseWriter, r *http.Request) {
 	group := r.PathValue("group")
 	switch err := p.source.Pause(ctx, group); {
 	case err == nil:
-		p.answer(w, http.StatusOK, Pause{Paused: true})
+		reply(w, p.log, http.StatusOK, Pause{Paused: true})
 	case errors.Is(err, context.DeadlineExceeded):
-		p.answer(w, http.StatusConflict, Pause{Paused: p.paused(group), Held: newSessions(p.source.Holders(group))})
+		reply(w, p.log, http.StatusConflict, Pause{Paused: p.paused(group), Held: newSessions(p.source.Holders(group))})
 	default:
 		refuse(w, err)
 	}
@@ -70,19 +69,7 @@ func (p pauser) resume(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	p.answer(w, http.StatusOK, Pause{})
-}
-
-func (p pauser) answer(w http.ResponseWriter, status int, body Pause) {
-	text, err := json.MarshalIndent(body, "", "  ")
-	if err != nil {
-		p.log.Error().Err(err).Msg("admin answer could not be rendered")
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n'))
+	reply(w, p.log, http.StatusOK, Pause{})
 }
 
 // refuse answers a request that the proxy would not carry out.

@@ -49,6 +49,7 @@ type Config struct {
 	Token   string // if not empty, everyone but health checks must show it as bearer token
 	Build   Build
 	Log     zerolog.Logger
+	Reload  func() (Reload, error) // reads the configuration again
 }
 
 // Build says what is running.
@@ -124,6 +125,7 @@ func newHandler(c Config, source Source) (http.Handler, error) {
 	p := pauser{source, c.Log}
 	mux.Handle("POST /api/v1/target_groups/{group}/pause", guarded(c.Token, http.HandlerFunc(p.pause)))
 	mux.Handle("POST /api/v1/target_groups/{group}/resume", guarded(c.Token, http.HandlerFunc(p.resume)))
+	mux.Handle("POST /api/v1/reload", guarded(c.Token, reloading(c.Log, c.Reload)))
 	// A page that an operator's browser shows must not be able to change anything here.
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
@@ -169,14 +171,17 @@ func guarded(token string, h http.Handler) http.Handler {
 }
 
 func answer(log zerolog.Logger, f func() any) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		body, err := json.MarshalIndent(f(), "", "  ")
-		if err != nil {
-			log.Error().Err(err).Msg("admin answer could not be rendered")
-			http.Error(w, "internal error", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(append(body, '\n'))
-	})
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, log, http.StatusOK, f()) })
+}
+
+func reply(w http.ResponseWriter, log zerolog.Logger, status int, what any) {
+	body, err := json.MarshalIndent(what, "", "  ")
+	if err != nil {
+		log.Error().Err(err).Msg("admin answer could not be rendered")
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
 }

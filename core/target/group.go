@@ -27,7 +27,7 @@ type Limits struct {
 	Rotate         bool // see pool.Config
 }
 
-// Config is what a group is made of. It is immutable.
+// Config is what a group is made of. It is immutable: what SetLimits and SetRules change is elsewhere.
 type Config struct {
 	Name    string
 	Engine  engine.Engine
@@ -64,6 +64,7 @@ type Group struct {
 	config  Config
 	members []*Member
 	policy  atomic.Pointer[pin.Policy]
+	limits  atomic.Pointer[Limits]
 	paused  atomic.Bool // changed on one worker's loop only
 	route   atomic.Pointer[route]
 	workers []*relay.Worker // set by Run; the first is where pools are reconfigured
@@ -102,6 +103,7 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	log = log.With().Str("target_group", c.Name).Logger()
 	g := &Group{config: c, log: log}
 	g.SetRules(c.Rules)
+	g.limits.Store(&c.Limits)
 	for _, t := range c.Targets {
 		counters := &telemetry.Target{TargetGroup: c.Name, Target: t.Name}
 		m := &Member{group: g, target: t, probed: make(chan struct{}), wake: make(chan struct{}, 1), log: log.With().Str("target", t.Name).Logger()}
@@ -146,6 +148,15 @@ func (g *Group) SetRules(r Rules) {
 	}
 }
 
+// SetLimits changes the limits: where there are too many connections now, the idle ones are closed at once and the others
+// as they come back. It runs on w's loop, which is where pools are configured.
+func (g *Group) SetLimits(l Limits, w *relay.Worker) {
+	g.limits.Store(&l)
+	for _, m := range g.members {
+		m.pool.Configure(w, l.pool(m.Health().Facts))
+	}
+}
+
 // Policy returns the policy for a session that begins.
 func (g *Group) Policy() *pin.Policy { return g.policy.Load() }
 
@@ -156,7 +167,7 @@ func (g *Group) Engine() engine.Engine { return g.config.Engine }
 func (g *Group) Members() []*Member { return g.members }
 
 // BorrowTimeout implements relay.Group.
-func (g *Group) BorrowTimeout() time.Duration { return g.config.Limits.BorrowTimeout }
+func (g *Group) BorrowTimeout() time.Duration { return g.limits.Load().BorrowTimeout }
 
 // Pool implements relay.Group.
 func (g *Group) Pool(role relay.Role) *relay.Pool {

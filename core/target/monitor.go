@@ -116,7 +116,7 @@ func (m *Member) leave() {
 }
 
 // hard says whether the group's limit is the user's last word, which no connection may exceed.
-func (m *Member) hard() bool { return m.group.config.Limits.MaxConnections > 0 }
+func (m *Member) hard() bool { return m.group.limits.Load().MaxConnections > 0 }
 
 // observe asks the target and reports the answer. It says whether the target answered, as far as it was asked.
 func (m *Member) observe(ctx context.Context) bool {
@@ -124,6 +124,7 @@ func (m *Member) observe(ctx context.Context) bool {
 		return m.report(ctx, m.ask(ctx))
 	}
 	if m.spared() || !m.pool.Claim() {
+		m.leave() // there is one if the limit was another before a reload
 		m.trust()
 		return true
 	}
@@ -300,5 +301,5 @@ type reconfigure struct {
 }
 
 func (r *reconfigure) Run() {
-	r.member.pool.Configure(r.worker, r.member.group.config.Limits.pool(r.facts))
+	r.member.pool.Configure(r.worker, r.member.group.limits.Load().pool(r.facts))
 }
