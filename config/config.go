@@ -30,6 +30,8 @@ type Runtime struct {
 	Loops        int           `koanf:"loops"`         // event loops; 0: one per core
 	MaxLogins    int           `koanf:"max_logins"`    // logins at work at once; 0: automatic
 	DrainTimeout time.Duration `koanf:"drain_timeout"` // how long a drain waits for sessions; 0: not at all
+	// HandOverTimeout is how long sessions may stay with a process that has handed over its listeners; 0: not at all.
+	HandOverTimeout time.Duration `koanf:"hand_over_timeout"`
 }
 
 // Listener is an address that clients connect to.
@@ -113,7 +115,7 @@ func defaultConfig() Config {
 	return Config{
 		Admin:   Admin{Address: "127.0.0.1:7070"},
 		Log:     Log{Level: LevelInfo, Format: FormatAuto, PinFormat: PinFormatBerth},
-		Runtime: Runtime{DrainTimeout: 30 * time.Second},
+		Runtime: Runtime{DrainTimeout: 30 * time.Second, HandOverTimeout: 10 * time.Minute},
 	}
 }
 

@@ -80,7 +80,7 @@ func expected() *Config {
 	return &Config{
 		Admin:   Admin{Address: "127.0.0.1:7070"},
 		Log:     Log{Level: "info", Format: "auto", PinFormat: "berth"},
-		Runtime: Runtime{Loops: 0, MaxLogins: 0, DrainTimeout: 30 * time.Second},
+		Runtime: Runtime{Loops: 0, MaxLogins: 0, DrainTimeout: 30 * time.Second, HandOverTimeout: 10 * time.Minute},
 		Listeners: []Listener{{
 			Name:                 "orders-pg",
 			Engine:               "postgres",
@@ -145,7 +145,7 @@ func TestEveryKeyCanBeSet(t *testing.T) {
 	got := mustParse(t, `
 admin: {address: "[::]:7070", token: "${TOKEN}"}
 log: {level: debug, format: json, pin_format: rds}
-runtime: {loops: 3, max_logins: 12, drain_timeout: 1m30s}
+runtime: {loops: 3, max_logins: 12, drain_timeout: 1m30s, hand_over_timeout: 1h}
 listeners:
   - name: l
     engine: mysql
@@ -184,7 +184,7 @@ target_groups:
 	want := &Config{
 		Admin:   Admin{Address: "[::]:7070", Token: "abc.def"},
 		Log:     Log{Level: LevelDebug, Format: FormatJSON, PinFormat: PinFormatRDS},
-		Runtime: Runtime{Loops: 3, MaxLogins: 12, DrainTimeout: 90 * time.Second},
+		Runtime: Runtime{Loops: 3, MaxLogins: 12, DrainTimeout: 90 * time.Second, HandOverTimeout: time.Hour},
 		Listeners: []Listener{{
 			Name: "l", Engine: EngineMySQL, Address: ":3307", TargetGroup: "g", Role: RoleReadOnly,
 			TLS: ListenerTLS{

@@ -35,7 +35,7 @@ func doorKey(c ListenerConfig) string {
 }
 
 func openDoor(l *listener) (*door, error) {
-	socket, err := net.Listen("tcp", l.config.Address)
+	socket, err := l.proxy.listen(l.config)
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", l.config.Name, err)
 	}

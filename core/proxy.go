@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -32,8 +33,12 @@ type Config struct {
 	Loops        int           // event loops, 0: one per processor that the process may use
 	MaxLogins    int           // logins at work at once, 0: as many as processors
 	DrainTimeout time.Duration // how long transactions may go on after Run's context has ended
-	Log          zerolog.Logger
-	PinsAsRDS    bool // the log speaks of pins as RDS Proxy does
+	// HandOverTimeout is how long sessions may go on after HandOver, before they are drained.
+	HandOverTimeout time.Duration
+	// Listen opens the socket of a listener, by its name and address; nil: net.Listen.
+	Listen    func(name, address string) (net.Listener, error)
+	Log       zerolog.Logger
+	PinsAsRDS bool // the log speaks of pins as RDS Proxy does
 }
 
 // Proxy is a running Berth.
@@ -49,6 +54,9 @@ type Proxy struct {
 	accepting atomic.Bool // the listeners accept
 	draining  atomic.Bool // and they do not any more
 	log       zerolog.Logger
+
+	handedOver chan struct{} // closed by HandOver
+	once       sync.Once     // closes it
 
 	lineup   atomic.Pointer[lineup]
 	changing sync.Mutex // who replaces lineup has it
@@ -72,7 +80,7 @@ func New(c Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		config: c, registry: relay.NewRegistry(), gate: newGate(c.MaxLogins), ready: make(chan struct{}), log: c.Log,
-		pins: relay.NewPins(c.PinsAsRDS, c.Log), watched: map[*target.Group]context.CancelFunc{},
+		pins: relay.NewPins(c.PinsAsRDS, c.Log), watched: map[*target.Group]context.CancelFunc{}, handedOver: make(chan struct{}),
 	}
 	panicked := loop.Options{Panicked: func(value any, stack []byte) {
 		c.Log.Error().Any("panic", value).Bytes("stack", stack).Msg("BUG: a session or task panicked")
@@ -110,7 +118,7 @@ func (p *Proxy) nextWorker() *relay.Worker {
 	return p.workers[p.turn.Add(1)%uint32(len(p.workers))]
 }
 
-// Run opens the listeners and serves until ctx ends, then drains: what is between requests ends at once, transactions
+// Run opens the listeners and serves until ctx ends, or until another process has taken over, then drains: what is between requests ends at once, transactions
 // get DrainTimeout. It returns when everything of the proxy has stopped.
 func (p *Proxy) Run(ctx context.Context) error {
 	// The runtime needs a processor beside the loops: with as many as loops, a query costs a third more CPU.
@@ -154,10 +162,16 @@ func (p *Proxy) serve(ctx context.Context) error {
 		}
 		p.accepting.Store(true)
 		close(p.ready)
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-p.handedOver:
+		}
 	}
 	p.shut()
 	p.doors.Wait()
+	if ctx.Err() == nil {
+		p.outlive(ctx)
+	}
 	stopLogins() // they are told, and cannot hold up the drain
 	p.drain()
 	return nil

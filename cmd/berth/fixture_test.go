@@ -79,9 +79,18 @@ type process struct {
 
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
+	return launchAs(t, nil, os.Args[0], args...)
+}
+
+// launchAs runs another program than this one, which becomes it. prepare may change how, if it is not nil.
+func launchAs(t *testing.T, prepare func(*exec.Cmd), name string, args ...string) *process {
+	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), 2*patience)
-	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], args...), done: make(chan struct{}), more: make(chan struct{}, 1)}
+	p := &process{t: t, cmd: exec.CommandContext(ctx, name, args...), done: make(chan struct{}), more: make(chan struct{}, 1)}
 	p.cmd.Env = append(os.Environ(), asBerth+"=1")
+	if prepare != nil {
+		prepare(p.cmd)
+	}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

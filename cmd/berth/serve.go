@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -52,56 +53,126 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
 // and a relayed query allocates nothing; so memory is what a larger value would cost.
 const gcPercent = 25
 
+// serving is a proxy with its admin server.
+type serving struct {
+	proxy     *core.Proxy
+	admin     *control.Server
+	address   string // of the admin server, as configured
+	reload    *reload
+	sockets   *sockets
+	stopAdmin context.CancelFunc
+	handed    bool // over to another process; under reload's lock
+	log       zerolog.Logger
+}
+
 // serveConfig runs the proxy and its admin server; the first to end ends the other. path is where c was read.
 func serveConfig(ctx context.Context, path string, c *config.Config, log zerolog.Logger, signals <-chan os.Signal) error {
 	pc, wiring, err := wire(c, log)
 	if err != nil {
 		return err
 	}
-	proxy, err := core.New(pc)
+	s := &serving{address: c.Admin.Address, log: log}
+	if s.sockets, err = inheritedSockets(); err != nil {
+		return err
+	}
+	pc.Listen = s.sockets.listen
+	if s.proxy, err = core.New(pc); err != nil {
+		return err
+	}
+	s.reload = &reload{path: path, proxy: s.proxy, log: log, current: c, wiring: wiring}
+	s.admin, err = control.Listen(control.Config{
+		Address: c.Admin.Address, Token: c.Admin.Token.Reveal(), Build: build(), Log: log, Reload: s.reload.run,
+		Listen: func(address string) (net.Listener, error) { return s.sockets.listen("", address) },
+	}, s.proxy)
 	if err != nil {
 		return err
 	}
-	r := &reload{path: path, proxy: proxy, log: log, current: c, wiring: wiring}
-	admin, err := control.Listen(control.Config{
-		Address: c.Admin.Address, Token: c.Admin.Token.Reveal(), Build: build(), Log: log, Reload: r.run,
-	}, proxy)
-	if err != nil {
-		return err
-	}
+	return s.run(ctx, signals)
+}
+
+func (s *serving) run(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go obey(ctx, signals, r, log)
-	adminDone := make(chan error, 1)
+	go s.obey(ctx, signals)
 	adminCtx, stopAdmin := context.WithCancel(context.Background())
 	defer stopAdmin()
-	go func() { adminDone <- admin.Run(adminCtx); stop() }()
+	s.stopAdmin = stopAdmin
+	adminDone := make(chan error, 1)
+	takesOver := s.sockets.ready != nil
 	go func() {
-		select {
-		case <-proxy.Ready():
-			announce(proxy, admin.Address(), log)
-		case <-ctx.Done():
+		if takesOver { // until this process is ready the one before it answers
+			select {
+			case <-s.proxy.Ready():
+			case <-adminCtx.Done():
+			}
+		}
+		adminDone <- s.admin.Run(adminCtx)
+		if adminCtx.Err() == nil {
+			stop()
 		}
 	}()
-	err = proxy.Run(ctx)
+	go func() {
+		select {
+		case <-s.proxy.Ready():
+			s.sockets.done(s.log)
+			notify(s.log, "READY=1")
+			announce(s.proxy, s.admin.Address(), s.log)
+		case <-ctx.Done():
+			return
+		}
+		<-ctx.Done()
+		notify(s.log, "STOPPING=1")
+	}()
+	err := s.proxy.Run(ctx)
 	stopAdmin() // after the drain: until then health checks see it
 	return errors.Join(err, <-adminDone)
 }
 
 // obey answers signals until ctx ends.
-func obey(ctx context.Context, signals <-chan os.Signal, r *reload, log zerolog.Logger) {
+func (s *serving) obey(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				_, _ = r.run() // it has logged how that went
+		case signal := <-signals:
+			if signal == syscall.SIGHUP {
+				notify(s.log, "RELOADING=1")
+				_, _ = s.reload.run() // it has logged how that went
+				notify(s.log, "READY=1")
 				continue
 			}
-			log.Warn().Stringer("signal", s).Msg("this version cannot hand over its listeners: restart it")
+			s.handOver()
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// handOver lets another process serve from now on, if one can be started.
+func (s *serving) handOver() {
+	select {
+	case <-s.proxy.Ready():
+	default:
+		s.log.Error().Msg("nothing is handed over: the listeners do not accept yet")
+		return
+	}
+	s.reload.mu.Lock() // the sockets must stay as they are
+	defer s.reload.mu.Unlock()
+	if s.handed {
+		return // the other one has the signal's meaning now
+	}
+	admin, ok := s.admin.Socket()
+	if !ok {
+		s.log.Error().Msg("nothing is handed over: the admin server has no descriptor")
+		return
+	}
+	pid, err := handOver(s.proxy, core.Socket{Address: s.address, Conn: admin}, s.log)
+	if err != nil {
+		s.log.Error().Err(err).Msg("nothing is handed over: this process goes on")
+		return
+	}
+	s.handed = true
+	notify(s.log, fmt.Sprintf("MAINPID=%d", pid))
+	s.proxy.HandOver()
+	s.stopAdmin()
 }
 
 // announce logs the one line that says that all listeners accept.

@@ -66,8 +66,6 @@ func TestServeIsReadyServesItsStatusAndEndsWellAtSIGTERM(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("readyz says %d while no target answers", resp.StatusCode)
 	}
-	p.signal(syscall.SIGUSR2)
-	p.logged("cannot hand over")
 	p.signal(syscall.SIGTERM)
 	p.logged("drained")
 	if s := p.ended(); s.ExitCode() != exitOK {

@@ -30,7 +30,7 @@ const secretsWithin = 10 * time.Second
 func wire(c *config.Config, log zerolog.Logger) (core.Config, *wiring, error) {
 	w, ch, err := newWiring(log).next(c)
 	return core.Config{
-		Loops: c.Runtime.Loops, MaxLogins: c.Runtime.MaxLogins, DrainTimeout: c.Runtime.DrainTimeout, Log: log,
+		Loops: c.Runtime.Loops, MaxLogins: c.Runtime.MaxLogins, DrainTimeout: c.Runtime.DrainTimeout, HandOverTimeout: c.Runtime.HandOverTimeout, Log: log,
 		PinsAsRDS: c.Log.PinFormat == config.PinFormatRDS, Groups: ch.groups, Listeners: ch.listeners,
 	}, w, err
 }

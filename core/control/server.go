@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -50,6 +51,8 @@ type Config struct {
 	Build   Build
 	Log     zerolog.Logger
 	Reload  func() (Reload, error) // reads the configuration again
+	// Listen opens the address; nil: net.Listen.
+	Listen func(address string) (net.Listener, error)
 }
 
 // Build says what is running.
@@ -61,7 +64,11 @@ type Build struct {
 
 // Listen opens the admin address.
 func Listen(c Config, source Source) (*Server, error) {
-	listener, err := net.Listen("tcp", c.Address)
+	listen := c.Listen
+	if listen == nil {
+		listen = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	listener, err := listen(c.Address)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
@@ -81,6 +88,12 @@ func Listen(c Config, source Source) (*Server, error) {
 
 // Address is where the server listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Socket is what the server accepts at, for a process that takes over.
+func (s *Server) Socket() (syscall.Conn, bool) {
+	c, ok := s.listener.(syscall.Conn)
+	return c, ok
+}
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {

@@ -157,6 +157,9 @@ func (g *Group) SetLimits(l Limits, w *relay.Worker) {
 	}
 }
 
+// Limits returns the limits that are in effect.
+func (g *Group) Limits() Limits { return *g.limits.Load() }
+
 // Policy returns the policy for a session that begins.
 func (g *Group) Policy() *pin.Policy { return g.policy.Load() }
 

@@ -59,7 +59,10 @@ func StartProxy(ctx context.Context, dir string, c Config) (*Proxy, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() { p.err = p.cmd.Wait(); close(p.exited) }()
+	go func(cmd *exec.Cmd, exited chan struct{}) { // which are not p's any more after a TakeOver
+		p.err = cmd.Wait()
+		close(exited)
+	}(p.cmd, p.exited)
 	if err := p.awaitReady(ctx); err != nil {
 		_ = p.cmd.Process.Kill()
 		<-p.exited
