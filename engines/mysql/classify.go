@@ -28,6 +28,8 @@ const (
 	classPrevious
 	// classDiagnostics: it reads the diagnostics of the previous statement and does not replace them.
 	classDiagnostics
+	// classCountsDiagnostics: it reads how many there are, and on MySQL replaces them then.
+	classCountsDiagnostics
 	// classFoundRows: it leaves a count for FOUND_ROWS() that differs from what the client got.
 	classFoundRows
 	// classUse: it is one USE and nothing else.

@@ -159,7 +159,7 @@ func (c *classifier) special(w word) {
 		}
 	case kwDiagnosticCount:
 		if variable {
-			c.flag(classDiagnostics)
+			c.flag(classDiagnostics | classCountsDiagnostics)
 		}
 	case kwThreadID:
 		c.pin(engine.KindConnectionID)

@@ -104,15 +104,17 @@ type request struct {
 	cleared   bool   // the diagnostics of others are gone
 	usesTable bool   // its text surely does, where the list of warnings depends on that
 	rows      uint64 // that came
-	affected  int64  // ROW_COUNT() after its last result, unless it failed
-	kinds     uint32 // session state that the server reported
-	settings  settingsReport
-	set       []setting // what it reported that one SET was about
-	asked     bool      // for the session's user variables, because code may have changed them
-	file      bool      // the client is sending a file
-	option    uint16    // of COM_SET_OPTION
-	schema    string    // the default database before it
-	sequence  uint8     // of the client's last packet
+	// unsupported is what could not be prepared, because nobody can.
+	unsupported *sharedStatement
+	affected    int64  // ROW_COUNT() after its last result, unless it failed
+	kinds       uint32 // session state that the server reported
+	settings    settingsReport
+	set         []setting // what it reported that one SET was about
+	asked       bool      // for the session's user variables, because code may have changed them
+	file        bool      // the client is sending a file
+	option      uint16    // of COM_SET_OPTION
+	schema      string    // the default database before it
+	sequence    uint8     // of the client's last packet
 }
 
 // leaves notes that the server reported a change of state of kind k.

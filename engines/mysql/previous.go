@@ -24,6 +24,8 @@ type previous struct {
 	local      bool // no backend has it, because the statement was answered here
 	list       list // of warnings and errors, MariaDB's
 	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
+	// unsupported is the COM_STMT_PREPARE that it was, nil if it was none that servers refuse always.
+	unsupported *sharedStatement
 }
 
 func (v *previous) setRows(n int64) { v.rows, v.rowsKnown = n, true }
@@ -53,14 +55,55 @@ func (m *Machine) foreign() bool {
 	return m.state.last != m || m.pins.disturbed || m.previous.local
 }
 
-// diagnostics is a query that leaves the diagnostics of the session's previous statement on a backend that does not have
-// them. Others keep their backend.
-func (m *Machine) diagnostics() string {
-	if m.previous.deprecated {
-		return "SELECT FOUND_ROWS()"
+// sendDiagnostics leaves the diagnostics of the session's previous statement on a backend that does not have them, for a request of
+// class c. Others keep their backend.
+func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
+	switch v := &m.previous; {
+	case v.unsupported != nil && (c.has(classDiagnostics) || m.countsList()): // it fails again
+		w.ToBackend(v.unsupported.packet)
+		m.pins.disturbed = true
+		m.expect(shapePrepare, purposeUnsupported, 1)
+	case v.deprecated:
+		m.ask("SELECT FOUND_ROWS()", purposeClear, w)
+	default:
+		m.ask(clearDiagnostics, purposeClear, w)
 	}
-	return clearDiagnostics
 }
+
+// countsList says whether the request is a command that leaves the list of warnings as it is and says how long it is, where that has what
+// could not be prepared.
+func (m *Machine) countsList() bool {
+	if m.previous.unsupported == nil {
+		return false
+	}
+	switch m.request.command {
+	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_RESET_CONNECTION:
+		return false
+	}
+	return true
+}
+
+// sentUnsupported takes in the answer to a COM_STMT_PREPARE that has failed before.
+func (m *Machine) sentUnsupported(failure *engine.ServerError) {
+	m.request.cleared = true
+	if failure == nil || failure.Number != protocol.ER_UNSUPPORTED_PS {
+		m.refusal = errPrevious // a server of another version
+	}
+}
+
+// unsupported returns what is being prepared, if it has just been refused in a way that does not depend on what is in the server. A
+// driver that does not know what can be prepared comes by that for every transaction.
+func (m *Machine) unsupported() *sharedStatement {
+	s := m.statements.preparing
+	if !m.request.failed || m.request.errno != protocol.ER_UNSUPPORTED_PS || s == nil || s.shared == nil || len(s.shared.packet) > maxUnsupported ||
+		m.state.mariaDB { // it prepares most things, and keeps errors beyond the next statement
+		return nil
+	}
+	return s.shared
+}
+
+// maxUnsupported is how long a COM_STMT_PREPARE may be that is remembered though it failed.
+const maxUnsupported = 1 << 10
 
 // notePrevious notes what the statement that is over left.
 func (m *Machine) notePrevious() {
@@ -68,7 +111,10 @@ func (m *Machine) notePrevious() {
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
 		return
 	}
-	v.local, v.deprecated = false, v.deprecated && r.class.has(classDiagnostics) && !r.failed
+	v.local = false
+	if !r.class.has(classDiagnostics) || r.class.has(classCountsDiagnostics) || r.failed {
+		v.deprecated, v.unsupported = false, r.unsupported
+	}
 	switch {
 	case r.failed:
 		v.rows, v.rowsKnown, v.foundKnown = -1, true, false

@@ -270,6 +270,8 @@ func (x *exchange) prepared(p []byte) error {
 	if x.forwards() {
 		x.m.request.warnings = warnings
 		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, int(params)))
+	} else if x.m.queue.head().purpose == purposeUnsupported {
+		x.m.closeOnServer(id, x.w)
 	} else {
 		x.m.preparedAgain(id)
 	}

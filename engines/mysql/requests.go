@@ -126,7 +126,7 @@ func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
 
 // local answers what needs no backend, if none is held.
 func (m *Machine) local(p packet, w engine.Wire) (int, error) {
-	if m.b != nil {
+	if m.b != nil || m.countsList() {
 		return m.forward(p, class{flags: classUse}, shapeOne, w)
 	}
 	if p.command() == protocol.COM_RESET_CONNECTION {
@@ -211,7 +211,7 @@ func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
-	r.settings, r.set, r.asked = settingsReport{}, r.set[:0], false
+	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
 	r.usesTable, r.schema = false, m.session.schema
 	m.number++
 	w.Observe(engine.RequestBegan)
@@ -463,7 +463,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	told := r.failed || r.warnings > 0
 	m.noteListed(told)
 	if !r.class.has(classDiagnostics) || r.failed {
-		if left := told || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
+		if left := told && m.previous.unsupported == nil || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)
 		}

@@ -66,8 +66,8 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		m.sendSchema(w)
 	}
 	foreign := m.foreign()
-	if m.state.stale && m.state.last != m || c.has(classDiagnostics) && foreign && !m.pins.result && !m.request.cleared {
-		m.ask(m.diagnostics(), purposeClear, w)
+	if m.state.stale && m.state.last != m || (c.has(classDiagnostics) || m.countsList()) && foreign && !m.pins.result && !m.request.cleared {
+		m.sendDiagnostics(c, w)
 	}
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
 		m.alignInsertID(w)
@@ -124,6 +124,13 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	}
 	if p == purposeSettings {
 		m.answeredSettings(failure, w)
+		if !m.request.scanned {
+			m.settle(w)
+		}
+		return nil
+	}
+	if p == purposeUnsupported {
+		m.sentUnsupported(failure)
 		if !m.request.scanned {
 			m.settle(w)
 		}
@@ -249,7 +256,7 @@ func (m *Machine) loseVirtual() {
 func (m *Machine) resetVirtual() {
 	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
 	m.previous.setRows(0)
-	m.previous.list = list{}
+	m.previous.list, m.previous.deprecated, m.previous.unsupported = list{}, false, nil
 	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 }

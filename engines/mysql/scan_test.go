@@ -234,7 +234,7 @@ func TestFlagsOfStatements(t *testing.T) {
 		"SHOW WARNINGS":                               classDiagnostics,
 		"show errors limit 1":                         classDiagnostics,
 		"SHOW COUNT(*) WARNINGS":                      classDiagnostics,
-		"SELECT @@warning_count":                      classDiagnostics,
+		"SELECT @@warning_count":                      classDiagnostics | classCountsDiagnostics,
 		"SHOW TABLES":                                 none,
 		"SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1": classFoundRows,
 		"USE d":                            classUse,

@@ -405,6 +405,7 @@ func (m *Machine) cursor(status uint16, w engine.Wire) {
 func (m *Machine) finishPrepared(w engine.Wire) {
 	t, r := &m.statements, &m.request
 	if r.command == protocol.COM_STMT_PREPARE {
+		r.unsupported = m.unsupported()
 		t.preparing = nil
 		if !r.failed {
 			m.tellPrepared(w)

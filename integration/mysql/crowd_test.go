@@ -66,19 +66,14 @@ func TestSysbenchWithManyThreadsRunsOnFewConnections(t *testing.T) {
 	})
 }
 
-// pins is how many pins there were, but for those that last until the session's next statement: MySQL refuses to prepare
-// BEGIN, and what it says of that can be asked for by SHOW WARNINGS.
+// pins is how many pins there were.
 func (f front) pins(t *testing.T) float64 {
 	t.Helper()
 	all, err := f.Sum(t.Context(), "berth_pins_total", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	brief, err := f.Sum(t.Context(), "berth_pins_total", `reason="last_result"`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all - brief
+	return all
 }
 
 // pinLines are the lines of the log that say which sessions were pinned, up to five.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
 )
 
 // crossed is sessions whose statements alternate, each beside a session of its own with the server that says what it
@@ -393,4 +395,61 @@ func TestDroppingTheDefaultDatabaseLeavesNone(t *testing.T) {
 		a.do(t, "use app")
 		a.sees(t, "select database()", "[app]")
 	})
+}
+
+func TestWhatMySQLDoesNotPrepareDoesNotPinAndItsErrorIsTold(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: 1, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	mine, alone, other := f.client(t), f.direct(t), f.client(t)
+	for _, text := range []string{"prepare p from 'select 1'", "begin"} {
+		for _, asks := range []string{
+			"show warnings", "show errors", "show count(*) errors", "select @@warning_count, @@error_count", "do @@error_count",
+			"select row_count()", "get diagnostics condition 1 @told = message_text", "COM_RESET_CONNECTION", "select 1", "begin",
+		} {
+			var errs [2]error
+			for i, w := range []*wire{mine, alone} {
+				_, errs[i] = w.prepare(text)
+			}
+			if numberOf(errs[0]) != protocol.ER_UNSUPPORTED_PS || numberOf(errs[1]) != protocol.ER_UNSUPPORTED_PS {
+				t.Errorf("preparing %s: %v, with the server itself %v", text, errs[0], errs[1])
+			}
+			other.sees(t, "show warnings", "[]")
+			for _, q := range []string{asks, "show warnings", "show count(*) warnings", "rollback"} {
+				if got, want := show(mine.executed(t, q), nil), show(alone.executed(t, q), nil); got != want {
+					t.Errorf("%s, then %s: %s: %s, with the server itself %s", text, asks, q, got, want)
+				}
+			}
+		}
+		if got, want := mine.outcome("select @told"), alone.outcome("select @told"); got != want {
+			t.Errorf("%s, with the server itself %s", got, want)
+		}
+	}
+	if n := f.pins(t); n != 0 {
+		t.Errorf("%v pins:\n%s", n, pinLines(f.Log()))
+	}
+	for _, command := range [][]byte{{protocol.COM_PING}, append([]byte{protocol.COM_INIT_DB}, "app"...)} {
+		var told [2]result
+		for i, w := range []*wire{mine, alone} {
+			w.do(t, "select 1")
+			_, _ = w.prepare("begin")
+			if w == mine {
+				other.sees(t, "show warnings", "[]")
+			}
+			r, err := w.one(command[0], command[1:]...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told[i] = r
+		}
+		if told[0].warnings != told[1].warnings {
+			t.Errorf("command %d: %d warnings, with the server itself %d", command[0], told[0].warnings, told[1].warnings)
+		}
+		if got, want := mine.outcome("show warnings"), alone.outcome("show warnings"); got != want {
+			t.Errorf("behind command %d: %s, with the server itself %s", command[0], got, want)
+		}
+	}
+	for _, w := range []*wire{mine, alone, other} {
+		w.quit()
+	}
 }
