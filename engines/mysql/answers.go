@@ -26,6 +26,9 @@ const (
 	purposeEnd                        // ends a transaction of the machine's own
 	purposeClear                      // clears what the statements of another session left to SHOW WARNINGS
 	purposeUnsupported                // leaves what an earlier COM_STMT_PREPARE of the session left to SHOW WARNINGS
+	purposeTrack                      // makes the backend report what the session wants to hear
+	purposeTracked                    // asks what that is
+	purposeTrackAll                   // makes the backend report all
 	purposeRead                       // reads LAST_INSERT_ID()
 	purposeWrite                      // sets LAST_INSERT_ID()
 	purposeZero                       // takes LAST_INSERT_ID() back to what backends in the pool have

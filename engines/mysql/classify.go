@@ -59,6 +59,10 @@ const (
 	classKeeps
 	// classOpens: it is one statement that begins or ends a transaction, and has no effect outside of one.
 	classOpens
+	// classTrackers: it names the variable that says what the server reports; classTracking: the session's value of that is enough
+	// for it, see tracking.go.
+	classTrackers
+	classTracking
 	// classDefinesPrevious: what it creates may read values of the statement before.
 	classDefinesPrevious
 )

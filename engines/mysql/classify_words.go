@@ -161,6 +161,8 @@ func (c *classifier) special(w word) {
 		if variable {
 			c.flag(classDiagnostics | classCountsDiagnostics)
 		}
+	case kwTracked:
+		c.flag(classTrackers)
 	case kwThreadID:
 		c.pin(engine.KindConnectionID)
 	}

@@ -41,7 +41,11 @@ func (m *Machine) convert(p []byte, o okPacket) int {
 		if m.session.ownTrackers {
 			return len(p)
 		}
-		state = filterState(o.state)
+		t := m.session.tracked
+		if m.state.tracksLess {
+			t = everyReport
+		}
+		state = filterState(o.state, t)
 	}
 	if len(state) > 0 {
 		return resize(p, len(appendText(payload[:o.infoEnd], state)))

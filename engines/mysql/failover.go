@@ -91,7 +91,7 @@ func (m *Machine) answerable() bool {
 
 // bound says whether state of the session is on the held backend that no other one can have.
 func (m *Machine) bound() bool {
-	return m.pins.pinned || m.session.locked || m.statements.live > 0 || len(m.session.asks) > 0
+	return m.pins.pinned || m.session.locked || m.statements.live > 0 || len(m.session.asks) > 0 || m.session.tracks
 }
 
 // BackendLost tells the client what that means, and goes on without a backend.
@@ -129,7 +129,8 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	if kept {
 		w.Report(engine.Event{Kind: engine.KindReset, Rule: "connection lost"})
 		m.pins, m.judging, m.toJudge = pins{}, false, nil
-		m.session.asks = nil
+		m.session.asks, m.session.nulls, m.session.nullsPin = nil, nil, false
+		m.session.tracks, m.session.ownTrackers = false, false
 	}
 	switch {
 	case m.upload.active:

@@ -61,6 +61,7 @@ type machineState struct {
 	stale bool
 	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
 	options    bool
+	tracksLess bool // it reports what its session wants to hear, see tracking.go
 	statements backendStatements
 	settings   *settings // the session variables that somebody set, beside those that Dial found
 }
@@ -76,7 +77,9 @@ type session struct {
 	status      uint16       // as the last OK said
 	traits      bool         // SET TRANSACTION is waiting for its transaction
 	locked      bool         // LOCK TABLES
-	ownTrackers bool         // it sets itself what is tracked
+	tracked     *tracked     // what it has set to be reported; nil if nothing
+	tracks      bool         // it may have set that since the backend has said what it is
+	ownTrackers bool         // the backend reports what the session has set, and it keeps it
 	wide        bool         // its character set has characters that end with a backslash
 }
 
@@ -300,6 +303,10 @@ func (m *Machine) settle(w engine.Wire) {
 	}
 	m.reportTraits(w)
 	if m.judging && m.judge(w) || m.holding != nil && m.inquire(w) {
+		return
+	}
+	if m.state.tracksLess && !m.pins.pinned {
+		m.trackAll(w)
 		return
 	}
 	m.askUserVariables(w)

@@ -143,7 +143,7 @@ func (m *Machine) decides(p []byte, n int) bool {
 	case stageRows:
 		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
 		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
-			m.queue.head().purpose.reads() && (headerSize+n <= maxWhole || m.queue.head().purpose != purposeSettings)
+			m.queue.head().purpose.reads() && (headerSize+n <= maxWhole || !m.queue.head().purpose.readsText())
 	case stageParams, stageColumns:
 		return n > 0 && (p[0] == errHeader || m.queue.head().purpose == purposeSettings)
 	}
@@ -292,16 +292,19 @@ func (x *exchange) prepared(p []byte) error {
 // reads says whether the machine reads the row of the answer.
 func (p purpose) reads() bool {
 	switch p {
-	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings:
+	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings, purposeTracked:
 		return true
 	}
 	return false
 }
 
+// readsText says whether the row may be of any length. One that is too long is not read.
+func (p purpose) readsText() bool { return p == purposeSettings || p == purposeTracked }
+
 // row reads the only row of a result that the machine asked for.
 func (x *exchange) row(p []byte) error {
 	m := x.m
-	if len(p) > headerSize+maxInsertID && m.queue.head().purpose != purposeSettings {
+	if len(p) > headerSize+maxInsertID && !m.queue.head().purpose.readsText() {
 		return broken("malformed LAST_INSERT_ID()")
 	}
 	if m.queue.head().purpose == purposeLocks {

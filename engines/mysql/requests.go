@@ -358,7 +358,7 @@ func (m *Machine) classify(p packet, text []byte) class {
 	if m.session.wide && bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) {
 		return c // characters may hide what settingsIn looks for
 	}
-	return settingsIn(c, text)
+	return trackingIn(settingsIn(c, text), text)
 }
 
 func (m *Machine) literalBackslash() bool { return m.session.status&statusLiteralBackslash != 0 }
@@ -415,6 +415,7 @@ func (m *Machine) finish(w engine.Wire) {
 	}
 	r.class.kinds |= m.called(r.class)
 	m.leftSchema()
+	m.finishTracking()
 	m.tellSettings(w)
 	m.tellUserVariables(w)
 	kinds := r.class.kinds | r.kinds

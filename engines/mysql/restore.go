@@ -65,6 +65,7 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
 		m.sendSchema(w)
 	}
+	m.alignTracking(c, w)
 	foreign := m.foreign()
 	if m.state.stale && m.state.last != m || (c.has(classDiagnostics) || m.countsList()) && foreign && !m.pins.result && !m.request.cleared {
 		m.sendDiagnostics(c, w)
@@ -158,6 +159,12 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.state.last, m.state.stale, m.state.settings = nil, m.state.mariaDB, nil
 	case purposeRestore:
 		w.Observe(engine.StateRestored)
+	case purposeTrack:
+		m.state.tracksLess = true
+	case purposeTracked:
+		m.learnTracked(w)
+	case purposeTrackAll:
+		m.state.tracksLess = false
 	case purposeClear:
 		m.state.stale = false
 		m.request.cleared = true
@@ -207,6 +214,7 @@ func (m *Machine) readInsertID() bool {
 
 // resetBackend makes the held backend like new, for a purpose of the machine's own.
 func (m *Machine) resetBackend(p purpose, w engine.Wire) {
+	m.state.tracksLess = false
 	m.send(protocol.COM_RESET_CONNECTION, "", w)
 	m.expect(shapeOne, p, 1)
 	m.ask(m.state.arm, p, w)
@@ -217,6 +225,7 @@ func (m *Machine) resetBackend(p purpose, w engine.Wire) {
 
 // rearm brings back what COM_RESET_CONNECTION took from the backend beyond what was the client's.
 func (m *Machine) rearm(w engine.Wire) {
+	m.state.tracksLess = false
 	m.ask(m.state.arm, purposeArm, w)
 	if q := m.b.Target.InitQuery; q != "" {
 		m.ask(q, purposeArm, w)

@@ -20,7 +20,7 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 	}
 	for name, value := range variables(state) {
 		switch {
-		case automatic(name):
+		case automatic(name), string(name) == trackedVariable && m.state.tracksLess:
 		case derived(name):
 			if r.class.sets != nil {
 				r.leaves(engine.KindSetting) // until the next USE, which no SET can tell
@@ -46,7 +46,7 @@ func (r *request) reports(name string) bool {
 func (m *Machine) noteAssigned(name string) {
 	r := &m.request
 	switch {
-	case r.reports(name):
+	case r.reports(name), m.state.tracksLess && (name == trackedVariable || name == trackedSchema):
 	case derived([]byte(name)):
 		r.leaves(engine.KindSetting)
 	case name == connectionCharset:

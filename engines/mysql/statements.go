@@ -104,7 +104,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		m.refusal = errKillPrepared
 		return m.refused(p, w)
 	}
-	if ok, n, err := m.ready(p, class{}, w); !ok {
+	if ok, n, err := m.ready(p, class{flags: c.flags & classTracking}, w); !ok {
 		return n, err
 	}
 	s := &statement{class: c, schema: m.session.schema}

@@ -54,7 +54,8 @@ const (
 type report struct {
 	variables bool // the session changed a variable
 	derived   bool // one that changes with the default database
-	trackers  bool // one that says what is tracked
+	trackers  bool // one that says what is tracked,
+	tracked   bool // of variables
 	matters   bool // one that changes how statements are understood
 	changed   bool // something changed
 	schema    []byte
@@ -102,7 +103,11 @@ func (r *report) variable(name, value []byte) {
 	}
 	r.variables = true
 	r.matters = r.matters || !indifferent(string(name))
-	r.trackers = r.trackers || bytes.HasPrefix(name, []byte("session_track_")) && !armed(name, value)
+	if string(name) == trackedVariable {
+		r.tracked = true
+	} else {
+		r.trackers = r.trackers || bytes.HasPrefix(name, []byte("session_track_")) && !armed(name, value)
+	}
 }
 
 // automatic says whether a variable changes by itself: MySQL numbers statements, MariaDB says what it logged last.
@@ -136,9 +141,9 @@ func variables(state []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// tracked says whether a server reports a variable to a session that did not ask for more (the default of
+// trackedByDefault says whether a server reports a variable to a session that did not ask for more (the default of
 // session_track_system_variables).
-func tracked(name []byte) bool {
+func trackedByDefault(name []byte) bool {
 	switch string(name) {
 	case "time_zone", "autocommit", "character_set_client", "character_set_results", "character_set_connection":
 		return true
@@ -146,9 +151,8 @@ func tracked(name []byte) bool {
 	return false
 }
 
-// filterState keeps, in place, the entries that a session sees which did not set its trackers itself: the schema and
-// five variables. The result is never longer.
-func filterState(state []byte) []byte {
+// filterState keeps, in place, the entries that a session sees which asked for t: the schema and variables. The result is never longer.
+func filterState(state []byte, t *tracked) []byte {
 	out := state[:0]
 	f := fields{rest: state}
 	for len(f.rest) > 0 && !f.bad {
@@ -158,7 +162,7 @@ func filterState(state []byte) []byte {
 			break
 		}
 		if kind == trackVariables {
-			data = filterVariables(data)
+			data = filterVariables(data, t)
 		}
 		if kind == trackVariables && len(data) > 0 || kind == trackSchema {
 			// What is written ends before what is yet to be read begins: lengths only shrink.
@@ -169,7 +173,7 @@ func filterState(state []byte) []byte {
 	return out
 }
 
-func filterVariables(data []byte) []byte {
+func filterVariables(data []byte, t *tracked) []byte {
 	out := data[:0]
 	f := fields{rest: data}
 	for len(f.rest) > 0 {
@@ -179,7 +183,7 @@ func filterVariables(data []byte) []byte {
 		if f.bad {
 			break
 		}
-		if tracked(name) {
+		if t.has(name) {
 			out = append(out, pair[:len(pair)-len(f.rest)]...)
 		}
 	}
@@ -237,7 +241,7 @@ func (m *Machine) observe(o okPacket) bool {
 	}
 	m.request.settings.reported = m.request.settings.reported || r.variables
 	m.request.settings.matter = m.request.settings.matter || r.matters
-	m.session.ownTrackers = m.session.ownTrackers || r.trackers
+	m.session.ownTrackers = m.session.ownTrackers || r.trackers || r.tracked && !m.state.tracksLess
 	switch {
 	case r.variables || r.derived && m.request.class.sets != nil:
 		m.noteSettings(o.state, r.changed)

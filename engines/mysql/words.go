@@ -58,6 +58,7 @@ const (
 	kwIdentity
 	kwDiagnosticCount
 	kwThreadID
+	kwTracked
 	kwSequenceValue // of a sequence that is named in front of it, as Oracle writes it
 	kwLimit
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
@@ -163,6 +164,7 @@ var keywords = map[keyword]string{
 	kwIdentity:         "IDENTITY LAST_INSERT_ID",
 	kwDiagnosticCount:  "WARNING_COUNT ERROR_COUNT",
 	kwThreadID:         "PSEUDO_THREAD_ID",
+	kwTracked:          "SESSION_TRACK_SYSTEM_VARIABLES",
 	kwSequenceValue:    "NEXTVAL CURRVAL",
 	kwLimit:            "LIMIT",
 	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",

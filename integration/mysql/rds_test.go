@@ -34,7 +34,7 @@ var rdsRows = []rdsRow{
 	{"GET_LOCK", rdsPins, []string{"select get_lock('rds', 0)"}, "named_lock", []string{"select release_lock('rds')"}, ""},
 	{"a user variable", rdsPins, []string{"set @a = 1"}, "", nil, ""},
 	{"a system variable that is not tracked", rdsPins, []string{"set sort_buffer_size = 100000"}, "", nil, ""},
-	{"session_track_system_variables", rdsPins, []string{"set session_track_system_variables = 'time_zone'"}, "setting", nil, ""},
+	{"session_track_system_variables", rdsPins, []string{"set session_track_system_variables = 'time_zone'"}, "", nil, ""},
 	{"SET TRANSACTION for the next one", rdsPins, []string{"set transaction read only"}, "transaction_trait", []string{"begin", "commit"}, ""},
 	{"SET SESSION TRANSACTION", rdsShares, []string{"set session transaction isolation level read committed"}, "", nil, ""},
 	{"CREATE TEMPORARY TABLE", rdsPins, []string{"create temporary table kept (a int)"}, "temporary_table", []string{"drop temporary table kept"}, ""},

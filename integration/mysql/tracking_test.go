@@ -1,0 +1,76 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+// trackingScripts set and read session_track_system_variables. None of them pins.
+var trackingScripts = [][]string{
+	{"select @@session_track_system_variables", "set time_zone = '+01:00', sql_mode = 'ANSI'", "set autocommit = 0", "set autocommit = 1"},
+	{"set session_track_system_variables = 'sql_mode,time_zone'", "set time_zone = '+01:00', sql_mode = 'ANSI'", "set autocommit = 0", "set autocommit = 1",
+		"select @@session.session_track_system_variables as now", "select @@global.session_track_system_variables"},
+	{"set sql_mode = concat(@@sql_mode, ',STRICT_TRANS_TABLES'), session_track_system_variables = concat(@@session_track_system_variables, ',sql_select_limit')",
+		"select @@sql_mode, @@session_track_system_variables", "set sql_select_limit = 9", "set time_zone = '+02:00'"},
+	{"set session_track_system_variables = concat(@@global.session_track_system_variables, ',lc_time_names')", "set lc_time_names = 'de_DE'", "select @@session_track_system_variables"},
+	{"set session_track_system_variables = '*'", "set sort_buffer_size = 100000", "set sort_buffer_size = default", "set names latin1", "set names utf8mb4"},
+	{"set session_track_system_variables = ''", "set time_zone = '+03:00'", "select @@session_track_system_variables, @@time_zone", "set session_track_system_variables = default",
+		"set time_zone = default", "select @@session_track_system_variables"},
+	{"set sql_mode=CONCAT(@@sql_mode,',STRICT_TRANS_TABLES'),session_track_system_variables=CONCAT('sql_mode,sql_select_limit',IF(LOCATE('*',@@session_track_system_variables)>0 OR " +
+		"FIND_IN_SET('last_gtid',LOWER(REPLACE(@@session_track_system_variables,' ','')))>0,',last_gtid','')),session_track_schema=1",
+		"set sql_select_limit = 5", "set autocommit = 0", "set autocommit = 1", "select @@session_track_schema, @@session_track_system_variables"},
+	{"begin", "set @@session.session_track_system_variables = 'sql_mode , lc_messages'", "set sql_mode = ''", "set lc_messages = 'de_DE'", "rollback", "set sql_mode = default",
+		"select @@session_track_system_variables, @@lc_messages"},
+	{"set @v = 1, session_track_system_variables = 'sql_select_limit', sql_select_limit = 7", "select @@sql_select_limit, @v", "set sql_select_limit = 8"},
+	{"prepared: set session_track_system_variables = 'div_precision_increment'", "prepared: select @@session_track_system_variables", "set div_precision_increment = 5", "prepared: set div_precision_increment = 6"},
+	{"set session_track_system_variables = 'character_set_database'", "set session_track_system_variables = 'collation_connection'", "set names latin1 collate latin1_bin", "set names utf8mb4"},
+	{"set session_track_system_variables = 'time_zone'", "COM_RESET_CONNECTION", "select @@session_track_system_variables", "set time_zone = '+04:00'", "set sql_mode = 'ANSI'"},
+}
+
+// reports are the system variables that an answer reports, but for MySQL's number of the statement.
+func reports(all []result) (said []string) {
+	for _, r := range all {
+		for _, entry := range r.tracked {
+			if strings.HasPrefix(entry, "0: ") && !strings.Contains(entry, "statement_id") {
+				said = append(said, entry)
+			}
+		}
+	}
+	slices.Sort(said)
+	return said
+}
+
+func TestASessionHearsOfTheVariablesThatItAskedFor(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		other := f.client(t)
+		other.do(t, "set time_zone = '-01:00'")
+		for _, script := range trackingScripts {
+			mine, alone := f.client(t, protocol.CLIENT_SESSION_TRACK), f.direct(t, protocol.CLIENT_SESSION_TRACK)
+			within := false
+			for _, q := range script {
+				within = q == "begin" || within && q != "rollback"
+				got, want := mine.executed(t, q), alone.executed(t, q)
+				if show(got, nil) != show(want, nil) {
+					t.Errorf("%s: %s, alone %s", q, show(got, nil), show(want, nil))
+				}
+				if got, want := reports(got), reports(want); !slices.Equal(got, want) {
+					t.Errorf("%s: reports %q, alone %q", q, got, want)
+				}
+				if !within && f.pinned(t) == 0 {
+					other.sees(t, "select @@time_zone, @@sql_mode = '', @v", "[-01:00,0,NULL]")
+				}
+			}
+			mine.quit()
+			alone.quit()
+		}
+		if n, err := f.Sum(t.Context(), "berth_pins_total", ""); err != nil || n > 0 {
+			t.Errorf("%v pins, %v", n, err)
+		}
+		other.quit()
+	})
+}
