@@ -1,0 +1,72 @@
+package mysql
+
+import (
+	"bytes"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+// Since 8.0.22 MySQL decides by the types of an execution's parameters what a statement means, and keeps to it: after an execution
+// with a number, "SELECT ?" makes numbers of the strings that later ones send. Other servers forget an execution's types with it.
+//
+// A statement that sessions share must not have the meaning that another session's execution gave it. So the server's statement
+// is used for executions of one shape only, which is the type and sign of each parameter; for others it is prepared
+// again. What a session executes thus means what it would if it had just been prepared, whatever was executed before. A NULL, sent as a
+// type, decides nothing: in its place stands what the session sent there before.
+
+// firstShaped is the version since which that is so (8.0.22, "Prepared Statements").
+const firstShaped = 80022
+
+// mixedShape is that of a statement whose executions differed, or are not known. No statement of a session has it: the others
+// have two bytes for each parameter.
+const mixedShape = "?"
+
+// keepsShape says whether the held backend keeps to the types of an execution.
+func (m *Machine) keepsShape() bool {
+	return m.state.dialect.isMySQL() && m.state.dialect.version >= firstShaped
+}
+
+// fits says whether s can be executed by the server's statement h.
+func (m *Machine) fits(h *heldStatement, s *statement) bool {
+	return !h.used || h.shape == s.shape || !m.keepsShape()
+}
+
+// reshape notes the types of an execution of s. named says that there are names between them, as with query attributes, of
+// which those behind the statement's own parameters are.
+func (s *statement) reshape(types []byte, named bool) {
+	var shape []byte // s.shape if nil
+	f := fields{rest: types}
+	for i := range s.params {
+		t := f.bytes(2)
+		if named {
+			f.text()
+		}
+		if f.bad {
+			return // the server refuses it
+		}
+		at := 2 * i
+		known := at < len(s.shape)
+		switch {
+		case known && (t[0] == protocol.MYSQL_TYPE_NULL || t[0] == s.shape[at] && t[1] == s.shape[at+1]):
+			continue
+		case shape == nil:
+			shape = append(make([]byte, 0, 2*s.params), s.shape...)
+			shape = append(shape, bytes.Repeat([]byte{protocol.MYSQL_TYPE_NULL, 0}, s.params-len(s.shape)/2)...)
+		}
+		copy(shape[at:], t)
+	}
+	if shape != nil {
+		s.shape = string(shape)
+	}
+}
+
+// shaped notes that s is being executed by the server's statement h. known says whether the types are those of s.shape.
+func (m *Machine) shaped(h *heldStatement, s *statement, known bool) {
+	switch {
+	case !m.keepsShape():
+	case !known || h.used && h.shape != s.shape:
+		h.shape = mixedShape
+	default:
+		h.shape = s.shape
+	}
+}
