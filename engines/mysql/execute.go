@@ -77,7 +77,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 		return m.refused(p, w)
 	}
 	e, sound := parseExecution(p.body(), s.params, attributes)
-	h, types := m.typed(s, &e, sound, c, w)
+	h, types := m.typed(s, &e, sound, attributes, c, w)
 	if h == nil || !m.gather(c, w) {
 		if m.refusal != nil && m.queue.count == 0 {
 			return m.refused(p, w)
@@ -101,6 +101,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	} else {
 		w.ToBackend(p.bytes)
 	}
+	m.shaped(h, s, sound && s.typed == e.params)
 	h.types, h.used = s, true
 	m.expect(shapeResults, purposeForward, 1)
 	m.streamOn(p)
@@ -117,7 +118,13 @@ func (s *statement) text() []byte {
 
 // typed returns what the backend has of s, and the types of parameters that must be added to the execution e. It returns nil as
 // present does.
-func (m *Machine) typed(s *statement, e *execution, sound bool, c class, w engine.Wire) (h *heldStatement, types []byte) {
+func (m *Machine) typed(s *statement, e *execution, sound, attributes bool, c class, w engine.Wire) (h *heldStatement, types []byte) {
+	switch {
+	case sound && e.typed:
+		s.reshape(e.types, attributes)
+	case sound && s.typed == e.params:
+		s.reshape(s.types, attributes)
+	}
 	if m.lacks(s) && (c.has(classPrevious) || c.has(classDiagnostics) && m.pins.result) {
 		m.refusal = errPrevious // preparing it replaces what it asks for
 		return nil, nil

@@ -16,7 +16,8 @@ import (
 // under the server's id, and gets it when a session that uses it comes.
 //
 // To a server a statement is more than its text: types of parameters, parts of long data, a cursor. The types are sent again
-// when the last to execute the server's statement was another of the proxy's. While there is long data or a cursor, the
+// when the last to execute the server's statement was another of the proxy's; one that the server has come to understand by other
+// types is not used (shape.go). While there is long data or a cursor, the
 // statement on the server is taken out of the backend's table: it belongs to one session, which keeps the backend.
 
 const (
@@ -76,6 +77,7 @@ type heldStatement struct {
 	id    uint32     // the server's
 	types *statement // whose types of parameters the server has for sure, nil for nobody's
 	used  bool       // somebody executed it, so that the server may have types
+	shape string     // of all its executions, see shape.go
 	last  uint64     // when it was used last, by the backend's own clock
 }
 
@@ -132,6 +134,7 @@ type statement struct {
 	failure error
 	types   []byte // of its parameters, as the client sent them last, and
 	typed   int    // for how many; 0 for none
+	shape   string // of its last execution
 }
 
 func (s *statement) live() bool { return s.long || s.cursor }
@@ -251,7 +254,7 @@ func (m *Machine) share(s *statement, w engine.Wire) {
 	if s.own == nil || s.live() || s.gathered || s.kept {
 		return
 	}
-	if m.state.statements.held[s.shared] != nil {
+	if m.state.statements.held[s.shared] != nil || s.own.shape == mixedShape {
 		m.closeOnServer(s.own.id, w)
 	} else {
 		m.state.statements.put(s.shared, s.own)

@@ -190,7 +190,11 @@ func (m *Machine) tellStatement(e engine.Event, w engine.Wire) {
 
 // lacks says whether the held backend does not have s.
 func (m *Machine) lacks(s *statement) bool {
-	return s.own == nil && (s.shared == nil || m.state.statements.held[s.shared] == nil)
+	if s.own != nil || s.shared == nil {
+		return s.own == nil
+	}
+	h := m.state.statements.held[s.shared]
+	return h == nil || !m.fits(h, s)
 }
 
 // present returns what the held backend has of s, after preparing it there if need be. It returns nil if answers are awaited
@@ -206,8 +210,10 @@ func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
 		m.refusal = errStatementLost
 		return nil
 	}
-	if h := m.state.statements.use(s.shared); h != nil {
+	if h := m.state.statements.use(s.shared); h != nil && m.fits(h, s) {
 		return h
+	} else if h != nil {
+		m.drop(s.shared, w)
 	}
 	t.restoring = s
 	if !m.knowsMeaning(w) || !m.alignMeaning(s.shared, w) {

@@ -407,6 +407,33 @@ func (f front) neverPinnedBut(t testing.TB, reason string) {
 	}
 }
 
+func TestAStatementHasTheMeaningThatItsOwnTypesGiveIt(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		// MySQL reads strings as numbers behind an execution with a number.
+		kinds := []struct {
+			value any
+			want  string
+		}{{int64(7), "[7,5]"}, {"b", "[b,5]"}, {nil, "[NULL,5]"}, {"12", "[12,5]"}}
+		var clients []*wire
+		var statements []statement
+		for range kinds {
+			c := f.client(t)
+			clients, statements = append(clients, c), append(statements, c.mustPrepare(t, "select ?, 5"))
+		}
+		for range 5 {
+			for i, k := range kinds {
+				clients[i].executes(t, statements[i], k.want, k.value)
+			}
+		}
+		for i := range 12 {
+			k := kinds[i%len(kinds)]
+			clients[0].executes(t, statements[0], k.want, k.value)
+			clients[1].executes(t, statements[1], "[b,5]", "b")
+		}
+		f.neverPinned(t)
+	})
+}
+
 func TestLongDataAndCursorsHoldTheBackendForAWhile(t *testing.T) {
 	rotating(t, harness.Route{}, func(t *testing.T, f front) {
 		a, b := f.client(t), f.client(t)
