@@ -30,6 +30,10 @@ const (
 	classDiagnostics
 	// classCountsDiagnostics: it reads how many there are, and on MySQL replaces them then.
 	classCountsDiagnostics
+	// classAsksFound: it may read what FOUND_ROWS() was before it.
+	classAsksFound
+	// classFinds: it is one SELECT, so that FOUND_ROWS() is about it.
+	classFinds
 	// classFoundRows: it leaves a count for FOUND_ROWS() that differs from what the client got.
 	classFoundRows
 	// classUse: it is one USE and nothing else.
@@ -113,6 +117,7 @@ type classifier struct {
 	// counts says that the text is one SELECT; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
 	// is the position of its last LIMIT.
 	counts, uncounted bool
+	selected          bool // a statement before it in the text is a SELECT
 	limit             int
 }
 
@@ -175,6 +180,9 @@ func (c *classifier) end() class {
 	case c.counts && !c.uncounted:
 		c.flag(classCounts)
 	}
+	if c.counts && c.statements == 1 && !c.hidden {
+		c.flag(classFinds)
+	}
 	return c.found
 }
 
@@ -195,6 +203,7 @@ func (c *classifier) endStatement() {
 	if c.first == kwBegin && c.position > 2 || c.first == kwStart && c.position < 2 {
 		c.unknown() // BEGIN NOT ATOMIC: a compound statement of MariaDB
 	}
+	c.selected = c.selected || c.first == kwSelect
 	c.first, c.position, c.prev, c.depth = kwOther, 0, token{}, 0
 	c.calls, c.naming, c.target = false, false, killTarget{}
 }
@@ -388,6 +397,11 @@ func (c *classifier) call() {
 		c.pin(engine.KindSequence)
 	case callConnectionID:
 		c.pin(engine.KindConnectionID)
+	case callFoundRows:
+		if !c.selected && !c.found.has(classDefines) {
+			c.flag(classAsksFound)
+		}
+		fallthrough
 	case callPrevious:
 		if c.statements == 1 && !c.found.has(classDefines) { // what is created only mentions it
 			c.flag(classPrevious)

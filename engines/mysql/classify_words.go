@@ -123,10 +123,10 @@ func (c *classifier) setting(w word) {
 // special judges words that matter wherever they stand.
 func (c *classifier) special(w word) {
 	variable := c.prev.is('@') || c.prev.is('.') || c.first == kwSet
-	if c.first == kwGet && w.call == callPrevious && c.statements == 1 { // GET DIAGNOSTICS @a = ROW_COUNT
+	if c.first == kwGet && (w.call == callPrevious || w.call == callFoundRows) && c.statements == 1 { // GET DIAGNOSTICS @a = ROW_COUNT
 		c.flag(classPrevious)
 	}
-	if c.found.has(classDefines) && (w.call == callPrevious || w.keyword == kwDiagnosticCount) {
+	if c.found.has(classDefines) && (w.call == callPrevious || w.call == callFoundRows || w.keyword == kwDiagnosticCount) {
 		c.flag(classDefinesPrevious)
 	}
 	switch w.keyword {

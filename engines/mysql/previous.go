@@ -21,6 +21,9 @@ type previous struct {
 	rowsKnown  bool
 	found      uint64 // FOUND_ROWS()
 	foundKnown bool
+	// foundOn is the backend on which FOUND_ROWS() is the session's own. Servers keep it beyond statements that are no SELECT,
+	// which may have been executed elsewhere.
+	foundOn    *backendState
 	local      bool // no backend has it, because the statement was answered here
 	list       list // of warnings and errors, MariaDB's
 	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
@@ -54,6 +57,9 @@ func (e *Engine) deprecatesFoundRows() bool {
 func (m *Machine) foreign() bool {
 	return m.state.last != m || m.pins.disturbed || m.previous.local
 }
+
+// foundHere says whether FOUND_ROWS() on the held backend is the session's.
+func (m *Machine) foundHere() bool { return m.previous.foundOn == m.state && !m.foreign() }
 
 // sendDiagnostics leaves the diagnostics of the session's previous statement on a backend that does not have them, for a request of
 // class c. Others keep their backend.
@@ -110,6 +116,12 @@ func (m *Machine) notePrevious() {
 	r, v := &m.request, &m.previous
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
 		return
+	}
+	switch {
+	case r.class.has(classFinds) && !r.failed:
+		v.foundOn = m.state
+	case !m.foundHere():
+		v.foundOn = nil
 	}
 	v.local = false
 	if !r.class.has(classDiagnostics) || r.class.has(classCountsDiagnostics) || r.failed {
@@ -289,7 +301,7 @@ func (m *Machine) value(function string) (text []byte, known bool) {
 	case "ROW_COUNT":
 		return strconv.AppendInt(nil, v.rows, 10), v.rowsKnown && !there
 	case "FOUND_ROWS":
-		return strconv.AppendUint(nil, v.found, 10), v.foundKnown && !there
+		return strconv.AppendUint(nil, v.found, 10), v.foundKnown && !(there && m.foundHere())
 	default:
 		return strconv.AppendUint(nil, m.insertID.value, 10), !m.insertID.touched && !m.insertID.lost
 	}

@@ -73,7 +73,7 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
 		m.alignInsertID(w)
 	}
-	if c.has(classPrevious) && foreign && m.queue.count == 0 {
+	if (c.has(classPrevious) && foreign || c.has(classAsksFound) && !m.foundHere()) && m.queue.count == 0 {
 		m.refusal = errPrevious
 	}
 	return m.queue.count == 0 && m.refusal == nil

@@ -225,7 +225,9 @@ func TestFlagsOfStatements(t *testing.T) {
 		"SELECT 1; CALL p()":                     stored,
 		"SELECT f(1)":                            classCalls | classCallsNamed | classInsertID,
 		"SELECT ROW_COUNT()":                     classPrevious,
-		"SELECT FOUND_ROWS() + 1":                classPrevious,
+		"SELECT FOUND_ROWS() + 1":                classPrevious | classAsksFound,
+		"SELECT 1; SELECT FOUND_ROWS()":          none,
+		"SET @a = 1; SELECT FOUND_ROWS()":        classAsksFound,
 		"UPDATE t SET a = 1; SELECT ROW_COUNT()": none,
 		"CREATE VIEW v AS SELECT ROW_COUNT()":    classDefinesPrevious,
 		"CREATE TABLE t AS SELECT ROW_COUNT()":   classPrevious,
@@ -260,7 +262,7 @@ func TestFlagsOfStatements(t *testing.T) {
 		"COMMIT RELEASE":                   classRelease,
 		"ROLLBACK AND CHAIN NO RELEASE":    none,
 	} {
-		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classKeepsFound | classKeeps | classOpens); got != want {
+		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classFinds | classKeepsFound | classKeeps | classOpens); got != want {
 			t.Errorf("%s: %b, not %b", s, got, want)
 		}
 	}

@@ -74,6 +74,7 @@ const (
 	callSequence
 	callLastInsertID
 	callPrevious
+	callFoundRows // which is callPrevious, too
 	callConnectionID
 )
 
@@ -107,7 +108,7 @@ var specialCalls = map[string]call{
 	"GET_LOCK": callNamedLock,
 	"NEXTVAL":  callSequence, "LASTVAL": callSequence, "SETVAL": callSequence,
 	"LAST_INSERT_ID": callLastInsertID,
-	"FOUND_ROWS":     callPrevious, "ROW_COUNT": callPrevious,
+	"FOUND_ROWS":     callFoundRows, "ROW_COUNT": callPrevious,
 	"CONNECTION_ID": callConnectionID, "PS_CURRENT_THREAD_ID": callConnectionID, "PS_THREAD_ID": callConnectionID,
 }
 

@@ -283,6 +283,25 @@ func TestWhatIsKnownOfThePreviousStatementIsTold(t *testing.T) {
 	})
 }
 
+func TestFoundRowsBehindWhatIsNoSelectAreNeverAnotherSessions(t *testing.T) {
+	const definition = "(id int primary key, n tinyint)"
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		c := cross(t, f, 2, [2]string{table(t, f.server, "found_a", definition), table(t, f.server, "found_b", definition)})
+		c.same(0, "insert into %s values (1, 1), (2, 2), (3, 3)")
+		for range 3 {
+			for _, between := range []string{"start transaction", "set @a = 1", "update %s set n = n + 1 limit 1", "select 1 limit 5, 1", "do 1"} {
+				for _, asks := range []string{"select found_rows()", "select found_rows() + 0", "set @b = 1; select found_rows()"} {
+					c.same(0, "select * from %s limit 2")
+					c.same(1, "select 1 union select 2 union select 3 union select 4 union select 5")
+					c.same(0, between)
+					c.previous(0, asks)
+					c.same(0, "commit")
+				}
+			}
+		}
+	})
+}
+
 func TestValuesOfThePreviousStatementAreThereWithinATransaction(t *testing.T) {
 	const definition = "(id int primary key, n tinyint)"
 	shared(t, func(t *testing.T, f front) {
