@@ -287,7 +287,8 @@ func TestStreamsThatMoveBetweenLoopsUnderTrafficLoseAndDoubleNothing(t *testing.
 		on(t, l, func() { check(t, l) })
 		awaitGone(t, l)
 	}
-	if s.moves.Load() < 2000 || s.wakes.Load() < 100 {
+	// How many there are is the scheduler's choice: it must not have been a test of something else.
+	if s.moves.Load() < questions/4 || s.wakes.Load() < questions/20 {
 		t.Errorf("only %d moves and %d wakes", s.moves.Load(), s.wakes.Load())
 	}
 }
