@@ -64,6 +64,9 @@ type dialect interface {
 	undoes() bool   // a rollback undoes settings
 	restores() bool // settings do not keep the backend
 	dooms() bool    // a statement that fails dooms its transaction
+	// bereaved is the state of a session that was in a transaction when it lost its backend: 'E' if that goes on as a failed one,
+	// 'I' if there is none any more, 0 if the session ends.
+	bereaved() byte
 	mischief(s *session, last bool)
 }
 
@@ -72,6 +75,7 @@ type transaction struct {
 	name   string
 	writes []write
 	fate   fate
+	loose  int // of its last writes: they may have been executed outside of it, see loosen
 }
 
 // fate is what the client may say of a transaction.
@@ -189,7 +193,10 @@ func (c *client) batch() (left bool, err error) {
 	if part := len(sent); part < len(requests) && requests[part].verb == "commit" {
 		seen = requests[:part+1] // of PostgreSQL's batch the Sync may be all that is missing
 	}
-	txns := c.foresee(seen)
+	txns, open := c.foresee(seen), c.txn
+	if len(sent) > 0 {
+		c.loosen(open, sent[1:], txns[1:])
+	}
 	c.before, c.quiet = c.quiet, w.now
 	begun := w.now
 	w.log("client %d sends %d of %d bytes, from %q", c.number, stop, len(out), requests[0].line())
@@ -213,6 +220,7 @@ func (c *client) batch() (left bool, err error) {
 		return true, nil
 	}
 	for i, q := range sent {
+		c.loosen(open, sent[i+1:], txns[i+1:])
 		if err := c.answer(q, txns[i], begun, i == 0); err != nil {
 			return false, err
 		}
@@ -254,6 +262,20 @@ func (c *client) foresee(requests []request) []*transaction {
 		}
 	}
 	return out
+}
+
+// loosen notes which writes of the transaction that is open may be executed outside of it: those that are sent behind a request
+// that may be told that the transaction was lost, where there is none any more then. A deadlock does the same to MySQL's clients.
+func (c *client) loosen(open *transaction, behind []request, txns []*transaction) {
+	if open == nil || c.r.dialect.bereaved() != 'I' || !c.r.config.faults.lossy() {
+		return
+	}
+	open.loose = 0
+	for i, q := range behind {
+		if txns[i] == open && (q.verb == "put" || q.verb == "multi") {
+			open.loose++
+		}
+	}
 }
 
 // answer reads and judges the answer to q.
@@ -327,10 +349,11 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 	return nil
 }
 
-// refused judges a refusal: a session that had no backend did not get one in time.
+// refused judges a refusal: a session that had no backend did not get one in time. In a transaction it has one, unless that was lost
+// behind a statement that failed: then the transaction goes on as a failed one, and its next statement borrows another backend.
 func (c *client) refused(q request, txn *transaction, why string, begun time.Duration, first bool) error {
 	switch {
-	case c.open:
+	case c.open && !(c.failed && c.r.dialect.bereaved() == 'E' && c.r.config.faults.lossy()):
 		return errors.New("refused within a transaction")
 	case len(c.settings) > 0 && !c.r.dialect.restores() || len(c.locks) > 0:
 		return errors.New("refused although it is pinned")

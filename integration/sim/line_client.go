@@ -19,6 +19,7 @@ func (lines) quit() []byte                   { return []byte("quit\n") }
 func (lines) undoes() bool                   { return false }
 func (lines) restores() bool                 { return false }
 func (lines) dooms() bool                    { return true }
+func (lines) bereaved() byte                 { return 0 }
 
 func (l lines) accept(r *run, c *client, id uint32, _ *engine.Conn) (engine.Accepted, error) {
 	key := engine.Key{User: c.user()}

@@ -54,6 +54,7 @@ func (my) quit() []byte     { return []byte{1, 0, 0, 0, protocol.COM_QUIT} }
 func (my) undoes() bool     { return false }
 func (my) restores() bool   { return true }
 func (my) dooms() bool      { return false }
+func (my) bereaved() byte   { return 'I' }
 
 func (my) mischief(s *session, last bool) {
 	if last {

@@ -57,6 +57,7 @@ func (pg) quit() []byte     { return message(nil, 'X') }
 func (pg) undoes() bool     { return true }
 func (pg) restores() bool   { return true }
 func (pg) dooms() bool      { return true }
+func (pg) bereaved() byte   { return 'E' }
 
 func (pg) mischief(s *session, last bool) {
 	if last {

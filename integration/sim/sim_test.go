@@ -18,6 +18,10 @@ var (
 // fixed are seeds that always run.
 const fixed = 30
 
+// found are seeds that failed once, by protocol: a failed transaction whose backend was lost is refused another; what is sent
+// behind a transaction that was lost is executed by itself.
+var found = map[string][]uint64{"postgres": {1795715137674389871}, "mysql": {1795716406132604546}}
+
 var protocols = []string{"line", "postgres", "mysql"}
 
 func TestClientsGetTheirOwnAnswersAndTheServerItsBudget(t *testing.T) {
@@ -29,6 +33,9 @@ func TestClientsGetTheirOwnAnswersAndTheServerItsBudget(t *testing.T) {
 			}
 			for seed := range uint64(fixed) {
 				try(t, protocol, seed+1)
+			}
+			for _, seed := range found[protocol] {
+				try(t, protocol, seed)
 			}
 			first := uint64(time.Now().UnixNano())
 			for i := range uint64(max(1, *manySeeds)) {
