@@ -79,6 +79,20 @@ type myStatement struct {
 	params int
 	types  []byte       // that were sent last
 	long   map[int]bool // parameters of which long data was sent since the last execution
+	kinds  map[int]byte // each parameter's type: MySQL understands a statement by the first, Berth by the last (docs/pinning.md)
+}
+
+// kind is the type of the parameter i: the one of its first execution, but for NULLs.
+func (s *myStatement) kind(i int, t byte) byte {
+	first, known := s.kinds[i]
+	switch {
+	case t == protocol.MYSQL_TYPE_NULL:
+		return t
+	case known:
+		return first
+	}
+	s.kinds[i] = t
+	return t
 }
 
 // nobodys is the number of a statement that no server has.
@@ -88,7 +102,7 @@ const nobodys = 4242
 func (c *myClient) body(q myRequest) (body []byte, ok bool) {
 	s, known := c.statements[q.statement]
 	if q.statement == "nobody's" {
-		s, known = &myStatement{id: nobodys}, true
+		s, known = &myStatement{id: nobodys, kinds: map[int]byte{}}, true
 	}
 	switch q.command {
 	case protocol.COM_QUERY:
@@ -115,6 +129,11 @@ func (c *myClient) body(q myRequest) (body []byte, ok bool) {
 		return c.execution(body, s, q), true
 	case protocol.COM_STMT_SEND_LONG_DATA:
 		if q.number >= s.params {
+			return nil, false
+		}
+		switch s.kind(q.number, protocol.MYSQL_TYPE_VAR_STRING) {
+		case protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_BLOB:
+		default:
 			return nil, false
 		}
 		s.long[q.number] = true
@@ -148,7 +167,7 @@ func (c *myClient) execution(body []byte, s *myStatement, q myRequest) []byte {
 			if len(q.types) > 0 && !s.long[i] { // long data is text
 				t = q.types[i%len(q.types)]
 			}
-			s.types = append(s.types, t)
+			s.types = append(s.types, s.kind(i, t))
 		}
 	}
 	nulls := make([]byte, (s.params+7)/8)

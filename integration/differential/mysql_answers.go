@@ -116,7 +116,7 @@ func (a *myAnswer) prepared(name string) error {
 	}
 	a.printf("PREPARED %d columns %d parameters %q\n", columns, params, p[9:])
 	// The statement that had the name before stays open, as with a driver that forgets it.
-	a.client.statements[name] = &myStatement{id: binary.LittleEndian.Uint32(p[1:]), params: params, long: map[int]bool{}}
+	a.client.statements[name] = &myStatement{id: binary.LittleEndian.Uint32(p[1:]), params: params, long: map[int]bool{}, kinds: map[int]byte{}}
 	return nil
 }
 
