@@ -59,6 +59,9 @@ type machineState struct {
 	// stale says that SHOW WARNINGS may still have what a statement of last left. MariaDB clears that only with a
 	// statement that uses a table.
 	stale bool
+	// disturbed says that a machine has sent something of its own since: they are nobody's.
+	disturbed bool
+	found     *Machine // whose FOUND_ROWS() is here, if that is known
 	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
 	options    bool
 	tracksLess bool // it reports what its session wants to hear, see tracking.go
@@ -129,8 +132,6 @@ type pins struct {
 	reported uint32 // kinds that pin
 	result   bool   // KindLastResult is reported
 	traits   bool   // KindTransactionTrait is reported
-	// disturbed says that the backend's values of the previous statement are not those of the session's own.
-	disturbed bool
 }
 
 type loginPhase uint8
@@ -220,7 +221,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	}
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
-	m.pins.disturbed, m.used, m.judging, m.ignored, m.dirty = false, false, false, false, false
+	m.used, m.judging, m.ignored, m.dirty = false, false, false, false
 	m.toJudge = nil
 }
 

@@ -55,11 +55,19 @@ func (e *Engine) deprecatesFoundRows() bool {
 
 // foreign says whether the held backend's values of the previous statement are not the session's.
 func (m *Machine) foreign() bool {
-	return m.state.last != m || m.pins.disturbed || m.previous.local
+	return m.state.last != m || m.state.disturbed || m.previous.local
 }
 
 // foundHere says whether FOUND_ROWS() on the held backend is the session's.
-func (m *Machine) foundHere() bool { return m.previous.foundOn == m.state && !m.foreign() }
+func (m *Machine) foundHere() bool { return m.previous.foundOn == m.state && m.state.found == m }
+
+// disturb notes that the machine is sending something of its own to the held backend.
+func (m *Machine) disturb(command byte, text string) {
+	m.state.disturbed = true
+	if command == protocol.COM_RESET_CONNECTION || strings.HasPrefix(text, "SELECT") {
+		m.state.found = nil
+	}
+}
 
 // sendDiagnostics leaves the diagnostics of the session's previous statement on a backend that does not have them, for a request of
 // class c. Others keep their backend.
@@ -67,7 +75,7 @@ func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
 	switch v := &m.previous; {
 	case v.unsupported != nil && (c.has(classDiagnostics) || m.countsList()): // it fails again
 		w.ToBackend(v.unsupported.packet)
-		m.pins.disturbed = true
+		m.disturb(protocol.COM_STMT_PREPARE, "")
 		m.expect(shapePrepare, purposeUnsupported, 1)
 	case v.deprecated:
 		m.ask("SELECT FOUND_ROWS()", purposeClear, w)
@@ -119,9 +127,10 @@ func (m *Machine) notePrevious() {
 	}
 	switch {
 	case r.class.has(classFinds) && !r.failed:
-		v.foundOn = m.state
-	case !m.foundHere():
-		v.foundOn = nil
+		v.foundOn, m.state.found = m.state, m
+	case r.class.has(classKeepsFound):
+	case !m.foundHere(): // it may have made one of its own
+		v.foundOn, m.state.found = nil, nil
 	}
 	v.local = false
 	if !r.class.has(classDiagnostics) || r.class.has(classCountsDiagnostics) || r.failed {

@@ -459,7 +459,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	m.notePrevious()
 	if r.command != protocol.COM_STMT_PREPARE || r.failed { // that one leaves the values of the statement before
 		m.state.last = m
-		m.pins.disturbed = false
+		m.state.disturbed = false
 	}
 	told := r.failed || r.warnings > 0
 	m.noteListed(told)

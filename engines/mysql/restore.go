@@ -37,7 +37,7 @@ func (m *Machine) send(command byte, text string, w engine.Wire) {
 	resize(p, len(p)-headerSize)
 	w.ToBackend(p)
 	m.insertID.scratch = p[:0]
-	m.pins.disturbed = true
+	m.disturb(command, text)
 }
 
 // ask sends a query whose answer is swallowed.

@@ -232,7 +232,7 @@ func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
 		m.makeRoom(maxPrepared-1, w)
 	}
 	w.ToBackend(s.shared.packet)
-	m.pins.disturbed = true
+	m.disturb(protocol.COM_STMT_PREPARE, "")
 	m.expect(shapePrepare, purposePrepare, 1)
 	return nil
 }
