@@ -267,11 +267,12 @@ func (m *Machine) setSchema(name []byte) {
 	}
 }
 
-// leftSchema corrects what was reported in the midst of a procedure that failed: MariaDB reports the database of the procedure with
-// its first result, and goes back without a word.
+// leftSchema corrects what was reported in the midst of a procedure. Servers report its database with its first result, and go
+// back without a word where it failed, or where the session has no default database. A procedure cannot have another effect on
+// that: USE is not allowed in it.
 func (m *Machine) leftSchema() {
 	r := &m.request
-	if r.failed && r.class.has(classCalls) && r.act != nil && r.act.single && r.schema != m.session.schema {
+	if r.class.has(classCalls) && r.act != nil && r.act.single && r.schema != m.session.schema {
 		m.session.schema, m.state.schema = r.schema, r.schema
 		r.kinds &^= bit(engine.KindSchema)
 	}

@@ -276,11 +276,12 @@ func TestCallsAreTrustedOrPinAsConfigured(t *testing.T) {
 }
 
 // MariaDB reports the database of a procedure with its first result, and nothing when it goes back behind an error.
-func TestAProcedureThatFailsLeavesTheDefaultDatabase(t *testing.T) {
+func TestAProcedureLeavesTheDefaultDatabase(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		other := "berth_fails_" + f.server.Name
 		harness.Exec(t, f.server, "drop database if exists "+other, "create database "+other, "grant all on "+other+".* to app@'%'",
-			"create procedure "+other+".fails() begin select 1; signal sqlstate '45000'; end")
+			"create procedure "+other+".fails() begin select 1; signal sqlstate '45000'; end",
+			"create procedure "+other+".works() begin select 1; select 2; end")
 		t.Cleanup(func() {
 			if err := f.server.Exec(context.Background(), "drop database "+other, "revoke all on "+other+".* from app@'%'"); err != nil {
 				t.Error(err)
@@ -294,6 +295,9 @@ func TestAProcedureThatFailsLeavesTheDefaultDatabase(t *testing.T) {
 		}{{plain(), "[app]"}, {none, "[" + null + "]"}} {
 			a, b := dial(t, f.Endpoint, c.login, modern), dial(t, f.Endpoint, c.login, modern)
 			for range 3 {
+				a.outcome("call " + other + ".works()")
+				a.sees(t, "select database()", c.want)
+				b.sees(t, "select database()", c.want)
 				a.outcome("call " + other + ".fails()")
 				if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil { // which ends the pin
 					t.Fatal(err)
