@@ -99,8 +99,15 @@ func (c *classifier) finish() {
 }
 
 // survives says that a FATAL error is not for the client: it goes on without this backend. What a client caused by breaking the
-// protocol it would cause again.
-func survives(body []byte) bool { return isFatal(body) && !strings.HasPrefix(errorCode(body), "08P") }
+// protocol it would cause again; and the timeouts of sessions and transactions are meant for it.
+func survives(body []byte) bool {
+	switch code := errorCode(body); code {
+	case "25P03", "25P04", "57P05": // idle in a transaction, a transaction's, idle
+		return false
+	default:
+		return isFatal(body) && !strings.HasPrefix(code, "08P")
+	}
+}
 
 // lost is what a session goes by after it has lost a backend, and until that is over.
 type lost struct {

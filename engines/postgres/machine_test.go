@@ -53,6 +53,7 @@ func TestEveryRequestGetsItsOwnAnswersAndTheBackendGoesBackAtBoundariesOnly(t *t
 			"Q SELECT 1", "C SELECT 1, Z I, ! FATAL|08P01", "idle, client broke the protocol"},
 		{"an answer that nobody asked for", []step{{"client", "P |SELECT 1, S"}, {"server", "2"}}, "P |SELECT 1, S", "! FATAL|08006", "backend broke the protocol, close"},
 		{"a fatal error is told once", []step{{"client", "Q SELECT 1"}, {"server", "! FATAL|57P01, x"}}, "Q SELECT 1", "! 08007, Z I", "backend broke the protocol"},
+		{"a timeout of the session", []step{{"client", "Q SELECT 1"}, {"server", "! FATAL|57P05"}, {"lost", ""}}, "Q SELECT 1", "! FATAL|57P05", "close"},
 		{"a fatal error about the client's own doing", []step{{"client", "Q SELECT 1"}, {"server", "! FATAL|08P01"}, {"lost", ""}}, "Q SELECT 1", "! FATAL|08P01", "close"},
 	})
 }
