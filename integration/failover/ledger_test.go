@@ -166,3 +166,26 @@ func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheWriterIsKilled(t *testing.T) {
 		})
 	}
 }
+
+// counted reads the rows of a ledger: an id, and how often it is there.
+func counted(t *testing.T, rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+},
+) map[string]int {
+	t.Helper()
+	found := map[string]int{}
+	for rows.Next() {
+		var id string
+		var n int
+		if err := rows.Scan(&id, &n); err != nil {
+			t.Fatal(err)
+		}
+		found[id] = n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

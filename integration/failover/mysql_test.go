@@ -81,19 +81,7 @@ func mysqlRows(t *testing.T, s *harness.Server) map[string]int {
 		t.Fatal(err)
 	}
 	defer func() { _ = rows.Close() }()
-	found := map[string]int{}
-	for rows.Next() {
-		var id string
-		var n int
-		if err := rows.Scan(&id, &n); err != nil {
-			t.Fatal(err)
-		}
-		found[id] = n
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return found
+	return counted(t, rows)
 }
 
 // mysqlPairs are the options of servers that are replicated, and what makes the writer wait for its replica: what was

@@ -72,21 +72,9 @@ func postgresRows(t *testing.T, s *harness.Server) map[string]int {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close(t.Context()) }()
-	found := map[string]int{}
 	rows, err := c.Query(t.Context(), "select id, count(*) from ledger group by id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for rows.Next() {
-		var id string
-		var n int
-		if err := rows.Scan(&id, &n); err != nil {
-			t.Fatal(err)
-		}
-		found[id] = n
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return found
+	return counted(t, rows)
 }
