@@ -345,13 +345,20 @@ func (m *Machine) report(k engine.Kind, w engine.Wire) {
 	if m.pins.reported&(1<<k) != 0 {
 		return
 	}
-	switch w.Report(m.event(k)) {
+	m.submit(m.event(k), w)
+}
+
+// submit tells the core of state of a kind that is not reported yet, and says what becomes of it.
+func (m *Machine) submit(e engine.Event, w engine.Wire) engine.Action {
+	action := w.Report(e)
+	switch action {
 	case engine.Pin:
 		m.pins.pinned = true
-		m.pins.reported |= 1 << k
+		m.pins.reported |= bit(e.Kind)
 	case engine.Ignore:
 		m.ignored = true
 	}
+	return action
 }
 
 // reportTraits pins while SET TRANSACTION waits for its transaction.

@@ -105,12 +105,7 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 	if m.pins.reported&bit(engine.KindSetting) == 0 {
 		e := m.event(engine.KindSetting)
 		e.Name, e.Value, e.Restorable = s.name, s.value, true
-		switch w.Report(e) {
-		case engine.Pin:
-			m.pins.pinned = true
-			m.pins.reported |= bit(engine.KindSetting)
-		case engine.Ignore:
-			m.ignored = true
+		if m.submit(e, w) == engine.Ignore {
 			return
 		}
 	}

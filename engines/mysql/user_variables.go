@@ -88,12 +88,7 @@ func (m *Machine) tellUserVariables(w engine.Wire) {
 		if _, known := m.session.settings.value(name); !known && m.pins.reported&bit(engine.KindUserVariable) == 0 {
 			e := m.event(engine.KindUserVariable)
 			e.Name, e.Restorable = name[1:], true
-			switch w.Report(e) {
-			case engine.Pin:
-				m.pins.pinned = true
-				m.pins.reported |= bit(engine.KindUserVariable)
-			case engine.Ignore:
-				m.ignored = true
+			if m.submit(e, w) == engine.Ignore {
 				continue
 			}
 		}
