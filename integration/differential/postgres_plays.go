@@ -130,7 +130,7 @@ func (g *pgGenerator) copies() []request {
 		return pgRequest{rows, &pgproto3.CopyDone{}}
 	}
 	out := g.pick("copy (select n, 'x' from generate_series(1, 3) n) to stdout (format csv, header)", "copy (values (1, true), (2, null)) to stdout (format binary)",
-		"copy d{i}.u (name) to stdout (delimiter '|')", "copy (select coalesce(current_setting('my.own', true), ''), 1 / (n - 2) from generate_series(1, 3) n) to stdout")
+		"copy (select name from d{i}.u order by 1) to stdout (delimiter '|')", "copy (select coalesce(current_setting('my.own', true), ''), 1 / (n - 2) from generate_series(1, 3) n) to stdout")
 	in := g.pick("copy d{i}.u from stdin", "copy t (id, name) from stdin", "copy d{i}.u (id, name) from stdin (null 'nothing')")
 	switch g.r.IntN(6) {
 	case 0:
