@@ -431,7 +431,7 @@ func (m *Machine) finish(w engine.Wire) {
 		m.letGo(w)
 	}
 	m.release(m.obscured(), w)
-	if r.class.has(classRelease) && !r.failed && !m.InTransaction() {
+	if r.class.has(classRelease) && !r.failed {
 		w.Discard(nil)
 		m.forget()
 		m.close(nil, w)
