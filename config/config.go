@@ -45,6 +45,17 @@ type Listener struct {
 	LoginTimeout         time.Duration `koanf:"login_timeout"`       // never 0
 	IdleClientTimeout    time.Duration `koanf:"idle_client_timeout"` // 0: idle clients stay
 	MaxClientConnections int           `koanf:"max_client_connections"`
+	// Of the sessions of one user, and of those with one database, for whom ConnectionLimits says nothing; 0: no limit.
+	MaxConnectionsPerUser     int               `koanf:"max_connections_per_user"`
+	MaxConnectionsPerDatabase int               `koanf:"max_connections_per_database"`
+	ConnectionLimits          []ConnectionLimit `koanf:"connection_limits"`
+}
+
+// ConnectionLimit is a limit of one user or one database of a listener. Exactly one of them is given.
+type ConnectionLimit struct {
+	User           string `koanf:"user"`
+	Database       string `koanf:"database"`
+	MaxConnections int    `koanf:"max_connections"` // 0: no limit
 }
 
 // ListenerTLS is TLS towards clients. Its paths are absolute, or empty.

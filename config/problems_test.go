@@ -104,6 +104,19 @@ berth.yaml:18:29: target_groups[0].connection_pool.max_concurrent_dials: 0 is ou
 berth.yaml:20:10: runtime.loops: -1 is out of range: write a number from 0 to 1024
 berth.yaml:21:15: runtime.max_logins: 100000 is out of range: write a number from 0 to 65536`},
 
+	{"limits of nobody, of two, twice and of no number", with("", "target_group: orders", "target_group: orders\n"+
+		"    max_connections_per_user: -1\n    max_connections_per_database: 99999999\n    connection_limits:\n"+
+		"      - max_connections: 1\n      - {user: a, database: b, max_connections: 1}\n"+
+		"      - {user: app, max_connections: 1}\n      - {database: app, max_connections: 0}\n      - {user: app, max_connections: 2}\n"+
+		"      - {user: other}\n      - {user: third, max_connections: -1}"), nil, `
+berth.yaml:6:31: listeners[0].max_connections_per_user: -1 is out of range: write a number from 0 to 16777216
+berth.yaml:7:35: listeners[0].max_connections_per_database: 99999999 is out of range: write a number from 0 to 16777216
+berth.yaml:9:9: listeners[0].connection_limits[0]: is of nobody, or of two: write either user or database
+berth.yaml:10:9: listeners[0].connection_limits[1]: is of nobody, or of two: write either user or database
+berth.yaml:13:9: listeners[0].connection_limits[4]: "app" has a limit in listeners[0].connection_limits[2] already: remove one
+berth.yaml:14:9: listeners[0].connection_limits[5].max_connections: is missing: write a number, 0 for no limit
+berth.yaml:15:40: listeners[0].connection_limits[6].max_connections: -1 is out of range: write a number from 0 to 16777216`},
+
 	{"health checks that leave no time", with("    health_check:\n      interval: 99ms\n      timeout: 0\n" + pool), nil, `
 berth.yaml:15:17: target_groups[0].health_check.interval: 99ms is too short: write at least 100ms
 berth.yaml:16:16: target_groups[0].health_check.timeout: 0s is too short: write at least 100ms`},

@@ -69,7 +69,32 @@ func (v *validator) listeners(listeners []Listener) {
 			v.of(path+".login_timeout", "0 would let a client hold a login forever: write a duration like 15s")
 		}
 		v.between(path+".max_client_connections", l.MaxClientConnections, 1, 1<<24)
+		v.between(path+".max_connections_per_user", l.MaxConnectionsPerUser, 0, 1<<24)
+		v.between(path+".max_connections_per_database", l.MaxConnectionsPerDatabase, 0, 1<<24)
+		v.connectionLimits(path+".connection_limits", l.ConnectionLimits)
 		v.listenerGroup(path, l)
+	}
+}
+
+func (v *validator) connectionLimits(path string, limits []ConnectionLimit) {
+	seen := map[ConnectionLimit]string{}
+	for i, l := range limits {
+		at := indexed(path, i)
+		whose := ConnectionLimit{User: l.User, Database: l.Database}
+		first, twice := seen[whose]
+		switch {
+		case (l.User == "") == (l.Database == ""):
+			v.of(at, "is of nobody, or of two: write either user or database")
+		case twice:
+			v.of(at, "%s has a limit in %s already: remove one", quoted(l.User+l.Database), first)
+		default:
+			seen[whose] = at
+		}
+		if v.given(at + ".max_connections") {
+			v.between(at+".max_connections", l.MaxConnections, 0, 1<<24)
+		} else {
+			v.of(at+".max_connections", "is missing: write a number, 0 for no limit")
+		}
 	}
 }
 

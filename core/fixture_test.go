@@ -89,7 +89,8 @@ func (e *echo) login(c *engine.Conn, o engine.AcceptOptions) (engine.Accepted, e
 	case line == "aside":
 		c.Aside(func() { <-e.aside })
 	}
-	return engine.Accepted{Machine: &echoMachine{}, User: "u"}, nil
+	user, database, _ := strings.Cut(line, " ")
+	return engine.Accepted{Machine: &echoMachine{}, User: user, Database: database}, nil
 }
 
 // readLine reads no byte beyond the line.
@@ -125,6 +126,11 @@ func (m *echoMachine) FromClient(in []byte, w engine.Wire) (int, error) {
 		w.ToClient([]byte(line))
 	}
 	return end, nil
+}
+
+func (m *echoMachine) Refused(err error, w engine.Wire) {
+	w.ToClient([]byte(err.Error() + "\n"))
+	w.Close(err)
 }
 
 func (m *echoMachine) Stop(reason error, w engine.Wire) { w.ToClient([]byte(reason.Error() + "\n")) }

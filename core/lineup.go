@@ -80,7 +80,7 @@ func (p *Proxy) Apply(groups []*target.Group, listeners []ListenerConfig) error 
 	p.lineup.Store(next)
 	p.watch(next)
 	for _, l := range next.listeners {
-		l.door.owner.Store(l)
+		l.moveIn()
 	}
 	for _, d := range opened {
 		p.doors.Go(func() { d.run(p.until, p.logging) })

@@ -39,6 +39,7 @@ type ListenerConfig struct {
 	IdleTimeout  time.Duration // idle_client_timeout
 	LoginTimeout time.Duration
 	MaxClients   int
+	Heads        *relay.HeadLimits // per user and per database; nil: none
 }
 
 // listener lets clients log in and hands them to a worker. It is immutable but for its tally: a reload makes another.
@@ -54,6 +55,7 @@ type listener struct {
 // tally is what goes on with a listener that a reload changed.
 type tally struct {
 	counters telemetry.Listener
+	heads    relay.Headcount
 	refusing atomic.Int64 // of the client connections: how many are beyond the limit and being told so
 }
 
@@ -68,9 +70,15 @@ func newListener(p *Proxy, c ListenerConfig, was *listener) *listener {
 	}
 	l.front = relay.Front{
 		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
-		Engine: c.Group.Engine(), Pins: p.pins,
+		Engine: c.Group.Engine(), Pins: p.pins, Heads: &l.heads,
 	}
 	return l
+}
+
+// moveIn makes l the owner of its door: clients that come are its own, and its limits hold.
+func (l *listener) moveIn() {
+	l.heads.SetLimits(l.config.Heads)
+	l.door.owner.Store(l)
 }
 
 // receive starts the login of a client. Only its door's goroutine calls it, so that of the clients that come together
@@ -83,10 +91,12 @@ func (l *listener) receive(ctx context.Context, nc net.Conn) {
 		if l.refusing.Load() >= overflow {
 			_ = nc.Close()
 			l.counters.ClientConnectionsClosed.Inc()
+			l.counters.Refused(engine.ErrTooManyClients)
 			return
 		}
 		l.refusing.Add(1)
 		refuse = engine.ErrTooManyClients
+		l.counters.Refused(refuse)
 	}
 	l.counters.ClientConnections.Inc()
 	l.counters.ClientConnectionsInSetup.Inc()
@@ -195,7 +205,11 @@ func (l *listener) start(c *socket.Conn, id uint32, a engine.Accepted) bool {
 	s := relay.NewSession(relay.Login{
 		ID: id, Conn: c, Client: a, Front: &l.front, Policy: l.config.Group.Policy(), Address: c.RemoteAddr().String(),
 	}, w)
-	return w.Loop().Post(&begin{session: s, conn: c})
+	if w.Loop().Post(&begin{session: s, conn: c}) {
+		return true
+	}
+	s.Forgo()
+	return false
 }
 
 // begin is posted to the loop of a new session.

@@ -15,6 +15,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
+	"github.com/berthdb/berth/core/target"
+	"github.com/berthdb/berth/core/telemetry"
 )
 
 // idleGate fails the test unless every place in the gate is free.
@@ -130,6 +133,70 @@ func TestAsManyOfACrowdGetInAsHaveRoom(t *testing.T) {
 		t.Errorf("%d got in, expected %d", got, room)
 	}
 	until(t, "the refused are gone", func() bool { return r.lineup.Load().listeners[0].refusing.Load() == 0 })
+}
+
+func TestAsManyOfAUserGetInAsMayWhateverEndsTheirSessions(t *testing.T) {
+	r := start(t, &echo{}, func(c *Config) { c.Listeners[0].Heads = &relay.HeadLimits{PerUser: 2, PerDatabase: 3} })
+	user := func(login, answer string) *client {
+		c := r.dial()
+		c.say(login)
+		c.expect(answer)
+		return c
+	}
+	full := (&engine.LimitError{Err: engine.ErrUserConnections, Name: "a", Limit: 2}).Error()
+	for range 3 {
+		first, second := user("a x", "welcome"), user("a x", "welcome")
+		for range 3 {
+			user("a y", full).expectEnd()
+		}
+		b := user("b x", "welcome")
+		user("c x", (&engine.LimitError{Err: engine.ErrDatabaseConnections, Name: "x", Limit: 3}).Error()).expectEnd()
+		_ = first.Close()
+		for _, w := range r.workers {
+			r.on(w, func() { w.StopAll(engine.ErrKilled) })
+		}
+		second.expect(engine.ErrKilled.Error())
+		b.expect(engine.ErrKilled.Error())
+		l := r.lineup.Load().listeners[0]
+		until(t, "all are gone", func() bool { return l.counters.ClientConnections.Value() == 0 })
+		if n, m := l.heads.Count("a", "x"); n != 0 || m != 0 {
+			t.Errorf("%d sessions of the user and %d of the database are counted, and none is there", n, m)
+		}
+	}
+	l := r.lineup.Load().listeners[0]
+	if n := l.counters.ClientConnectionsRefused[telemetry.RefusedUser].Value(); n != 9 {
+		t.Errorf("%d refused for their user", n)
+	}
+	if n := l.counters.ClientConnectionsRefused[telemetry.RefusedDatabase].Value(); n != 3 {
+		t.Errorf("%d refused for their database", n)
+	}
+	if n := l.counters.ClientConnectionsSetupSucceeded.Value(); n != 9 {
+		t.Errorf("%d succeeded", n)
+	}
+}
+
+func TestAReloadChangesALimitForWhoComes(t *testing.T) {
+	r := start(t, &echo{}, nil)
+	c := r.lineup.Load().listeners[0].config
+	apply := func(heads *relay.HeadLimits) {
+		c.Heads = heads
+		if err := r.Apply([]*target.Group{c.Group}, []ListenerConfig{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := []*client{r.login(), r.login()}
+	apply(&relay.HeadLimits{PerUser: 2})
+	refused := r.dial()
+	refused.say("hi")
+	refused.expect((&engine.LimitError{Err: engine.ErrUserConnections, Name: "hi", Limit: 2}).Error())
+	apply(&relay.HeadLimits{PerUser: 1, Users: map[string]int{"hi": 3}})
+	in = append(in, r.login())
+	apply(nil)
+	in = append(in, r.login())
+	for _, c := range in {
+		c.say("x")
+		c.expect("x")
+	}
 }
 
 func TestAnOverflowOfClientsIsClosedUnheard(t *testing.T) {

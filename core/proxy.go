@@ -194,6 +194,9 @@ func (p *Proxy) open() error {
 	err := errors.Join(errs...)
 	if err == nil {
 		p.lineup.Store(next)
+		for _, l := range next.listeners {
+			l.moveIn()
+		}
 		return nil
 	}
 	for _, l := range next.listeners {

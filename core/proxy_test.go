@@ -171,7 +171,7 @@ func TestSessionsAreListedWithTheirListener(t *testing.T) {
 	c.say("begin")
 	c.expect("begin")
 	all := r.Sessions()
-	if len(all) != 1 || all[0].User != "u" || all[0].Listener != "l" || !all[0].InTransaction {
+	if len(all) != 1 || all[0].User != "hi" || all[0].Listener != "l" || !all[0].InTransaction {
 		t.Errorf("sessions: %+v", all)
 	}
 }

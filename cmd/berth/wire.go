@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,7 @@ type wiredGroup struct {
 // wiredListener is a listener's TLS side with what it is made of.
 type wiredListener struct {
 	config config.Listener
-	tls    engine.ClientTLS
+	core   core.ListenerConfig
 }
 
 func newWiring(log zerolog.Logger) *wiring {
@@ -90,8 +91,10 @@ func (w *wiring) next(c *config.Config) (*wiring, changes, error) {
 			problems = append(problems, at(fmt.Sprintf("listeners[%d] (%s)", i, l.Name), err)...)
 		}
 		if g, ok := next.groups[l.TargetGroup]; ok && err == nil {
-			next.listeners[l.Name] = wiredListener{l, tls}
-			ch.listeners = append(ch.listeners, wireListener(l, g.Group, tls))
+			lc := wireListener(l, g.Group, tls)
+			lc.Heads = w.headLimits(l)
+			next.listeners[l.Name] = wiredListener{l, lc}
+			ch.listeners = append(ch.listeners, lc)
 		}
 	}
 	return next, ch, errors.Join(problems...)
@@ -120,9 +123,28 @@ func (w *wiring) group(tg config.TargetGroup) (wiredGroup, []func(*core.Proxy), 
 // anew each time, and files that were read are looked at anyway.
 func (w *wiring) clientTLS(l config.Listener) (engine.ClientTLS, error) {
 	if was, ok := w.listeners[l.Name]; ok && was.config.TLS == l.TLS && was.config.Address == l.Address && l.TLS.ClientCAFile == "" {
-		return was.tls, nil
+		return was.core.TLS, nil
 	}
 	return clientTLS(l, w.log)
+}
+
+// headLimits returns l's limits per user and database: the same as before if they are the same, so that the listener is.
+func (w *wiring) headLimits(l config.Listener) *relay.HeadLimits {
+	h := &relay.HeadLimits{
+		PerUser: l.MaxConnectionsPerUser, PerDatabase: l.MaxConnectionsPerDatabase,
+		Users: map[string]int{}, Databases: map[string]int{},
+	}
+	for _, c := range l.ConnectionLimits {
+		if c.User != "" {
+			h.Users[c.User] = c.MaxConnections
+		} else {
+			h.Databases[c.Database] = c.MaxConnections
+		}
+	}
+	if was, ok := w.listeners[l.Name]; ok && reflect.DeepEqual(was.core.Heads, h) {
+		return was.core.Heads
+	}
+	return h
 }
 
 // at puts a place before each line of an error, which is a problem of its own.

@@ -102,6 +102,10 @@ func (b *batch) listener(l core.ListenerSnapshot, open int64) {
 	b.histogram("berth_query_database_response_latency_seconds", "Of berth_query_duration_seconds, what the database and the way there took.", &c.QueryDatabaseResponse, set)
 	b.histogram("berth_transactions_duration_seconds", "From getting a database connection to the end of the transaction.", &c.TransactionsDuration, set)
 	b.histogram("berth_database_connections_borrow_latency_seconds", "Time to get a database connection.", &c.DatabaseConnectionsBorrow, set)
+	for r := range telemetry.Refusals {
+		limit := attribute.NewSet(append(labels, attribute.String("limit", telemetry.Refusal(r).String()))...)
+		b.counter("berth_client_connections_refused", "Clients that a limit of the listener kept out.", c.ClientConnectionsRefused[r].Value(), limit)
+	}
 	for k := range engine.Kinds {
 		reason := attribute.NewSet(append(labels, attribute.String("reason", engine.Kind(k).String()))...)
 		b.counter("berth_pins", "Times a cause to pin came to a session.", c.Pins[k].Value(), reason)

@@ -16,6 +16,11 @@ var (
 	ErrDenied         = errors.New("authentication failed")
 	ErrLoginTimeout   = errors.New("login timeout")
 
+	// Passed to Machine.Refused in place of Start, or returned by Wire.Become, within a *LimitError.
+
+	ErrUserConnections     = errors.New("too many connections of the user")     // max_connections_per_user
+	ErrDatabaseConnections = errors.New("too many connections to the database") // max_connections_per_database
+
 	// Passed to Machine.Refused.
 
 	ErrBorrowTimeout = errors.New("timed out waiting for a database connection")
@@ -44,11 +49,23 @@ var (
 func Conditions() []error {
 	return []error{
 		ErrTooManyClients, ErrShutdown, ErrTLSRequired, ErrNoCredential, ErrDenied, ErrLoginTimeout,
-		ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed,
+		ErrUserConnections, ErrDatabaseConnections, ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed,
 		ErrDemoted, ErrTargetLost, ErrManyWriters, ErrIdleTimeout, ErrKilled,
 		ErrNoSession, ErrNotOwner,
 	}
 }
+
+// LimitError is a client who is not let in because there are as many of the kind as may be.
+type LimitError struct {
+	Err   error  // ErrUserConnections or ErrDatabaseConnections
+	Name  string // of the user or the database; the client has shown who it is, and may see it
+	Limit int
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%v %q: the limit is %d", e.Err, e.Name, e.Limit)
+}
+func (e *LimitError) Unwrap() error { return e.Err }
 
 // Side is who is to blame for an error.
 type Side uint8

@@ -24,6 +24,9 @@ type Machine interface {
 	// Refused says that the outstanding borrow ended without a backend: a borrow timeout, no target, a
 	// permanent dial error ([DialError]), or [ErrCanceled]. The machine answers the request that needed it
 	// in the protocol's own words; the request is never executed later.
+	//
+	// It is also called once in place of Start, with a [LimitError]: the client has authenticated, and is not let in. The
+	// machine says so and calls Wire.Close.
 	Refused(err error, w Wire)
 
 	// BackendLost says that the held backend is gone. The machine tells the client what this means for its
@@ -64,6 +67,10 @@ type Wire interface {
 	// policy makes of it. Pin has taken effect when it returns. Of state that is gone it says whether something of
 	// the kind (of a reset: anything) still pins, by Pin, or not, by Ignore.
 	Report(Event) Action
+
+	// Become says that the session is another user's from now on, or begins afresh as the same one's, and that this user
+	// has shown who it is. A [LimitError] says that the user is not let in: the session is what it was, and must end.
+	Become(user, database, application string) error
 
 	// Kill asks to stop the session with the given ID as owner may: its running request, or the whole of it.
 	// The error is nil, ErrNoSession or ErrNotOwner. A session may kill itself.

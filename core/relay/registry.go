@@ -71,15 +71,25 @@ func (r *Registry) Cancel(req engine.CancelRequest, done func()) {
 
 // kill is Cancel on behalf of another session of the same user and group (SQL's KILL).
 func (r *Registry) kill(by *Session, id uint32, what engine.KillScope) error {
-	s := r.find(id)
-	if s == nil || s.front.Group != by.front.Group {
+	r.mu.Lock()
+	s := r.sessions[id]
+	owner := s != nil && s.user == by.user
+	r.mu.Unlock()
+	switch {
+	case s == nil || s.front.Group != by.front.Group:
 		return engine.ErrNoSession
-	}
-	if s.user != by.user {
+	case !owner:
 		return engine.ErrNotOwner
 	}
 	s.worker.loop.Post(&interrupt{session: s, what: what, done: func() {}})
 	return nil
+}
+
+// rename makes s another user's. It runs on its loop.
+func (r *Registry) rename(s *Session, user string) {
+	r.mu.Lock()
+	s.user = user
+	r.mu.Unlock()
 }
 
 // interrupt is posted to a session's loop. It allocates: it is rare.

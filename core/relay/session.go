@@ -36,6 +36,7 @@ func (r Role) String() string { return [...]string{"read_write", "read_only"}[r]
 // Front is what all sessions of a listener have in common. It is immutable.
 type Front struct {
 	Group       Group
+	Heads       *Headcount // needed
 	Role        Role
 	IdleTimeout time.Duration // idle_client_timeout, 0: none
 	Counters    *telemetry.Listener
@@ -48,8 +49,8 @@ type Session struct {
 	next, prev *Session // in the worker's list
 
 	id          uint32
-	secure      bool // the client uses TLS
-	user        string
+	secure      bool   // the client uses TLS
+	user        string // changed by Registry.rename only, which others may ask
 	database    string
 	application string
 	address     string
@@ -70,6 +71,7 @@ type Session struct {
 	want    engine.Key
 	wanting bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
 	refusal error
+	barred  error // why it is not let in; nil: it is, and counted in front.Heads
 	timeout loop.Timer
 
 	grant struct { // written by whoever wakes the session, read by its wake task
@@ -99,7 +101,8 @@ type Login struct {
 	Address string
 }
 
-// NewSession makes the session of a login; Start brings it to life on w's loop.
+// NewSession makes the session of a login, and counts it in the front's headcount; Start brings it to life on w's loop.
+// If there is no place for it, that is what Start tells its client: only now has it shown who it is.
 func NewSession(l Login, w *Worker) *Session {
 	_, secure := l.Conn.TLS()
 	s := &Session{
@@ -115,7 +118,15 @@ func NewSession(l Login, w *Worker) *Session {
 	s.waiter.Session = s.id
 	s.waiter.Owner = s
 	s.timeout.Task = (*borrowTimeout)(s)
+	s.barred = s.front.Heads.Enter(s.user, s.database)
 	return s
+}
+
+// Forgo gives up a session that is not going to be started.
+func (s *Session) Forgo() {
+	if s.barred == nil {
+		s.front.Heads.Leave(s.user, s.database)
+	}
 }
 
 // Start puts the session on its loop, whose goroutine calls it. The session ends itself.
@@ -123,7 +134,9 @@ func (s *Session) Start(c *engine.Conn) {
 	c0 := s.front.Counters
 	c0.ClientConnectionsInSetup.Dec()
 	s.tlsGauge().Inc()
-	c0.ClientConnectionsSetupSucceeded.Inc()
+	if s.barred == nil {
+		c0.ClientConnectionsSetupSucceeded.Inc()
+	}
 	s.active = s.worker.loop.Now()
 	s.worker.registry.add(s)
 	s.worker.sessions.add(s)
@@ -134,6 +147,11 @@ func (s *Session) Start(c *engine.Conn) {
 	if err != nil {
 		s.worker.log.Warn().Err(err).Msg("client connection could not be put on a loop")
 		s.end()
+		return
+	}
+	if s.barred != nil {
+		s.front.Counters.Refused(s.barred)
+		s.machine.Refused(s.barred, (*wire)(s))
 		return
 	}
 	s.machine.Start((*wire)(s))
@@ -191,7 +209,7 @@ func (s *Session) logEnd(reason error) {
 	if errors.As(reason, &p) {
 		ev = s.worker.log.Warn()
 	}
-	ev.Uint32("session", s.id).Str("user", s.user).Str("client", s.address).AnErr("reason", reason).Msg("session ended")
+	ev.Uint32("session", s.id).Str("user", s.user).Str("database", s.database).Str("client", s.address).AnErr("reason", reason).Msg("session ended")
 }
 
 // end gives up everything that the session has. The client's stream is closed already, or about to.
@@ -211,6 +229,7 @@ func (s *Session) end() {
 		b.abort(s.machine.Busy())
 	}
 	s.unpin()
+	s.Forgo()
 	s.tlsGauge().Dec()
 	s.front.Counters.ClientConnections.Dec()
 	s.front.Counters.ClientConnectionsClosed.Inc()

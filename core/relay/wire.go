@@ -70,6 +70,17 @@ func (w *wire) Report(ev engine.Event) engine.Action {
 	return action
 }
 
+func (w *wire) Become(user, database, application string) error {
+	s := (*Session)(w)
+	if err := s.front.Heads.Move(s.user, s.database, user, database); err != nil {
+		s.front.Counters.Refused(err)
+		return err
+	}
+	s.worker.registry.rename(s, user)
+	s.database, s.application = database, application
+	return nil
+}
+
 func (w *wire) Kill(id uint32, what engine.KillScope) error {
 	return w.worker.registry.kill((*Session)(w), id, what)
 }

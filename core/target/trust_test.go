@@ -104,7 +104,7 @@ func TestATargetWhoseProbeFailedIsUpWhenItsConnectionsWork(t *testing.T) {
 	machine := &borrower{granted: make(chan struct{})}
 	c := socket.New(nc)
 	s := relay.NewSession(relay.Login{ID: 1, Conn: c, Client: engine.Accepted{Machine: machine}, Front: &relay.Front{
-		Group: g, Counters: new(telemetry.Listener),
+		Group: g, Counters: new(telemetry.Listener), Heads: new(relay.Headcount),
 	}}, w)
 	l.Post(task(func() { s.Start(c) }))
 	select {

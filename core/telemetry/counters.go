@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/berthdb/berth/core/engine"
@@ -33,6 +34,7 @@ type Listener struct {
 	ClientConnectionsClosed          Counter
 	ClientConnectionsSetupSucceeded  Counter
 	ClientConnectionsSetupFailedAuth Counter
+	ClientConnectionsRefused         [Refusals]Counter
 
 	QueryRequests      Counter
 	QueryRequestsTLS   Counter
@@ -52,6 +54,37 @@ type Listener struct {
 	SessionRestores              Counter
 	TransactionsDuration         Histogram // from the grant of a backend to its return
 	DatabaseConnectionsInSession Gauge     // lent now
+}
+
+// Refusal is the limit that a client was refused for.
+type Refusal uint8
+
+const (
+	RefusedClient   Refusal = iota // max_client_connections
+	RefusedUser                    // max_connections_per_user
+	RefusedDatabase                // max_connections_per_database
+
+	refusals
+)
+
+// Refusals is the number of refusals; they are 0..Refusals-1.
+const Refusals = int(refusals)
+
+// String is the metric's label.
+func (r Refusal) String() string {
+	return [...]string{"max_client_connections", "max_connections_per_user", "max_connections_per_database"}[r]
+}
+
+// Refused counts a client that a limit kept out.
+func (l *Listener) Refused(err error) {
+	r := RefusedClient
+	switch {
+	case errors.Is(err, engine.ErrUserConnections):
+		r = RefusedUser
+	case errors.Is(err, engine.ErrDatabaseConnections):
+		r = RefusedDatabase
+	}
+	l.ClientConnectionsRefused[r].Inc()
 }
 
 // Target is what is counted per target of a target group.

@@ -35,6 +35,7 @@ func (s *sink) Report(e engine.Event) engine.Action {
 }
 func (*sink) Kill(uint32, engine.KillScope) error { return nil }
 func (*sink) Close(error)                         {}
+func (*sink) Become(string, string, string) error { return nil }
 func (*sink) Observe(engine.Moment)               {}
 
 func benchmarkRequest(b *testing.B, caps uint32, request, answer []byte, pin bool) {

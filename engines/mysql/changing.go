@@ -54,7 +54,13 @@ func (m *Machine) changed(reply []byte, v verdict, w engine.Wire) {
 	switch v {
 	case verdictAccepted:
 		m.change = nil
-		m.replace(c.user.session(), c.sequence+1, w)
+		now := c.user.session()
+		if err := w.Become(now.user, now.database, now.application); err != nil {
+			m.info.sequence = c.sequence + 1
+			m.fail(err, w)
+			return
+		}
+		m.replace(now, c.sequence+1, w)
 	case verdictDenied:
 		m.change = nil
 		m.info.sequence = c.sequence + 1

@@ -26,6 +26,7 @@ const (
 	errClientInteraction       = 4031
 	errBorrowTimeout           = 9501
 	errServerLost              = 2013
+	errTooManyOfUser           = 1203
 	errMustChangePassword      = 1820
 	errMustChangePasswordLogin = 1862
 	errAccountLocked           = 3118
@@ -39,16 +40,18 @@ var conditions = map[error]rendering{
 	engine.ErrShutdown:       {protocol.ER_SERVER_SHUTDOWN, "08S01", "Server shutdown in progress"},
 	engine.ErrTLSRequired: {errSecureTransportRequired, "HY000",
 		"This RDS Proxy requires TLS connections."},
-	engine.ErrNoCredential:  {protocol.ER_ACCESS_DENIED_ERROR, "28000", "Access denied"},
-	engine.ErrDenied:        {protocol.ER_ACCESS_DENIED_ERROR, "28000", "Access denied"},
-	engine.ErrLoginTimeout:  {protocol.ER_NET_READ_INTERRUPTED, "08S01", "Got timeout reading communication packets"},
-	engine.ErrBorrowTimeout: {errBorrowTimeout, "HY000", "Timed-out waiting to acquire database connection"},
-	engine.ErrNoTarget:      {protocol.ER_UNKNOWN_ERROR, "HY000", "No database server is available"},
-	engine.ErrCanceled:      {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
-	engine.ErrBackendClosed: {errServerLost, "HY000", "Lost connection to the database during query"},
-	engine.ErrDemoted:       {errServerLost, "HY000", "The database is not the writer any more"},
-	engine.ErrTargetLost:    {errServerLost, "HY000", "The database does not answer any more"},
-	engine.ErrManyWriters:   {errServerLost, "HY000", "Several databases say that they are the writer"},
+	engine.ErrNoCredential:        {protocol.ER_ACCESS_DENIED_ERROR, "28000", "Access denied"},
+	engine.ErrDenied:              {protocol.ER_ACCESS_DENIED_ERROR, "28000", "Access denied"},
+	engine.ErrLoginTimeout:        {protocol.ER_NET_READ_INTERRUPTED, "08S01", "Got timeout reading communication packets"},
+	engine.ErrUserConnections:     {errTooManyOfUser, "42000", "User already has more than 'max_user_connections' active connections"},
+	engine.ErrDatabaseConnections: {protocol.ER_CON_COUNT_ERROR, "08004", "Too many connections"},
+	engine.ErrBorrowTimeout:       {errBorrowTimeout, "HY000", "Timed-out waiting to acquire database connection"},
+	engine.ErrNoTarget:            {protocol.ER_UNKNOWN_ERROR, "HY000", "No database server is available"},
+	engine.ErrCanceled:            {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
+	engine.ErrBackendClosed:       {errServerLost, "HY000", "Lost connection to the database during query"},
+	engine.ErrDemoted:             {errServerLost, "HY000", "The database is not the writer any more"},
+	engine.ErrTargetLost:          {errServerLost, "HY000", "The database does not answer any more"},
+	engine.ErrManyWriters:         {errServerLost, "HY000", "Several databases say that they are the writer"},
 	engine.ErrIdleTimeout: {errClientInteraction, "HY000", "The client was disconnected by the server because of " +
 		"inactivity. See wait_timeout and interactive_timeout for configuring this behavior."},
 	engine.ErrKilled:    {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
@@ -85,6 +88,19 @@ func errAccessDenied(user, host string, usingPassword bool, cause error) error {
 		fmt.Sprintf("Access denied for user '%s'@'%s' (using password: %s)", user, host, using)}, cause}
 }
 
+// limitReached is a condition with the name that it is about. A server says the same to a user who has more than
+// max_user_connections; of databases it counts nothing.
+func limitReached(l *engine.LimitError) rendering {
+	r := conditions[l.Err]
+	switch l.Err {
+	case engine.ErrUserConnections:
+		r.message = fmt.Sprintf("User %s already has more than 'max_user_connections' active connections", l.Name)
+	case engine.ErrDatabaseConnections:
+		r.message = fmt.Sprintf("Too many connections to database '%s'", l.Name)
+	}
+	return r
+}
+
 // errUnknownCharset refuses a collation in COM_CHANGE_USER that no handshake with a server could name.
 func errUnknownCharset(id uint16) error {
 	return &clientError{rendering: rendering{protocol.ER_UNKNOWN_CHARACTER_SET, "42000",
@@ -97,6 +113,10 @@ func rendered(err error) rendering {
 	var own *clientError
 	if errors.As(err, &own) {
 		return own.rendering
+	}
+	var limit *engine.LimitError
+	if errors.As(err, &limit) {
+		return limitReached(limit)
 	}
 	var server *engine.ServerError
 	if errors.As(err, &server) {

@@ -47,14 +47,16 @@ func TestEveryConditionHasItsWords(t *testing.T) {
 
 func TestWordsOfTheProxyAreThoseOfRDSProxy(t *testing.T) {
 	for err, want := range map[error]string{
-		engine.ErrBorrowTimeout:                         "9501 HY000 Timed-out waiting to acquire database connection",
-		engine.ErrTLSRequired:                           "3159 HY000 This RDS Proxy requires TLS connections.",
-		engine.ErrTooManyClients:                        "1040 HY000 Number simultaneous connections exceeded",
-		errors.New("whatever"):                          "1105 HY000 Unknown error",
-		engine.ErrIdleTimeout:                           "4031 HY000 The client was disconnected by the server because of inactivity.",
-		engine.ErrKilled:                                "1317 70100 Query execution was interrupted",
-		&engine.ProtocolError{Side: engine.SideClient}:  "1835 HY000 Malformed communication packet",
-		&engine.ProtocolError{Side: engine.SideBackend}: "1105 HY000 Unknown error",
+		engine.ErrBorrowTimeout:  "9501 HY000 Timed-out waiting to acquire database connection",
+		engine.ErrTLSRequired:    "3159 HY000 This RDS Proxy requires TLS connections.",
+		engine.ErrTooManyClients: "1040 HY000 Number simultaneous connections exceeded",
+		errors.New("whatever"):   "1105 HY000 Unknown error",
+		engine.ErrIdleTimeout:    "4031 HY000 The client was disconnected by the server because of inactivity.",
+		engine.ErrKilled:         "1317 70100 Query execution was interrupted",
+		&engine.LimitError{Err: engine.ErrUserConnections, Name: "app"}:      "1203 42000 User app already has more than 'max_user_connections' active connections",
+		&engine.LimitError{Err: engine.ErrDatabaseConnections, Name: "shop"}: "1040 08004 Too many connections to database 'shop'",
+		&engine.ProtocolError{Side: engine.SideClient}:                       "1835 HY000 Malformed communication packet",
+		&engine.ProtocolError{Side: engine.SideBackend}:                      "1105 HY000 Unknown error",
 	} {
 		e := told(t, clientCaps, err)
 		if got := fmt.Sprintf("%d %s %s", e.Number, e.Code, e.Message); !strings.HasPrefix(got, want) {

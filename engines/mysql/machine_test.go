@@ -40,6 +40,8 @@ type wire struct {
 	moments   [4]int
 	killed    []uint32
 	killErr   error
+	became    []string // whom the session became: user and database
+	becomeErr error
 }
 
 func (w *wire) ToClient(p []byte) { w.client = append(w.client, p...) }
@@ -94,6 +96,10 @@ func (w *wire) Report(ev engine.Event) engine.Action {
 func (w *wire) Kill(id uint32, _ engine.KillScope) error {
 	w.killed = append(w.killed, id)
 	return w.killErr
+}
+func (w *wire) Become(user, database, _ string) error {
+	w.became = append(w.became, user+" "+database)
+	return w.becomeErr
 }
 func (w *wire) Close(reason error) {
 	w.closed, w.reason, w.held = true, reason, nil

@@ -49,6 +49,8 @@ var conditions = [...]condition{
 	{engine.ErrNoCredential, codeInvalidAuth, "This RDS proxy has no credentials for the role. Check the credentials for this role and try again."},
 	{engine.ErrDenied, codeInvalidPassword, "The password that was provided for the role is wrong."},
 	{engine.ErrLoginTimeout, codeQueryCanceled, "canceling authentication due to timeout"},
+	{engine.ErrUserConnections, codeTooManyConnections, "too many connections for role"},
+	{engine.ErrDatabaseConnections, codeTooManyConnections, "too many connections for database"},
 	{engine.ErrBorrowTimeout, codeConnectionException, "Timed-out waiting to acquire database connection."},
 	{engine.ErrNoTarget, codeConnectionException, "The target group doesn't have any available target."},
 	{engine.ErrCanceled, codeQueryCanceled, "canceling statement due to user request"},
@@ -131,6 +133,10 @@ func describe(err error) (code, message string) {
 	if errors.As(err, &role) {
 		return role.message()
 	}
+	var limit *engine.LimitError
+	if errors.As(err, &limit) {
+		return limitReached(limit)
+	}
 	var protocol *engine.ProtocolError
 	if errors.As(err, &protocol) {
 		if protocol.Side == engine.SideBackend {
@@ -148,6 +154,13 @@ func describe(err error) (code, message string) {
 		return codeCannotConnect, "could not connect to the target " + dial.Target
 	}
 	return codeInternal, "Unknown error."
+}
+
+// limitReached is a condition with the name that it is about, in PostgreSQL's words for its own such limits (ALTER ROLE
+// and ALTER DATABASE ... CONNECTION LIMIT).
+func limitReached(l *engine.LimitError) (code, message string) {
+	code, message = describe(l.Err)
+	return code, message + ` "` + l.Name + `"`
 }
 
 // appendServerError appends what a database said, field by field, but with the severity that it has for the session, and

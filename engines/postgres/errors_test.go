@@ -59,6 +59,8 @@ func TestErrorsReadAsDocumented(t *testing.T) {
 		{alice(engine.ErrDenied), "28P01", "The password that was provided for the role alice is wrong."},
 		{alice(engine.ErrNoCredential), "28000", "This RDS proxy has no credentials for the role alice. Check the credentials for this role and try again."},
 		{engine.ErrCanceled, "57014", "canceling statement due to user request"},
+		{&engine.LimitError{Err: engine.ErrUserConnections, Name: "alice"}, "53300", `too many connections for role "alice"`},
+		{&engine.LimitError{Err: engine.ErrDatabaseConnections, Name: "shop"}, "53300", `too many connections for database "shop"`},
 		{engine.ErrIdleTimeout, "57P05", "terminating connection due to idle-session timeout"},
 		{engine.ErrShutdown, "57P01", "terminating connection due to administrator command"},
 		{errors.New("disk at 10.1.2.3 is full"), "XX000", "Unknown error."},

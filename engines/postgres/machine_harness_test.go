@@ -231,6 +231,7 @@ func (s *stage) Report(e engine.Event) engine.Action {
 }
 
 func (s *stage) Kill(uint32, engine.KillScope) error { return nil }
+func (s *stage) Become(string, string, string) error { return nil }
 func (s *stage) Observe(engine.Moment)               {}
 
 func (s *stage) Close(error) {

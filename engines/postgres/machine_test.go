@@ -278,6 +278,7 @@ func (q *quiet) Idle() bool                          { return true }
 func (q *quiet) Discard(error)                       {}
 func (q *quiet) Report(engine.Event) engine.Action   { return engine.Pin }
 func (q *quiet) Kill(uint32, engine.KillScope) error { return nil }
+func (q *quiet) Become(string, string, string) error { return nil }
 func (q *quiet) Close(error)                         {}
 func (q *quiet) Observe(engine.Moment)               {}
 

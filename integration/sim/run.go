@@ -100,6 +100,7 @@ type run struct {
 	front    relay.Front
 	policy   pin.Policy
 	listener telemetry.Listener
+	heads    relay.Headcount
 	target   telemetry.Target
 	clients  []*client
 	order    []*transaction // that clients began
@@ -179,7 +180,7 @@ func (r *run) build() {
 	r.group = &group{r.pool, c.timeout}
 	r.policy = pin.Multiplex()
 	r.front = relay.Front{
-		Group: r.group, IdleTimeout: c.idleTimeout, Counters: &r.listener,
+		Group: r.group, IdleTimeout: c.idleTimeout, Counters: &r.listener, Heads: &r.heads,
 	}
 	for i := range c.loops {
 		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))
@@ -323,6 +324,11 @@ func (r *run) judge() {
 	}
 	for p := range w.procs {
 		w.fail("process left: %s", p.name)
+	}
+	for _, c := range r.clients {
+		if n, m := r.heads.Count(c.user(), "db"); n != 0 || m != 0 {
+			w.fail("after the end %d sessions of %s are counted, and %d of the database", n, c.user(), m)
+		}
 	}
 	for _, counters := range []any{&r.listener, &r.target} {
 		v := reflect.ValueOf(counters).Elem()
