@@ -454,7 +454,7 @@ func replaces(command byte) bool {
 func (m *Machine) finishStatement(w engine.Wire) {
 	r := &m.request
 	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) {
-		m.insertID.touched = true
+		m.touchInsertID()
 	}
 	m.notePrevious()
 	if r.command != protocol.COM_STMT_PREPARE || r.failed { // that one leaves the values of the statement before

@@ -81,9 +81,17 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 
 // mayRead says whether a statement that does not say so may read LAST_INSERT_ID(), where the backend's may not be the
 // session's. Where the session's is lost, a statement is not refused for what it hardly does; and to set it would replace
-// diagnostics.
+// diagnostics. Where code may read the values of the previous statement, too, nothing may come between that one and the code:
+// it is set in front of the first statement of any sort.
 func (m *Machine) mayRead(c class) bool {
-	return c.has(classCode) && !c.has(classDiagnostics) && m.insertID.value != 0 && !m.insertID.lost && m.hides(hiddenInsertID)
+	return (c.has(classCode) || m.hides(hiddenPrevious)) && !c.has(classDiagnostics) && m.insertID.value != 0 && !m.insertID.lost && m.hides(hiddenInsertID)
+}
+
+// touchInsertID notes that a statement may have changed LAST_INSERT_ID() on the held backend. That had 0 when it was borrowed: if the
+// session's was 0, too, it is the session's still, whatever it is.
+func (m *Machine) touchInsertID() {
+	m.insertID.touched = true
+	m.insertID.exact = m.insertID.exact || m.insertID.value == 0 && !m.insertID.lost
 }
 
 // alignInsertID gives the backend the session's LAST_INSERT_ID(), unless a statement has just made it there.

@@ -217,7 +217,7 @@ func (m *Machine) observe(o okPacket) bool {
 	m.session.status = o.status & statusOfSession
 	m.request.warnings = o.warnings
 	if o.insertID != 0 {
-		m.insertID.touched = true
+		m.touchInsertID()
 	}
 	if len(o.state) == 0 {
 		return true

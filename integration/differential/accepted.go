@@ -35,7 +35,7 @@ func (postgres) accepted() []acceptance {
 func (mysql) accepted() []acceptance {
 	const reason = "a value of the previous statement that cannot be known is refused, and never wrong"
 	refused := regexp.MustCompile(`^ERR "Q\\x04#HY000The value belongs to a statement whose database connection has been returned`)
-	wrongNumber := regexp.MustCompile(`^ERR "V\\x05#22007Incorrect integer value: .* at row \d+"`)
+	wrongNumber := regexp.MustCompile(`^ERR "(V\\x05#22007Incorrect integer value|\\xf1\\x04#01000Data truncated for column).* at row \d+"`)
 	return []acceptance{
 		{request: regexp.MustCompile(`^request \d+: query (select|show) [^;@]*(@@[^;@]*)*$`), got: refused, reason: reason, alone: true},
 		{got: refused, reason: reason},

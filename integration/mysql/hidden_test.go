@@ -120,3 +120,22 @@ func TestCodeCreatedThroughTheProxyThatReadsValuesIsKnownAtOnce(t *testing.T) {
 		c.same(1, "select l from v_rows")
 	})
 }
+
+func TestWhatHiddenCodeReadsIsNotWhatTheProxyAskedInBetween(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 4, Users: accounts()}, func(t *testing.T, f front) {
+		c := inSchemas(t, f, 2, "between_rows", "create table ids (id int auto_increment primary key, n int)", "create table opened (n int)")
+		for i, pins := range []string{"do 0", "handler opened open"} {
+			c.same(i, pins)
+			for _, before := range []string{"drop table if exists gone", "create table made (n int)", "drop table made", "set @a = 1", "set @a = (select 5)", "do 1", "select 1",
+				"insert into ids (n) values (1), (2), (3)", "set sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')", "alter table ids add k int", "insert into ids (n) values (1)", "update ids set n = 7"} {
+				c.same(i, "create procedure p_rows() select row_count()")
+				c.same(1-i, "select 1")
+				c.same(i, before)
+				c.same(i, "call p_rows()")
+				c.same(i, "drop procedure p_rows")
+			}
+			c.same(i, "drop table ids")
+			c.same(i, "create table ids (id int auto_increment primary key, n int)")
+		}
+	})
+}
