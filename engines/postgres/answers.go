@@ -2,7 +2,7 @@ package postgres
 
 // expected is what the backend owes for one message that was sent to it: what ends it, and whose it is. The queue of them is
 // the whole truth about what may arrive next (54.2.2 "Simple Query", 54.2.3 "Extended Query", 54.2.5 "Function Call").
-type expected uint8
+type expected uint16
 
 const (
 	answerQuery    expected = iota // anything until ReadyForQuery
@@ -32,6 +32,8 @@ const (
 	answerSequences expected = 0x40
 	// answerNamed marks what has an op in named: a Parse, Describe or Close of a named statement, and answerFail.
 	answerNamed expected = 0x80
+	// answerForgets marks the Execute or Query that makes the server forget the application's name, unless it fails.
+	answerForgets expected = 0x100
 )
 
 func (a expected) kind() expected { return a & answerKind }

@@ -133,7 +133,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 		m.described(fr, body(fr, f), whole(fr, f))
 	}
 	if !ok {
-		return false, fmt.Sprintf("message type %q as answer %#x", fr.kind, uint8(a))
+		return false, fmt.Sprintf("message type %q as answer %#x", fr.kind, uint16(a))
 	}
 	if ends {
 		m.ended(a)
@@ -206,6 +206,7 @@ func (m *machine) completed(a expected, tag []byte) {
 	all := string(tag) == discardAllTag
 	if a&answerSwallow == 0 && (all || string(tag) == setTag || string(tag) == resetTag) {
 		m.lend.sets.done++
+		m.lend.sets.forgot = m.lend.sets.forgot || a.kind() == answerExecute && a&answerForgets != 0
 	}
 	if m.reset.sent && all {
 		m.reset.done = true
@@ -286,12 +287,14 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	}
 	m.reading.fatal = m.reading.fatal || isFatal(body)
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
+	m.lend.sets.forgot = false
 	if errorCode(body) == codeReadOnly {
 		w.Observe(engine.WriteRefused)
 	}
 	if m.queue.empty() {
 		return true
 	}
+	*m.queue.at(0) &^= answerForgets
 	a := m.queue.first()
 	if m.calmable(body) {
 		m.lend.sweep.failed = true
@@ -449,7 +452,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	}
 	m.settleTypo()
 	m.lost.attempts, m.lend.mixed = 0, m.lend.mixed || status[0] == 'I' && !m.lend.ready
-	if m.forgotName() {
+	if m.lend.sets.forgot = m.lend.sets.forgot || a&answerForgets != 0; m.lend.sets.forgot {
 		m.tellName(f, w)
 	}
 	w.Observe(engine.RequestEnded)

@@ -120,7 +120,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	case 'd', 'c', 'f':
 		return m.copyData(fr, f, w), nil
 	}
-	if !wholeOrLong(fr, f) || m.queue.full() {
+	if !wholeOrLong(fr, f) || m.queue.full() || m.backend != nil && m.nameDue(f, w) {
 		return false, nil
 	}
 	if m.backend == nil && (m.afterLoss(fr, f, w) || m.resetLocally(fr, f, w)) {
@@ -264,7 +264,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
 	}
 	m.named.batch++
-	m.push(owed)
+	m.push(owed | m.forgetting(v))
 	m.begin(fr, f, false, w)
 	return true
 }
@@ -388,6 +388,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 			owed |= answerUnnamed
 			m.lend.unnamed.establish()
 		}
+	}
+	if fr.kind == 'E' {
+		owed |= m.forgetting(verdict{})
 	}
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)

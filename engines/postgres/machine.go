@@ -333,6 +333,9 @@ func (m *machine) boundary(w engine.Wire) {
 			return
 		}
 	}
+	if m.rename(w); !m.queue.empty() {
+		return
+	}
 	l.asked = true
 }
 

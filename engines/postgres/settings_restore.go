@@ -15,7 +15,10 @@ type pendingSettings struct {
 	active     bool // something may have changed
 	unsure     bool // only the server can tell what is set
 	scoped     bool // the transaction may have settings of its own
-	forgets    bool // what was sent last about the application's name makes the server forget it
+	// Of the application's name:
+	forgets bool // the next Execute makes the server forget it
+	due     bool // the client's next message finds it given again
+	forgot  bool // the server has forgotten it, and it was not given again
 }
 
 // base is what the init query has set on the backend that the session had last, and what the session begins with there.
@@ -205,7 +208,7 @@ func changesIdentity(from, to *settings) bool {
 // forgetsApplication says that a value which the server reports of the application's name is what it has by itself: to the session
 // its name is still what it began with.
 func (m *machine) forgetsApplication(value string) bool {
-	if !m.session.named || !m.lend.sets.forgets {
+	if !m.lend.sets.forgot && (m.queue.empty() || m.queue.first()&answerForgets == 0) {
 		return false
 	}
 	pristine, _ := m.e.parameters(m.session.key)
@@ -266,30 +269,52 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	t := readSettings(text, m.lexing)
 	p.sent += t.commands
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
-	p.forgetsName(t.ops)
+	p.forgetsName(t.ops, portal)
 	if !p.unsure {
 		p.ops = append(p.ops, t.ops...)
 	}
 }
 
-// forgetsName notes what ops do to the application's name.
-func (p *pendingSettings) forgetsName(ops []settingOp) {
+// forgetsName notes what ops do to the application's name. A portal that may be executed whenever the client likes is not followed.
+func (p *pendingSettings) forgetsName(ops []settingOp, portal bool) {
+	p.forgets = false
 	for _, op := range ops {
 		switch op.kind {
 		case opSet, opReset:
 			if op.name == applicationName {
-				p.forgets = op.kind == opReset
+				p.forgets, p.forgot = op.kind == opReset && !portal, false
 			}
 		case opResetAll, opDiscard:
-			p.forgets = true
+			p.forgets, p.forgot = !portal, false
 		}
 	}
 }
 
-// forgotName says that the server has surely forgotten the application's name.
-func (m *machine) forgotName() bool {
+// forgetting returns the mark of a Query with v, or of an Execute, that is being sent, if it makes the server forget the application's
+// name. Where something in it is rolled back nobody can say.
+func (m *machine) forgetting(v verdict) expected {
 	p := &m.lend.sets
-	return m.session.named && p.forgets && p.sent == p.done && (m.lend.tx == 'T' || m.lend.tx == 'I' && !m.lend.verify.undone)
+	forgets := p.forgets && m.session.named && !v.rolls
+	if p.forgets = false; !forgets {
+		return 0
+	}
+	p.due = true
+	return answerForgets
+}
+
+// nameDue says that the client's next message waits until the application's name is given again, which has to be known for: what
+// is sent in one go with a RESET finds it, too.
+func (m *machine) nameDue(f *feed, w engine.Wire) bool {
+	p := &m.lend.sets
+	switch {
+	case !p.due:
+		return false
+	case !m.queue.empty():
+		return m.waitNamed(f, w)
+	}
+	m.flush(f, w)
+	m.rename(w)
+	return false
 }
 
 // rename follows a RESET, within its transaction, with the application's name that the session began with, which is what the
@@ -297,18 +322,24 @@ func (m *machine) forgotName() bool {
 // transaction that is align's, unless nobody knows what is set.
 func (m *machine) rename(w engine.Wire) {
 	p := &m.lend.sets
-	if !m.forgotName() || m.lend.tx == 'I' && m.state.actual != unknownSettings || !m.queue.empty() {
+	if !m.queue.empty() {
 		return
 	}
-	p.forgets = false
+	p.due = false
+	if !p.forgot || m.lend.tx == 'I' && !m.reading.batch && m.state.actual != unknownSettings {
+		return
+	}
+	p.forgot = false
 	if _, own := m.state.base.lookup(applicationName); own {
 		return
 	}
 	sql, _ := settingSQL(applicationName, m.session.application)
 	p.ops = append(p.ops, settingOp{kind: opSet, setting: setting{applicationName, sql}})
 	m.sendOwn(sql, w)
-	w.ToBackend(syncMessage)
-	m.push(answerSync | answerSwallow)
+	if !m.reading.batch {
+		w.ToBackend(syncMessage)
+		m.push(answerSync | answerSwallow)
+	}
 }
 
 // settleSettings decides at a boundary what is set now, if that is known from what was sent.
@@ -316,7 +347,7 @@ func (m *machine) settleSettings() {
 	p := &m.lend.sets
 	switch {
 	case !p.active:
-		*p = pendingSettings{}
+		*p = pendingSettings{forgot: p.forgot}
 		return
 	case p.unsure:
 		p.scoped = false

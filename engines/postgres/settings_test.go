@@ -352,6 +352,45 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 	}
 }
 
+func TestWhatIsSentInOneGoWithAResetFindsTheNameThatTheClientBeganWith(t *testing.T) {
+	const again = "P berth|SET \"application_name\" = 'x', B berth|berth, E, C P|berth, C S|berth"
+	const restore, restored = guarded + "SET \"application_name\" = 'x';\nRESET exit_on_error", "1, 2, C SET, S application_name|x, C SET, C RESET, Z I, "
+	type step struct{ server, sent string }
+	for client, steps := range map[string][]step{
+		"Q BEGIN, Q RESET ALL, Q SHOW a": {{"", "Q BEGIN, Q RESET ALL, H"},
+			{"C BEGIN, Z T, C RESET, S application_name|, Z T", again + ", S, Q SHOW a"}, {"1, 2, C SET, 3, 3, S application_name|x, Z T", ""}},
+		"P |RESET ALL, B |, E, P |SHOW a, B |, E, S": {{"", "P |RESET ALL, B |, E, H"}, {"1, 2, C RESET", again + ", P |SHOW a, B |, E, S"}},
+		"P n|RESET ALL, B |n, E, P |SHOW a, B |, E, S": {{"", "P berth_1|RESET ALL, B |berth_1, E, H"},
+			{"1, 2, C RESET", again + ", P |SHOW a, B |, E, S"}},
+		"P |RESET ALL, B |, E, S, Q SHOW a": {{"", "P |RESET ALL, B |, E, S, H"},
+			{"1, 2, C RESET, S application_name|, Z I", restore + ", Q SHOW a"}},
+		"Q BEGIN, Q RESET ALL, Q SHOW a, Q SHOW b":                 {{"", "Q BEGIN, Q RESET ALL, H"}, {"C BEGIN, Z T, ! 57014, Z E", "Q SHOW a, Q SHOW b"}},
+		"P |RESET ALL, B |, E, S, Q BEGIN, Q RESET ALL":            {{"", "P |RESET ALL, B |, E, S, H"}, {"! 42501, Z I", "Q (all settings)"}},
+		"Q BEGIN, Q RESET work_mem, Q SHOW a":                      {{"", "Q BEGIN, Q RESET work_mem, Q SHOW a"}},
+		"Q BEGIN, Q RESET ALL; SET application_name = y, Q SHOW a": {{"", "Q BEGIN, Q RESET ALL; SET application_name = y, Q SHOW a"}},
+	} {
+		e, key := New(Config{}), engine.Key{User: "u", Database: "d"}
+		params := []parameter{{"server_version", "18.0"}, {"application_name", ""}}
+		e.learn(key, params)
+		s := &stage{t: t, free: newTestBackend(key, params)}
+		s.m = newMachine(e, sessionInfo{id: 7, key: key, application: "x", named: true}).(*machine)
+		s.m.Start(s)
+		s.does("SELECT 1", restored+"C SELECT 1, Z I")
+		s.toClient, s.toBackend = nil, nil
+		s.client(messages(client))
+		for _, step := range steps {
+			s.server(messages(step.server))
+			if got := describeMessages(t, s.toBackend, true); got != step.sent {
+				t.Errorf("%s: behind %q sent %s\nwant %s", client, step.server, got, step.sent)
+			}
+			s.toBackend = nil
+		}
+		if got := describeMessages(t, s.toClient, false); strings.Contains(got, "application_name") {
+			t.Errorf("%s: the client is told %s", client, got)
+		}
+	}
+}
+
 func TestNothingBehindARestoreIsExecutedBeforeItHasSucceeded(t *testing.T) {
 	for name, c := range map[string]struct{ client, first string }{
 		"simple queries":   {"Q SELECT 1, Q SELECT 2", "Q SELECT 1"},

@@ -93,7 +93,7 @@ func (m *machine) settingsVerified() bool {
 	s, ok := m.e.settings.intern(v.settings.after(m.state.actual, p.ops))
 	if v.settings.strange || m.nameless || !ok {
 		m.state.actual = unknownSettings
-		m.lend.sets = pendingSettings{}
+		m.lend.sets = pendingSettings{forgot: p.forgot}
 		return false
 	}
 	m.settle(s)

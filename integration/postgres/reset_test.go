@@ -111,3 +111,55 @@ func TestAResetInATransactionGoesBackToTheNameThatTheClientBeganWith(t *testing.
 		r.whole(t)
 	})
 }
+
+func TestAResetInAPipelineGoesBackToTheNameThatTheClientBeganWith(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		named := func(c *pgconn.Config) { c.RuntimeParams["application_name"] = "resets" }
+		for _, do := range renames {
+			for _, every := range []bool{true, false} { // a Sync behind every statement, or one in the end
+				var said [2]string
+				for i, at := range []harness.Endpoint{r.Endpoint, r.server.Endpoint} {
+					c := conn(t, at, harness.App(), named)
+					said[i] = pipelined(t, c, do, every)
+					_ = c.Close(t.Context())
+				}
+				if said[0] != said[1] {
+					t.Errorf("%q in one go (%v): %s\nwant %s", do, every, said[0], said[1])
+				}
+			}
+		}
+		r.whole(t)
+	})
+}
+
+// pipelined sends statements in one go, and says what the answers are.
+func pipelined(t *testing.T, c *pgconn.PgConn, do []string, every bool) string {
+	t.Helper()
+	var said []string
+	p := c.StartPipeline(t.Context())
+	for i, sql := range do {
+		p.SendQueryParams(sql, nil, nil, nil, nil)
+		if !every && i < len(do)-1 {
+			continue
+		}
+		if err := p.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		results, err := p.GetResults()
+		switch rr := results.(type) {
+		case *pgconn.ResultReader:
+			result := rr.Read()
+			said = append(said, fmt.Sprint(code(result.Err), result.CommandTag, result.Rows))
+		case *pgconn.PipelineSync:
+			said = append(said, c.ParameterStatus("application_name"))
+		default:
+			if err == nil {
+				_ = p.Close()
+				return fmt.Sprint(said)
+			}
+			said = append(said, code(err))
+		}
+	}
+}
