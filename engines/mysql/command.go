@@ -18,59 +18,77 @@ func (u *upstream) run(query string) error {
 // ask executes query and returns the first row of its (last) result, as text; NULL is "". It reads every answer to its
 // end.
 func (u *upstream) ask(query string) ([]string, error) {
+	var row []string
+	err := u.query(query, func() {
+		row = nil
+	}, nil, func(packet []byte) (err error) {
+		if row == nil {
+			row, err = parseRow(packet)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+// query runs a statement. For each of its results it calls begin, then column with each definition and row with each row of a
+// result that has them; column may be nil. What these are given is not valid afterwards.
+func (u *upstream) query(query string, begin func(), column, row func(packet []byte) error) error {
 	u.packets.sequence = 0
 	command := []byte{protocol.COM_QUERY}
 	if u.caps&protocol.CLIENT_QUERY_ATTRIBUTES != 0 {
 		command = append(command, 0, 1) // no attributes, in one set (section "COM_QUERY")
 	}
 	if err := u.packets.write(append(command, query...)); err != nil {
-		return nil, err
+		return err
 	}
-	var row []string
 	for more := true; more; more = u.status&protocol.SERVER_MORE_RESULTS_EXISTS != 0 {
-		var err error
-		if row, err = u.result(); err != nil {
-			return nil, err
+		begin()
+		if err := u.result(column, row); err != nil {
+			return err
 		}
 	}
-	return row, nil
+	return nil
 }
 
 // result reads one result of a COM_QUERY (section "COM_QUERY Response").
-func (u *upstream) result() ([]string, error) {
+func (u *upstream) result(column, row func(packet []byte) error) error {
 	packet, err := u.read()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	switch packet[0] {
 	case protocol.OK_HEADER:
-		return nil, u.ok(packet)
+		return u.ok(packet)
 	case protocol.LocalInFile_HEADER:
-		return nil, u.refuseFile()
+		return u.refuseFile()
 	}
 	f := fields{rest: packet}
 	for columns := f.integer(); columns > 0 && !f.bad; columns-- {
-		if _, err := u.read(); err != nil {
-			return nil, err
+		packet, err := u.read()
+		if err == nil && column != nil {
+			err = column(packet)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if f.bad {
-		return nil, broken("malformed column count")
+		return broken("malformed column count")
 	}
-	var row []string
 	for {
 		packet, err := u.read()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		// Rows of a login are shorter than 16 MiB, so that none begins with the header of an OK.
 		if packet[0] == protocol.EOF_HEADER {
-			return row, u.ok(packet)
+			return u.ok(packet)
 		}
-		if row == nil {
-			if row, err = parseRow(packet); err != nil {
-				return nil, err
-			}
+		if err := row(packet); err != nil {
+			return err
 		}
 	}
 }

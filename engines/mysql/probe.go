@@ -23,6 +23,9 @@ const leaveWithin = time.Second
 type watch struct {
 	*upstream
 	target engine.Target
+	// How it is asked for its lag, and since when it does not tell.
+	lag      lagQuestion
+	unlagged time.Time
 }
 
 // Watch implements engine.Engine. What the greeting said is what clients will be greeted with: Accept waits for the
@@ -40,7 +43,7 @@ func (e *Engine) Watch(ctx context.Context, t engine.Target) (engine.Watch, erro
 		_ = u.conn.Close()
 		return nil, dialError(t, context.Cause(ctx))
 	}
-	return &watch{u, t}, nil
+	return &watch{upstream: u, target: t}, nil
 }
 
 // bind makes what follows on the connection end with ctx. The returned function ends that, and says whether ctx has.
@@ -53,6 +56,9 @@ func (w *watch) bind(ctx context.Context) (over func() (ended bool)) {
 func (w *watch) Ask(ctx context.Context) (engine.Facts, error) {
 	over := w.bind(ctx)
 	facts, err := w.facts()
+	if err == nil && facts.ReadOnly {
+		facts.Lag, facts.LagKnown, err = w.askLag()
+	}
 	if over() && err != nil {
 		err = context.Cause(ctx)
 	}

@@ -65,6 +65,11 @@ func TestAProbeFindsOutTheFacts(t *testing.T) {
 			if q := within(t, seen); strings.Contains(q, "super") == c.server.mariaDB || !strings.Contains(q, "max_connections") {
 				t.Errorf("asked %q", q)
 			}
+			if c.want.ReadOnly {
+				if q := within(t, seen); q != "\x03SHOW REPLICA STATUS" {
+					t.Errorf("then asked %q", q)
+				}
+			}
 			if q := within(t, seen); q != "\x01" {
 				t.Errorf("left with %q", q)
 			}

@@ -19,11 +19,11 @@ const probeQuery = "SELECT current_setting('server_version'), current_setting('m
 	"current_setting('superuser_reserved_connections'), coalesce(current_setting('reserved_connections', true), '0'), " +
 	"pg_is_in_recovery()"
 
-// lagQuery asks a standby how long ago the transaction was committed that it replayed last, unless it has replayed
-// all that it received (9.28.4 "Recovery Information Functions"). It is apart because not every server that speaks
-// the protocol has these functions.
-const lagQuery = "SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 " +
-	"ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"
+// lagQuery asks a standby how long ago the transaction was committed that it replayed last, unless it receives and has
+// replayed all that it received (9.28.4 "Recovery Information Functions"): its writer may have done nothing since. Every user may see
+// whether there is a WAL receiver. It is apart because not every server that speaks the protocol has these functions.
+const lagQuery = "SELECT CASE WHEN pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn() " +
+	"AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver) THEN 0 ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"
 
 // leaveWithin is how long a server may take to close a monitoring connection that said goodbye.
 const leaveWithin = time.Second
