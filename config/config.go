@@ -73,6 +73,7 @@ type TargetGroup struct {
 	Targets        []Target       `koanf:"targets"` // at least one
 	TLS            TargetTLS      `koanf:"tls"`
 	HealthCheck    HealthCheck    `koanf:"health_check"`
+	Replicas       Replicas       `koanf:"replicas"`
 	ConnectionPool ConnectionPool `koanf:"connection_pool"`
 	Auth           []Auth         `koanf:"auth"` // at least one
 }
@@ -94,6 +95,12 @@ type TargetTLS struct {
 type HealthCheck struct {
 	Interval time.Duration `koanf:"interval"` // between two questions to a target that is up; at least 100ms
 	Timeout  time.Duration `koanf:"timeout"`  // for an answer; at least 100ms
+}
+
+// Replicas says which targets listeners of role read_only lead to.
+type Replicas struct {
+	MaxLag   time.Duration `koanf:"max_lag"`  // how far a replica may be behind; 0: however far
+	Fallback Fallback      `koanf:"fallback"` // what is used while no replica may be
 }
 
 // ConnectionPool limits the database connections of a group. Limits are per target.
@@ -144,6 +151,7 @@ func defaultTargetGroup() TargetGroup {
 	return TargetGroup{
 		TLS:         TargetTLS{Mode: TargetTLSPrefer},
 		HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
+		Replicas:    Replicas{Fallback: FallbackWriter},
 		ConnectionPool: ConnectionPool{
 			MaxConnectionsPercent:   100,
 			ConnectionBorrowTimeout: 120 * time.Second,

@@ -147,6 +147,17 @@ const (
 
 func (OnLoss) allowed() []string { return names(LossContinue, LossClose) }
 
+// Fallback is what read-only sessions use while no replica may be used.
+type Fallback string
+
+// The values of Fallback.
+const (
+	FallbackWriter Fallback = "writer"
+	FallbackNone   Fallback = "none" // they wait
+)
+
+func (Fallback) allowed() []string { return names(FallbackWriter, FallbackNone) }
+
 // IAMAuth says whether a user may, or must, log in with an IAM token.
 type IAMAuth string
 

@@ -42,6 +42,9 @@ target_groups:
     health_check:
       interval: 2s
       timeout: 3s
+    replicas:
+      max_lag: 0s
+      fallback: writer                     # writer | none
     connection_pool:
       max_connections_percent: 100
       max_connections: 0
@@ -98,6 +101,7 @@ func expected() *Config {
 			Targets:     []Target{{Name: "primary", Address: "127.0.0.1:5432"}},
 			TLS:         TargetTLS{Mode: "prefer"},
 			HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
+			Replicas:    Replicas{Fallback: "writer"},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent:     100,
 				MaxIdleConnectionsPercent: 50,
@@ -164,6 +168,7 @@ target_groups:
       - {name: b, address: "[::1]:3306"}
     tls: {mode: verify-full, ca_file: ../ca.pem, server_name: db.internal}
     health_check: {interval: 250ms, timeout: 4s}
+    replicas: {max_lag: 10s, fallback: none}
     connection_pool:
       max_connections_percent: 40
       max_connections: 45
@@ -197,6 +202,7 @@ target_groups:
 			Targets:     []Target{{"a", "db.example.com:3306"}, {"b", "[::1]:3306"}},
 			TLS:         TargetTLS{Mode: TargetTLSVerifyFull, CAFile: "/etc/ca.pem", ServerName: "db.internal"},
 			HealthCheck: HealthCheck{Interval: 250 * time.Millisecond, Timeout: 4 * time.Second},
+			Replicas:    Replicas{MaxLag: 10 * time.Second, Fallback: FallbackNone},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,
 				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust, PinnedSessionOnLoss: LossClose,

@@ -69,7 +69,7 @@ berth.yaml:7:16: target_groups: YAML aliases are not supported: write the value 
 berth.yaml:1:6: log: must be a section with the keys level, format or pin_format
 berth.yaml:3:10: runtime.loops: must be a single value: write a whole number
 berth.yaml:4:12: listeners: must be a list of sections: begin each with a dash
-berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, tls, health_check, connection_pool or auth`},
+berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, tls, health_check, replicas, connection_pool or auth`},
 
 	{"values that are missing", with(pool + "      init_query:\n      max_connections: ~\n      session_pinning_filters: [~]\n" +
 		"log:\n  level:\n"), nil, `

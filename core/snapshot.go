@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/berthdb/berth/core/pin"
@@ -51,6 +52,8 @@ type TargetSnapshot struct {
 	Name     string
 	Address  string
 	Health   target.Health
+	Serves   []relay.Role // whose sessions it is there for just now
+	Sessions int          // how many of them are to borrow from it
 	Pool     pool.Stats
 	Counters *telemetry.Target // live, not a copy
 }
@@ -80,7 +83,7 @@ func (p *Proxy) Snapshot() Snapshot {
 		for _, m := range g.Members() {
 			gs.Targets = append(gs.Targets, TargetSnapshot{
 				Name: m.Target().Name, Address: m.Target().Address, Health: m.Health(),
-				Pool: m.Pool().Stats(), Counters: m.Pool().Counters(),
+				Serves: m.Serves(), Sessions: m.Pool().Sessions(), Pool: m.Pool().Stats(), Counters: m.Pool().Counters(),
 			})
 		}
 		s.Groups = append(s.Groups, gs)
@@ -88,10 +91,10 @@ func (p *Proxy) Snapshot() Snapshot {
 	return s
 }
 
-// Available says whether any target is up that role may use. A writer serves reads too.
+// Available says whether any target is up that sessions of role use.
 func (g GroupSnapshot) Available(role relay.Role) bool {
 	for _, t := range g.Targets {
-		if t.Health.State == target.Available && (role == relay.ReadOnly || !t.Health.Facts.ReadOnly) {
+		if t.Health.State == target.Available && slices.Contains(t.Serves, role) && (role == relay.ReadOnly || !t.Health.Facts.ReadOnly) {
 			return true
 		}
 	}

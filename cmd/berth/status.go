@@ -130,7 +130,7 @@ func printStatus(w io.Writer, body []byte) error {
 			fmt.Fprintf(w, "target group %s is paused: its sessions wait until berth resume %s\n\n", g.Name, g.Name)
 		}
 	}
-	fmt.Fprintln(t, "TARGET\tADDRESS\tROLE\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
+	fmt.Fprintln(t, "TARGET\tADDRESS\tROLE\tSERVES\tSESSIONS\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
 	for _, g := range s.TargetGroups {
 		for _, x := range g.Targets {
 			reason := x.Reason
@@ -138,7 +138,7 @@ func printStatus(w io.Writer, body []byte) error {
 				reason += ": "
 			}
 			reason += x.Cause
-			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, role(x), x.State, plain(reason),
+			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, role(x), strings.Join(x.Serves, ", "), x.Sessions, x.State, plain(reason),
 				plain(x.Version), x.Pool.Open, x.Pool.Max, x.Pool.Idle, x.Pool.Lent, x.Pool.Dialing, x.Pool.Waiting)
 		}
 	}

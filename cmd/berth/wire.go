@@ -114,6 +114,7 @@ func (w *wiring) group(tg config.TargetGroup) (wiredGroup, []func(*core.Proxy), 
 	carryOut := func(p *core.Proxy) {
 		was.credentials.Store(users)
 		was.SetRules(wireRules(tg))
+		was.SetReplicas(wireReplicas(tg.Replicas))
 		p.SetLimits(was.Group, wireLimits(tg))
 	}
 	return wiredGroup{was.Group, tg, was.credentials}, []func(*core.Proxy){carryOut}, nil
@@ -183,8 +184,13 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 	}
 	return target.New(target.Config{
 		Name: tg.Name, Engine: e, Targets: targets, Rules: wireRules(tg), Limits: wireLimits(tg),
-		Health: target.HealthCheck{Interval: tg.HealthCheck.Interval, Timeout: tg.HealthCheck.Timeout},
+		Health:   target.HealthCheck{Interval: tg.HealthCheck.Interval, Timeout: tg.HealthCheck.Timeout},
+		Replicas: wireReplicas(tg.Replicas),
 	}, ids, log), c, nil
+}
+
+func wireReplicas(r config.Replicas) target.Replicas {
+	return target.Replicas{MaxLag: r.MaxLag, WaitForReplica: r.Fallback == config.FallbackNone}
 }
 
 func wireLimits(tg config.TargetGroup) target.Limits {

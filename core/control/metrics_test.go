@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
 	"github.com/berthdb/berth/core/target"
 	"github.com/berthdb/berth/core/telemetry"
 )
@@ -116,6 +117,10 @@ func TestAvailabilityIsThatOfTheRole(t *testing.T) {
 	expect(`{role="read_only",target_group="b"} 100`)
 	s.snapshot.Groups[0].Targets[0].Health.Facts.ReadOnly = true
 	expect(`{role="read_write",target_group="a"} 0`)
+	s.snapshot.Groups[1].Targets[0].Serves = nil // it lags behind
+	expect(`{role="read_only",target_group="b"} 0`)
+	s.snapshot.Groups[1].Targets[0].Serves = []relay.Role{relay.ReadOnly}
+	expect(`{role="read_only",target_group="b"} 100`)
 	s.snapshot.Groups[1].Targets[0].Health.State = target.Unavailable
 	expect(`{role="read_only",target_group="b"} 0`)
 }

@@ -71,10 +71,11 @@ func serving() *fixed {
 		}
 	}
 	group := func(name string, readOnly bool) core.GroupSnapshot {
+		serves := []relay.Role{relay.ReadWrite, relay.ReadOnly}
 		return core.GroupSnapshot{Name: name, Engine: "postgres", Targets: []core.TargetSnapshot{{
 			Name: "t", Address: "10.0.0.1:5432",
 			Health: target.Health{State: target.Available, Facts: engine.Facts{Version: "18.1", MaxConnections: 100, ReadOnly: readOnly}},
-			Pool:   pool.Stats{Open: 4, Idle: 1, Lent: 2, Dialing: 1, Max: 45, Waiting: 3}, Counters: &telemetry.Target{},
+			Serves: serves, Sessions: 7, Pool: pool.Stats{Open: 4, Idle: 1, Lent: 2, Dialing: 1, Max: 45, Waiting: 3}, Counters: &telemetry.Target{},
 		}}}
 	}
 	return &fixed{snapshot: core.Snapshot{

@@ -50,6 +50,8 @@ type Target struct {
 	ReadOnly       bool      `json:"read_only"`             // it says that it is no writer
 	LagSeconds     *float64  `json:"lag_seconds,omitempty"` // of a replica that knows it
 	MaxConnections int       `json:"max_connections"`       // the server's own
+	Serves         []string  `json:"serves"`                // the roles whose sessions it is there for just now
+	Sessions       int       `json:"sessions"`              // how many of them are to borrow from it
 	Pool           Pool      `json:"pool"`
 }
 
@@ -116,10 +118,14 @@ func newTarget(t core.TargetSnapshot) Target {
 		seconds := f.Lag.Seconds()
 		lag = &seconds
 	}
+	serves := []string{}
+	for _, r := range t.Serves {
+		serves = append(serves, r.String())
+	}
 	return Target{
 		Name: t.Name, Address: t.Address, State: string(t.Health.State), Reason: t.Health.Reason, Cause: t.Health.Cause,
 		Since: t.Health.Since, Version: t.Health.Facts.Version, ReadOnly: t.Health.Facts.ReadOnly, LagSeconds: lag,
-		MaxConnections: t.Health.Facts.MaxConnections, Pool: newPool(t.Pool),
+		MaxConnections: t.Health.Facts.MaxConnections, Serves: serves, Sessions: t.Sessions, Pool: newPool(t.Pool),
 	}
 }
 

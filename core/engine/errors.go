@@ -31,6 +31,7 @@ var (
 
 	ErrBackendClosed = errors.New("the database closed the connection")
 	ErrDemoted       = errors.New("the target is not the writer any more")
+	ErrNoReader      = errors.New("the target does not serve read-only sessions any more")
 	ErrTargetLost    = errors.New("the target does not answer any more")
 	ErrManyWriters   = errors.New("several targets say that they are the writer")
 
@@ -50,7 +51,7 @@ func Conditions() []error {
 	return []error{
 		ErrTooManyClients, ErrShutdown, ErrTLSRequired, ErrNoCredential, ErrDenied, ErrLoginTimeout,
 		ErrUserConnections, ErrDatabaseConnections, ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed,
-		ErrDemoted, ErrTargetLost, ErrManyWriters, ErrIdleTimeout, ErrKilled,
+		ErrDemoted, ErrNoReader, ErrTargetLost, ErrManyWriters, ErrIdleTimeout, ErrKilled,
 		ErrNoSession, ErrNotOwner,
 	}
 }

@@ -11,7 +11,7 @@ import (
 // borrow asks the pool for s.want. It returns the backend if one is there; otherwise the session waits, or its refusal is
 // on its way.
 func (s *Session) borrow() *engine.Backend {
-	p := s.front.Group.Pool(s.front.Role)
+	p := s.front.Group.Pool(s.front.Role, s.home)
 	timeout := s.front.Group.BorrowTimeout()
 	if p == nil {
 		if timeout == 0 {
@@ -22,6 +22,7 @@ func (s *Session) borrow() *engine.Backend {
 		s.wait(timeout)
 		return nil
 	}
+	s.settle(p)
 	for {
 		s.waiter.Key = s.want
 		s.waiter.Loop = s.worker.loop.ID()
@@ -46,6 +47,19 @@ func (s *Session) borrow() *engine.Backend {
 			s.refuseLater(err)
 			return nil
 		}
+	}
+}
+
+// settle makes p, which may be nil, the session's home.
+func (s *Session) settle(p *Pool) {
+	if s.home == p {
+		return
+	}
+	if s.home != nil {
+		s.home.homes.Add(-1)
+	}
+	if s.home = p; p != nil {
+		p.homes.Add(1)
 	}
 }
 
@@ -111,7 +125,11 @@ func (d *deferredWork) Run() {
 		return
 	}
 	if s.recalled && s.backend != nil && s.quiet() && !s.machine.InTransaction() {
-		s.backend.lost(s, engine.ErrDemoted)
+		reason := engine.ErrDemoted
+		if s.front.Role == ReadOnly {
+			reason = engine.ErrNoReader
+		}
+		s.backend.lost(s, reason)
 		return
 	}
 	switch {

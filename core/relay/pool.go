@@ -32,6 +32,7 @@ type Pool struct {
 	log       zerolog.Logger
 	lastID    *atomic.Uint64
 	lastError atomic.Pointer[error]
+	homes     atomic.Int64    // sessions that are at home here
 	trouble   func()          // see OnTrouble
 	dials     context.Context // of all dials; ends with the pool
 	stopDials context.CancelFunc
@@ -74,6 +75,9 @@ func (p *Pool) Retire(w *Worker) { p.do(w, p.accounts.Retire()) }
 
 // Stats returns the accounts in numbers.
 func (p *Pool) Stats() pool.Stats { return p.accounts.Stats() }
+
+// Sessions is how many sessions borrow here, as long as nothing changes. Any goroutine may call it.
+func (p *Pool) Sessions() int { return int(p.homes.Load()) }
 
 // LastError is why the latest dial failed, nil if it did not.
 func (p *Pool) LastError() error {

@@ -5,21 +5,25 @@ import (
 	"slices"
 )
 
-// Reroute makes w's sessions of g follow a change of where g's roles lead: those that wait go on waiting at the new place,
-// in the order in which they asked, with what is left of their time; those that keep a backend elsewhere lose it as soon
-// as nothing of theirs is under way. It runs on the loop.
+// Reroute makes w's sessions of g follow a change of which pools serve g's roles, and spreads them over these. Those that wait
+// go on waiting at the new place, in the order in which they asked, with what is left of their time; those that keep a
+// backend which does not serve them any more lose it as soon as nothing of theirs is under way, if there is another
+// place for them. It runs on the loop.
 func (w *Worker) Reroute(g Group) {
 	var moving []*Session
 	for s := range w.sessions.all() {
 		if s.front.Group != g || s.ended {
 			continue
 		}
-		to := g.Pool(s.front.Role)
-		switch {
-		case s.waits() && s.queue != to:
+		to := g.Balance(s.front.Role, s.home)
+		if s.home != nil && to != nil {
+			s.settle(to)
+		}
+		if s.waits() && s.queue != to {
 			moving = append(moving, s)
-		case s.backend != nil && to != nil && s.backend.pool != to:
-			s.recalled = true
+		}
+		s.recalled = s.backend != nil && to != nil && !g.Serves(s.front.Role, s.backend.pool)
+		if s.recalled {
 			s.later()
 		}
 	}

@@ -16,9 +16,15 @@ const finishWithin = 5 * time.Second
 
 // Group is what a session needs to know of its target group.
 type Group interface {
-	// Pool returns where to borrow for role just now, nil if there is nothing: then a borrow waits until Worker.Reroute
-	// is told that this has changed. Any goroutine may call it.
-	Pool(role Role) *Pool
+	// Pool returns where a session that is at home at a pool (nil: nowhere yet) borrows for role just now: at home, if
+	// that serves role. It returns nil if nothing does: then a borrow waits until Worker.Reroute is told that this has
+	// changed. Any goroutine may call it.
+	Pool(role Role, home *Pool) *Pool
+	// Balance returns where such a session is to be at home after the pools that serve role have changed: where it is, if
+	// that serves role and no other has less to do. Any goroutine may call it.
+	Balance(role Role, home *Pool) *Pool
+	// Serves says whether a session may go on, for role, with a backend of p that it has. Any goroutine may call it.
+	Serves(role Role, p *Pool) bool
 	// BorrowTimeout is how long a borrow may wait; 0: not at all.
 	BorrowTimeout() time.Duration
 }
@@ -61,6 +67,7 @@ type Session struct {
 	client  loop.Stream
 	machine engine.Machine
 
+	home    *Pool    // where it borrows for as long as that serves its role; nil before its first borrow
 	backend *Backend // held, or nil
 	leaving *Backend // given up at a boundary, to be returned by the deferred task
 	pins    pinning
@@ -85,7 +92,7 @@ type Session struct {
 	lent      time.Duration // when it got its backend
 
 	deferred     bool // the deferred task is on its way
-	recalled     bool // the held backend's target is not the one for the session's role any more
+	recalled     bool // the held backend's target does not serve the session's role any more
 	clientPaused bool
 	backPaused   bool
 	ended        bool
@@ -230,6 +237,7 @@ func (s *Session) end() {
 	}
 	s.unpin()
 	s.Forgo()
+	s.settle(nil)
 	s.tlsGauge().Dec()
 	s.front.Counters.ClientConnections.Dec()
 	s.front.Counters.ClientConnectionsClosed.Inc()

@@ -16,8 +16,9 @@
 // # Which target is used
 //
 // The only target of a group is used for everything, whatever it says. Of several, the writer is the one that says it is;
-// read-only listeners get the first reader that is up, else the writer. If two say that they are the writer, both are asked
-// again, and if they insist none of them is used until one steps back: their sessions are cut, and others wait.
+// read-only sessions are spread over the others that are up and not too far behind ([Replicas]), or use the writer. If two
+// say that they are the writer, both are asked again, and if they insist none of them is used until one steps back: their
+// sessions are cut, and others wait.
 // While there is no target for a role, its borrows wait within their timeout.
 //
 // # Up and down

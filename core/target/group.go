@@ -35,6 +35,8 @@ type Config struct {
 	Limits  Limits
 	Health  HealthCheck
 	Rules   Rules
+	// Replicas are those of the beginning, see SetReplicas.
+	Replicas Replicas
 }
 
 // HealthCheck is how a group's targets are watched. Zero values mean 2 s and 3 s.
@@ -72,6 +74,7 @@ type Group struct {
 
 	mu       sync.Mutex // for what the monitors found: of members what says so, and
 	disputed bool       // several targets say that they are the writer
+	replicas Replicas
 }
 
 // Member is one target of a group.
@@ -93,6 +96,8 @@ type Member struct {
 	replica bool        // it was seen to be no writer since it was the group's last
 	risen   time.Time   // since when it answers
 	falls   []time.Time // when it was lost of late
+	fresh   time.Time   // up to when it has everything, as far as is known
+	lagging bool        // it is too far behind
 }
 
 var _ relay.Group = (*Group)(nil)
@@ -101,7 +106,7 @@ var _ relay.Group = (*Group)(nil)
 func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	c.Health = c.Health.withDefaults()
 	log = log.With().Str("target_group", c.Name).Logger()
-	g := &Group{config: c, log: log}
+	g := &Group{config: c, log: log, replicas: c.Replicas}
 	g.SetRules(c.Rules)
 	g.limits.Store(&c.Limits)
 	for _, t := range c.Targets {
@@ -114,7 +119,7 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	}
 	g.route.Store(&route{})
 	if len(g.members) == 1 {
-		g.route.Store(&route{g.members[0], g.members[0]})
+		g.route.Store(g.only(g.members[0]))
 	}
 	return g
 }
@@ -171,14 +176,6 @@ func (g *Group) Members() []*Member { return g.members }
 
 // BorrowTimeout implements relay.Group.
 func (g *Group) BorrowTimeout() time.Duration { return g.limits.Load().BorrowTimeout }
-
-// Pool implements relay.Group.
-func (g *Group) Pool(role relay.Role) *relay.Pool {
-	if m := g.route.Load().of(role); m != nil {
-		return m.pool
-	}
-	return nil
-}
 
 // Run asks the group's targets until ctx ends. The sessions of ws follow where the roles lead; pools are reconfigured on the
 // first of them.

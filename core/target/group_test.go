@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,65 +83,87 @@ func TestThePercentageLeavesRoomForOthersAndTheMonitor(t *testing.T) {
 	}
 }
 
-func TestARoleLeadsToTheTargetThatSaysSo(t *testing.T) {
+func TestARoleLeadsToTheTargetsThatSaySo(t *testing.T) {
 	const (
 		newcomer = "new"
 		writer   = "writer"
 		reader   = "reader"
 		down     = "down"
 		gone     = "gone reader"
+		late     = "late reader" // by more than the limit
+		unsaid   = "reader that does not know how late it is"
 		nobody   = -1
 	)
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	for _, c := range []struct {
 		targets     []string
-		write, read int
+		write       int
+		read        []int
+		readWaiting []int // without a fallback
 	}{
-		{[]string{writer}, 0, 0},
-		{[]string{reader}, 0, 0}, // it is all there is
-		{[]string{gone}, 0, 0},
-		{[]string{newcomer}, 0, 0},
-		{[]string{newcomer, newcomer}, nobody, nobody},
-		{[]string{reader, writer}, 1, 0},
-		{[]string{writer, reader}, 0, 1},
-		{[]string{writer, reader, reader}, 0, 1},
-		{[]string{reader, down}, nobody, 0}, // a write waits for its writer; a reader would refuse it
-		{[]string{reader, reader}, nobody, 0},
-		{[]string{gone, down}, nobody, nobody},
-		{[]string{gone, reader}, nobody, 1},
-		{[]string{down, writer}, 1, 1},
-		{[]string{writer, gone}, 0, 0},
-		{[]string{writer, newcomer}, 0, 0},
-		{[]string{writer, writer}, nobody, nobody},
-		{[]string{writer, writer, reader}, nobody, 2},
+		{[]string{writer}, 0, []int{0}, nil},
+		{[]string{reader}, 0, []int{0}, []int{0}}, // it is all there is
+		{[]string{gone}, 0, []int{0}, []int{0}},
+		{[]string{late}, 0, nil, nil},
+		{[]string{newcomer}, 0, []int{0}, []int{0}},
+		{[]string{newcomer, newcomer}, nobody, nil, nil},
+		{[]string{reader, writer}, 1, []int{0}, []int{0}},
+		{[]string{writer, reader}, 0, []int{1}, []int{1}},
+		{[]string{writer, reader, reader}, 0, []int{1, 2}, []int{1, 2}},
+		{[]string{writer, late, reader}, 0, []int{2}, []int{2}},
+		{[]string{writer, unsaid, reader}, 0, []int{2}, []int{2}},
+		{[]string{writer, late, unsaid}, 0, []int{0}, nil},
+		{[]string{reader, down}, nobody, []int{0}, []int{0}}, // a write waits for its writer; a reader would refuse it
+		{[]string{reader, reader}, nobody, []int{0, 1}, []int{0, 1}},
+		{[]string{gone, down}, nobody, nil, nil},
+		{[]string{gone, reader}, nobody, []int{1}, []int{1}},
+		{[]string{down, writer}, 1, []int{1}, nil},
+		{[]string{writer, gone}, 0, []int{0}, nil},
+		{[]string{writer, newcomer}, 0, []int{0}, nil},
+		{[]string{writer, writer}, nobody, nil, nil},
+		{[]string{writer, writer, reader}, nobody, []int{2}, []int{2}},
 	} {
 		g := newGroup(Limits{}, nil, c.targets...)
+		g.SetReplicas(Replicas{MaxLag: time.Second})
 		for i, name := range c.targets {
 			m := g.members[i]
 			switch name {
 			case writer:
 				m.publish(engine.Facts{}, nil)
 			case reader:
+				m.publish(engine.Facts{ReadOnly: true, LagKnown: true}, nil)
+			case late:
+				m.publish(engine.Facts{ReadOnly: true, LagKnown: true, Lag: time.Minute}, nil)
+			case unsaid:
 				m.publish(engine.Facts{ReadOnly: true}, nil)
 			case down:
 				m.publish(engine.Facts{}, nil)
 				m.publish(engine.Facts{}, refused)
 			case gone:
-				m.publish(engine.Facts{ReadOnly: true}, nil)
+				m.publish(engine.Facts{ReadOnly: true, LagKnown: true}, nil)
 				m.publish(engine.Facts{}, refused)
 			}
 		}
-		for role, expected := range map[relay.Role]int{relay.ReadWrite: c.write, relay.ReadOnly: c.read} {
-			var want *relay.Pool
-			if expected != nobody {
-				want = g.members[expected].pool
+		check := func(when string, role relay.Role, expected ...int) {
+			t.Helper()
+			for i, m := range g.members {
+				if serves := slices.Contains(expected, i); slices.Contains(m.Serves(), role) != serves {
+					t.Errorf("of %q, %s, role %s is to lead to %d", c.targets, when, role, expected)
+				} else if serves && g.Pool(role, m.pool) != m.pool {
+					t.Errorf("of %q, %s, a session of role %s does not stay at %d", c.targets, when, role, i)
+				}
 			}
-			if g.Pool(role) != want {
-				t.Errorf("of %q another target than %d gets role %s", c.targets, expected, role)
+			if got := g.Pool(role, nil); (got == nil) != (len(expected) == 0 || expected[0] == nobody) {
+				t.Errorf("of %q, %s, role %s leads somewhere or nowhere", c.targets, when, role)
 			}
 		}
+		check("", relay.ReadWrite, c.write)
+		check("", relay.ReadOnly, c.read...)
+		g.SetReplicas(Replicas{MaxLag: time.Second, WaitForReplica: true})
+		check("without a fallback", relay.ReadWrite, c.write)
+		check("without a fallback", relay.ReadOnly, c.readWaiting...)
 	}
-	if newGroup(Limits{}, nil).Pool(relay.ReadWrite) != nil {
+	if newGroup(Limits{}, nil).Pool(relay.ReadWrite, nil) != nil {
 		t.Error("a group without targets has a pool")
 	}
 }

@@ -136,7 +136,7 @@ func (m *Member) observe(ctx context.Context) bool {
 // spared says whether the only target of a group with a hard limit need not be asked: its role does not matter, and its
 // connections would tell if it were gone.
 func (m *Member) spared() bool {
-	if len(m.group.members) > 1 || m.Health().State == Registering {
+	if len(m.group.members) > 1 || m.Health().State == Registering || m.group.limitsLag() {
 		return false
 	}
 	doubtful := m.Health().State == Unavailable || m.pool.LastError() != nil
@@ -217,7 +217,9 @@ func (m *Member) report(ctx context.Context, a answer) bool {
 func (m *Member) trust() {
 	s := m.pool.Stats()
 	if len(m.group.members) == 1 && m.Health().State != Available && m.pool.LastError() == nil && s.Idle+s.Lent > 0 {
-		m.publish(m.Health().Facts, nil)
+		f := m.Health().Facts
+		f.LagKnown = false
+		m.publish(f, nil)
 	}
 }
 
@@ -238,6 +240,7 @@ func (m *Member) note(facts engine.Facts, err error, now time.Time) {
 	if err != nil {
 		f := explain(m.target.Address, err)
 		o.facts, o.failure = was.facts, &f
+		o.facts.LagKnown = false
 		s := m.pool.Stats()
 		o.up = f.crowded && was.up && s.Idle+s.Lent > 0
 	}
@@ -247,10 +250,14 @@ func (m *Member) note(facts engine.Facts, err error, now time.Time) {
 	if !o.up && was.up {
 		m.falls = append(m.recentFalls(now), now)
 	}
+	if !o.up || !o.facts.ReadOnly {
+		m.fresh = time.Time{} // what comes back may be another server
+	}
 	if err == nil {
 		m.asked++
 		m.replica = m.replica || facts.ReadOnly
 	}
+	o.facts.Lag, o.facts.LagKnown = m.behind(o.facts, now)
 	m.last = o
 }
 

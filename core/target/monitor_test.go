@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,8 +122,10 @@ func leads(t *testing.T, g *Group, role relay.Role, name string) {
 	t.Helper()
 	synctest.Wait()
 	got := ""
-	if m := g.route.Load().of(role); m != nil {
-		got = m.target.Name
+	for _, m := range g.members {
+		if slices.Contains(m.Serves(), role) {
+			got += m.target.Name
+		}
 	}
 	if got != name {
 		t.Errorf("role %s leads to %q, not to %q", role, got, name)

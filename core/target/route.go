@@ -2,6 +2,7 @@ package target
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,13 +11,55 @@ import (
 )
 
 // route is where the roles lead. It is immutable.
-type route struct{ write, read *Member }
+type route struct {
+	write *Member   // nil: nowhere
+	read  []*Member // over which read-only sessions are spread
+	// spare is where read-only sessions may stay with a backend that they have, beside read: the writer, if they may use it.
+	spare *Member
+}
 
-func (r *route) of(role relay.Role) *Member {
-	if role == relay.ReadWrite {
-		return r.write
+func (r *route) equal(o *route) bool {
+	return r.write == o.write && r.spare == o.spare && slices.Equal(r.read, o.read)
+}
+
+// Pool implements relay.Group.
+func (g *Group) Pool(role relay.Role, home *relay.Pool) *relay.Pool {
+	r := g.route.Load()
+	switch {
+	case role == relay.ReadWrite:
+		return r.write.poolOrNil()
+	case home != nil && at(r.read, home) != nil:
+		return home
 	}
-	return r.read
+	return least(r.read).poolOrNil()
+}
+
+// Balance implements relay.Group. Sessions move to a target that was not there before: it would stay without any.
+func (g *Group) Balance(role relay.Role, home *relay.Pool) *relay.Pool {
+	r := g.route.Load()
+	if role == relay.ReadWrite {
+		return r.write.poolOrNil()
+	}
+	if m := at(r.read, home); m != nil {
+		return balanced(r.read, m).pool
+	}
+	return least(r.read).poolOrNil()
+}
+
+// Serves implements relay.Group.
+func (g *Group) Serves(role relay.Role, p *relay.Pool) bool {
+	r := g.route.Load()
+	if role == relay.ReadWrite {
+		return p == r.write.poolOrNil()
+	}
+	return at(r.read, p) != nil || p == r.spare.poolOrNil()
+}
+
+func (m *Member) poolOrNil() *relay.Pool {
+	if m == nil {
+		return nil
+	}
+	return m.pool
 }
 
 // freshAnswers is how often a target that says it is the writer beside another must have been asked since: one question
@@ -27,11 +70,18 @@ const freshAnswers = 2
 func (g *Group) reconsider() {
 	now := time.Now()
 	judged := make([]Health, len(g.members))
-	var writers []*Member
+	var writers, readers []*Member
 	for i, m := range g.members {
 		judged[i] = m.own(now)
 		if judged[i].writes() {
 			writers = append(writers, m)
+		}
+		if judged[i].reads() {
+			if lags, cause := m.lags(judged[i].Facts); lags {
+				judged[i].Cause = cause
+			} else {
+				readers = append(readers, m)
+			}
 		}
 	}
 	insist := false
@@ -44,7 +94,7 @@ func (g *Group) reconsider() {
 		}
 		m.show(judged[i], now)
 	}
-	g.lead(writers)
+	g.lead(writers, readers)
 }
 
 // contest looks whether there are several writers, and says whether they insist on that. It asks them again first.
@@ -91,24 +141,22 @@ func (m *Member) contested(writers []*Member, h Health) Health {
 }
 
 // lead publishes where the roles lead, and makes waiting sessions follow. It needs the group's lock.
-func (g *Group) lead(writers []*Member) {
-	r := &route{}
+func (g *Group) lead(writers, readers []*Member) {
+	r := &route{read: readers}
 	switch {
 	case len(g.members) == 1:
-		r.write, r.read = g.members[0], g.members[0]
+		r = g.only(g.members[0])
 	case len(writers) == 1:
-		r.write, r.read = writers[0], writers[0]
-	}
-	if len(g.members) > 1 {
-		for _, m := range g.members {
-			if m.health.Load().reads() {
-				r.read = m
-				break
-			}
+		r.write = writers[0]
+		if !g.replicas.WaitForReplica {
+			r.spare = r.write
 		}
 	}
+	if len(r.read) == 0 && r.spare != nil {
+		r.read = []*Member{r.spare}
+	}
 	old := g.route.Swap(r)
-	if *old == *r {
+	if old.equal(r) {
 		return
 	}
 	if r.write != old.write && len(g.members) > 1 {
@@ -117,6 +165,16 @@ func (g *Group) lead(writers []*Member) {
 	for _, w := range g.workers {
 		w.Loop().Post(reroute{w, g})
 	}
+}
+
+// only is the route of a group whose only target m is: it is used whatever it says, unless what it says is that reads are not to go
+// there. It needs the group's lock.
+func (g *Group) only(m *Member) *route {
+	h := m.health.Load()
+	if h.writes() && g.replicas.WaitForReplica || h.reads() && m.lagging {
+		return &route{write: m}
+	}
+	return &route{write: m, read: []*Member{m}}
 }
 
 func (g *Group) logWriter(m *Member) {
@@ -162,8 +220,11 @@ func (m *Member) show(h Health, now time.Time) {
 	if h.State != was.State || h.Cause != was.Cause {
 		h.Since = now
 		ev := m.log.Info()
-		if h.State == Unavailable {
+		switch {
+		case h.State == Unavailable:
 			ev = m.log.Error().Str("reason", h.Reason).Str("cause", h.Cause)
+		case h.Cause != "":
+			ev = m.log.Warn().Str("cause", h.Cause)
 		}
 		ev.Str("state", string(h.State)).Str("version", h.Facts.Version).Bool("read_only", h.Facts.ReadOnly).
 			Int("max_connections", h.Facts.MaxConnections).Msg("target health changed")

@@ -50,6 +50,7 @@ var conditions = map[error]rendering{
 	engine.ErrCanceled:            {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
 	engine.ErrBackendClosed:       {errServerLost, "HY000", "Lost connection to the database during query"},
 	engine.ErrDemoted:             {errServerLost, "HY000", "The database is not the writer any more"},
+	engine.ErrNoReader:            {errServerLost, "HY000", "The database does not serve read-only sessions any more"},
 	engine.ErrTargetLost:          {errServerLost, "HY000", "The database does not answer any more"},
 	engine.ErrManyWriters:         {errServerLost, "HY000", "Several databases say that they are the writer"},
 	engine.ErrIdleTimeout: {errClientInteraction, "HY000", "The client was disconnected by the server because of " +

@@ -56,6 +56,7 @@ var conditions = [...]condition{
 	{engine.ErrCanceled, codeQueryCanceled, "canceling statement due to user request"},
 	{engine.ErrBackendClosed, codeConnectionFailure, "The database closed the connection."},
 	{engine.ErrDemoted, codeConnectionFailure, "The database is not the writer any more."},
+	{engine.ErrNoReader, codeConnectionFailure, "The database does not serve read-only sessions any more."},
 	{engine.ErrTargetLost, codeConnectionFailure, "The database does not answer any more."},
 	{engine.ErrManyWriters, codeConnectionFailure, "Several databases say that they are the writer."},
 	{engine.ErrIdleTimeout, codeIdleTimeout, "terminating connection due to idle-session timeout"},

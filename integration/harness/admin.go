@@ -52,15 +52,18 @@ type ListenerStatus struct {
 
 // TargetStatus is one target with its pool.
 type TargetStatus struct {
-	Name           string `json:"name"`
-	Address        string `json:"address"`
-	State          string `json:"state"`
-	Reason         string `json:"reason"`
-	Cause          string `json:"cause"`
-	ReadOnly       bool   `json:"read_only"`
-	Version        string `json:"version"`
-	MaxConnections int    `json:"max_connections"` // the server's own
-	Pool           Pool   `json:"pool"`
+	Name           string   `json:"name"`
+	Address        string   `json:"address"`
+	State          string   `json:"state"`
+	Reason         string   `json:"reason"`
+	Cause          string   `json:"cause"`
+	ReadOnly       bool     `json:"read_only"`
+	Version        string   `json:"version"`
+	MaxConnections int      `json:"max_connections"` // the server's own
+	Serves         []string `json:"serves"`
+	Sessions       int      `json:"sessions"`
+	LagSeconds     *float64 `json:"lag_seconds"`
+	Pool           Pool     `json:"pool"`
 }
 
 // Pool is a target's pool.

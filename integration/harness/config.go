@@ -18,6 +18,8 @@ type Route struct {
 	Name           string    // of the listener and its group; the server's name if empty
 	Server         *Server   // its target, named primary
 	Replica        *Server   // another one, named replica; nil: none
+	Replicas       []*Server // further ones, named replica1, replica2, ...
+	ReadOnly       string    // the name of a second listener to the same group, of role read_only; empty: none
 	MaxConnections int       // the pool's limit; 0 leaves it to max_connections_percent
 	Users          []Account // who may log in; App if empty
 	Plain          bool      // in clear to the server; else with TLS and its certificate verified
@@ -26,6 +28,8 @@ type Route struct {
 	Listener Keys // further keys of the listener
 	Group    Keys // of the target group
 	Pool     Keys // of its connection_pool
+
+	readOnlyPort int
 }
 
 // Account is a user of a target group.
@@ -73,6 +77,13 @@ func (c *Config) render(dir string) (path string, err error) {
 			}
 		}
 		listeners = append(listeners, r.listener(authority))
+		if r.ReadOnly != "" {
+			readOnly, err := r.readOnlyListener(authority)
+			if err != nil {
+				return "", err
+			}
+			listeners = append(listeners, readOnly)
+		}
 		group, err := r.group(dir)
 		if err != nil {
 			return "", err
@@ -116,10 +127,23 @@ func (r *Route) listener(a authority) Keys {
 	return k
 }
 
+func (r *Route) readOnlyListener(a authority) (Keys, error) {
+	var err error
+	if r.readOnlyPort == 0 {
+		r.readOnlyPort, err = FreePort()
+	}
+	k := r.listener(a)
+	k["name"], k["role"], k["address"] = r.ReadOnly, "read_only", "127.0.0.1:"+strconv.Itoa(r.readOnlyPort)
+	return k, err
+}
+
 func (r *Route) targets() []Keys {
 	all := []Keys{{"name": "primary", "address": r.Server.Address()}}
 	if r.Replica != nil {
 		all = append(all, Keys{"name": "replica", "address": r.Replica.Address()})
+	}
+	for i, s := range r.Replicas {
+		all = append(all, Keys{"name": fmt.Sprintf("replica%d", i+1), "address": s.Address()})
 	}
 	return all
 }

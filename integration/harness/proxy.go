@@ -125,6 +125,9 @@ func (p *Proxy) PID() int { return p.cmd.Process.Pid }
 // Endpoint is where the named route listens. It panics if there is none.
 func (p *Proxy) Endpoint(route string) Endpoint {
 	for _, r := range p.config.Routes {
+		if route != "" && r.ReadOnly == route {
+			return Endpoint{Engine: r.Server.Engine, Port: r.readOnlyPort, CAFile: filepath.Join(p.dir, "ca.crt")}
+		}
 		if r.Name == route {
 			return Endpoint{Engine: r.Server.Engine, Port: r.Port, CAFile: filepath.Join(p.dir, "ca.crt")}
 		}

@@ -71,11 +71,17 @@ func Own(t T, name string, options ...string) *Server {
 func Pair(t T, name string, options ...string) (writer, replica *Server) {
 	t.Helper()
 	writer = Own(t, name, options...)
+	return writer, Replica(t, writer)
+}
+
+// Replica starts a replica of a server, and stops it at the end of t.
+func Replica(t T, writer *Server) *Server {
+	t.Helper()
 	port, err := FreePort()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	replica, err = writer.StartReplica(t.Context(), filepath.Join(TempDir(t), "s"), port)
+	replica, err := writer.StartReplica(t.Context(), filepath.Join(TempDir(t), "s"), port)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -86,7 +92,7 @@ func Pair(t T, name string, options ...string) (writer, replica *Server) {
 			t.Errorf("%v", err)
 		}
 	})
-	return writer, replica
+	return replica
 }
 
 // Start runs a proxy until the end of t, and fails t if it ends badly.

@@ -116,8 +116,10 @@ type group struct {
 	timeout time.Duration
 }
 
-func (g *group) Pool(relay.Role) *relay.Pool  { return g.pool }
-func (g *group) BorrowTimeout() time.Duration { return g.timeout }
+func (g *group) Pool(relay.Role, *relay.Pool) *relay.Pool    { return g.pool }
+func (g *group) Balance(relay.Role, *relay.Pool) *relay.Pool { return g.pool }
+func (g *group) Serves(relay.Role, *relay.Pool) bool         { return true }
+func (g *group) BorrowTimeout() time.Duration                { return g.timeout }
 
 // simulate runs a seed to its end and returns what went wrong, its trace goes to trace, if that is not nil.
 func simulate(protocol string, seed uint64, trace io.Writer) (*run, error) {
