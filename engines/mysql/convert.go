@@ -18,6 +18,7 @@ const (
 	statusCursor      = protocol.SERVER_STATUS_CURSOR_EXISTS
 	statusLastRow     = protocol.SERVER_STATUS_LAST_ROW_SEND
 	statusInTrans     = protocol.SERVER_STATUS_IN_TRANS
+	statusOutParams   = protocol.SERVER_PS_OUT_PARAMS
 )
 
 func (m *Machine) can(capability uint32) bool { return m.info.capabilities&capability != 0 }
@@ -29,7 +30,11 @@ func (m *Machine) endsColumns() bool { return !m.can(protocol.CLIENT_DEPRECATE_E
 func (m *Machine) convert(p []byte, o okPacket) int {
 	payload := p[headerSize:]
 	if payload[0] == eofHeader && m.endsColumns() {
-		binary.LittleEndian.PutUint16(payload[1:], o.warnings)
+		warnings := o.warnings
+		if o.status&statusOutParams != 0 {
+			warnings = 0 // MySQL counts them in an OK only (Protocol_classic::send_parameters)
+		}
+		binary.LittleEndian.PutUint16(payload[1:], warnings)
 		binary.LittleEndian.PutUint16(payload[3:], o.status&^statusStateChanged)
 		return resize(p, eofSize)
 	}

@@ -15,10 +15,14 @@ type execution struct {
 	typed  bool   // their types follow
 	flag   int    // where in the payload that is said, 0 if nowhere
 	types  []byte // with names, if query attributes were agreed on
+	opens  bool   // a cursor is asked for
 }
 
 // executionHead is the command, the id, flags, and the number of iterations.
 const executionHead = 1 + 4 + 1 + 4
+
+// cursorTypes are the flags that ask for a cursor.
+const cursorTypes = protocol.CURSOR_TYPE_READ_ONLY | protocol.CURSOR_TYPE_FOR_UPDATE | protocol.CURSOR_TYPE_SCROLLABLE
 
 // hasCount is PARAMETER_COUNT_AVAILABLE: there may be more parameters than the statement has.
 const hasCount = 8
@@ -30,7 +34,7 @@ func parseExecution(payload []byte, params int, attributes bool) (e execution, o
 	if f.bad {
 		return e, false
 	}
-	e.params = params
+	e.params, e.opens = params, head[5]&cursorTypes != 0
 	if attributes && (params > 0 || head[5]&hasCount != 0) {
 		n := f.integer()
 		if n > maxAttributeCount {
@@ -77,6 +81,11 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 		return m.refused(p, w)
 	}
 	e, sound := parseExecution(p.body(), s.params, attributes)
+	m.request.opens = e.opens
+	if !m.prepareApart(s, w) {
+		m.refusal = errStatementLost
+		return m.refused(p, w)
+	}
 	h, types := m.typed(s, &e, sound, attributes, c, w)
 	if h == nil || !m.gather(c, w) {
 		if m.refusal != nil && m.queue.count == 0 {

@@ -119,6 +119,7 @@ type request struct {
 	asked       bool      // for the session's user variables, because code may have changed them
 	file        bool      // the client is sending a file
 	option      uint16    // of COM_SET_OPTION
+	opens       bool      // COM_STMT_EXECUTE: it asks for a cursor
 	schema      string    // the default database before it
 	sequence    uint8     // of the client's last packet
 }

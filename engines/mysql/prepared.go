@@ -77,8 +77,10 @@ type heldStatement struct {
 	id    uint32     // the server's
 	types *statement // whose types of parameters the server has for sure, nil for nobody's
 	used  bool       // somebody executed it, so that the server may have types
-	shape string     // of all its executions, see shape.go
-	last  uint64     // when it was used last, by the backend's own clock
+	// opened says that an execution asked for a cursor.
+	opened bool
+	shape  string // of all its executions, see shape.go
+	last   uint64 // when it was used last, by the backend's own clock
 }
 
 // backendStatements are the shared statements of one backend. They belong to the machine that holds it.

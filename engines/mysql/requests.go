@@ -72,7 +72,7 @@ func (m *Machine) command(in []byte, w engine.Wire) (int, error) {
 	if !p.whole() && !streams(p.command()) {
 		return 0, m.violation(1, errMalformed, w)
 	}
-	m.request.command, m.request.sequence = p.command(), 0
+	m.request.command, m.request.sequence, m.request.opens = p.command(), 0, false
 	return m.dispatch(p, w)
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 // Since 8.0.22 MySQL decides by the types of an execution's parameters what a statement means, and keeps to it: after an execution
@@ -28,7 +30,29 @@ func (m *Machine) keepsShape() bool {
 
 // fits says whether s can be executed by the server's statement h.
 func (m *Machine) fits(h *heldStatement, s *statement) bool {
-	return !h.used || h.shape == s.shape || !m.keepsShape()
+	return !h.used || !m.keepsShape() || h.shape == s.shape && !m.garbles(h)
+}
+
+// garbles says whether the server's statement h would not answer as the protocol says: one whose first execution opened a cursor sends
+// no rows to an execution that opens none, nor what ends them.
+func (m *Machine) garbles(h *heldStatement) bool {
+	opens := m.request.opens && !m.statements.gathering
+	return h.opened && !opens && m.keepsShape()
+}
+
+// prepareApart closes the server's statement that s has for its cursor if it garbles answers: s is prepared again, and loses the cursor, as
+// with any execution. It returns false if something else binds s to it.
+func (m *Machine) prepareApart(s *statement, w engine.Wire) bool {
+	if s.own == nil || !m.garbles(s.own) {
+		return true
+	}
+	if s.long || s.kept || s.gathered {
+		return false
+	}
+	m.closeOnServer(s.own.id, w)
+	s.own, s.cursor = nil, false
+	m.statements.live--
+	return true
 }
 
 // reshape notes the types of an execution of s. named says that there are names between them, as with query attributes, of
@@ -62,6 +86,7 @@ func (s *statement) reshape(types []byte, named bool) {
 
 // shaped notes that s is being executed by the server's statement h. known says whether the types are those of s.shape.
 func (m *Machine) shaped(h *heldStatement, s *statement, known bool) {
+	h.opened = h.opened || m.request.opens // the first since the server prepared it again by itself, which nobody sees
 	switch {
 	case !m.keepsShape():
 	case !known || h.used && h.shape != s.shape:

@@ -237,6 +237,38 @@ func TestACursorHoldsTheBackendAndKeepsItsEOF(t *testing.T) {
 	}
 }
 
+func TestAStatementThatOpenedACursorIsPreparedAgainToBeExecutedWithout(t *testing.T) {
+	cursor := reply("\x01", columnA, "\xfe\x00\x00\x42\x00\x00\x00")
+	for name, end := range map[string]func(r *rig, id uint32){
+		"while it is open": func(*rig, uint32) {},
+		"when it is closed": func(r *rig, id uint32) {
+			r.ask(about(protocol.COM_STMT_RESET, id, ""), about(protocol.COM_STMT_RESET, 40, ""), reply(okMySQL))
+		},
+	} {
+		r := newRig(t, modernClient)
+		r.pool.State.(*backendState).dialect = dialect{version: firstShaped}
+		id := r.prepares("SELECT 1", 40, 0)
+		r.ask(about(protocol.COM_STMT_EXECUTE, id, read), about(protocol.COM_STMT_EXECUTE, 40, read), cursor)
+		end(r, id)
+		r.backend = nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+		if want := append(about(protocol.COM_STMT_CLOSE, 40, ""), command(protocol.COM_STMT_PREPARE, "SELECT 1")...); !bytes.Equal(r.backend, want) {
+			t.Fatalf("%s: backend got %q, not %q", name, r.backend, want)
+		}
+		r.backend = nil
+		r.answer(prepareOK(50, 0))
+		if want := about(protocol.COM_STMT_EXECUTE, 50, once); !bytes.Equal(r.backend, want) {
+			t.Fatalf("%s: backend got %q, not %q", name, r.backend, want)
+		}
+		r.answer(reply("\x01", columnA, "\x00\x00\x01", "\xfe\x00\x00\x02\x00\x00\x00"))
+		if r.held != nil {
+			t.Fatalf("%s: idle on a backend", name)
+		}
+		// Behind that it opens one as before.
+		r.ask(about(protocol.COM_STMT_EXECUTE, id, read), about(protocol.COM_STMT_EXECUTE, 50, read), cursor)
+	}
+}
+
 func TestLongDataHoldsTheBackendUntilItIsUsed(t *testing.T) {
 	for name, end := range map[string]func(r *rig, id uint32){
 		"by executing": func(r *rig, id uint32) {

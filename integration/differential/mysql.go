@@ -79,6 +79,7 @@ type myStatement struct {
 	params int
 	types  []byte       // that were sent last
 	long   map[int]bool // parameters of which long data was sent since the last execution
+	cursor bool         // an execution has asked for one: all later ones do, because MySQL sends neither rows nor an end to others
 	kinds  map[int]byte // each parameter's type: MySQL understands a statement by the first, Berth by the last (docs/pinning.md)
 }
 
@@ -149,7 +150,7 @@ func (c *myClient) body(q myRequest) (body []byte, ok bool) {
 // execution appends what follows the statement's number (section "COM_STMT_EXECUTE").
 func (c *myClient) execution(body []byte, s *myStatement, q myRequest) []byte {
 	var flags byte
-	if q.cursor {
+	if s.cursor = s.cursor || q.cursor; s.cursor {
 		flags = protocol.CURSOR_TYPE_READ_ONLY
 	}
 	body = append(body, flags, 1, 0, 0, 0)

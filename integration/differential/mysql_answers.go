@@ -156,10 +156,13 @@ func (a *myAnswer) result() (more bool, err error) {
 	}
 	if !a.client.has(protocol.CLIENT_DEPRECATE_EOF) {
 		p, err := a.next()
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if len(p) != 5 || p[0] != 0xfe {
+		case p[0] == 0xff:
+			a.failed(p)
+			return false, nil
+		case len(p) != 5 || p[0] != 0xfe:
 			return false, errMalformed
 		}
 		// Its status has nothing to say, and newer clients do not get it, but for a cursor, whose rows are not fetched yet.

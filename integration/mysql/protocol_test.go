@@ -60,6 +60,7 @@ func procedures(t *testing.T, f front) {
 		"drop procedure if exists failing", "create procedure failing() begin select 1; select * from nowhere; select 2; end",
 		"drop procedure if exists outs",
 		"create procedure outs(in a int, out b int, inout c varchar(20)) begin select a; set b = a * 2; set c = concat(c, '!'); end",
+		"drop procedure if exists warned", "create procedure warned(out a int, inout b int) begin set a = b, b = 7; end",
 		"drop table if exists protocol_rows", "create table protocol_rows (n int primary key, s varchar(20))",
 		"insert into protocol_rows values (1, 'one'), (2, 'two'), (3, 'three'), (4, null), (5, 'five')",
 	)
@@ -101,7 +102,8 @@ func binaryIsTheSame(t *testing.T, mine, theirs *wire) {
 	}{
 		{"select 1", nil}, {"select ?, ?, ?", []any{int64(-7), "text", nil}}, {"do ?", []any{int64(1)}},
 		{"select n, s from protocol_rows where n > ? order by n", []any{int64(1)}}, {"select n from protocol_rows where n > 100", nil},
-		{"call several()", nil}, {"call outs(?, ?, ?)", []any{int64(21), int64(0), "hello"}}, {"select * from nowhere", nil},
+		{"call several()", nil}, {"call outs(?, ?, ?)", []any{int64(21), int64(0), "hello"}}, {"call warned(?, ?)", []any{int64(0), "text"}},
+		{"select * from nowhere", nil},
 	} {
 		a, err := mine.prepare(c.text)
 		b, err2 := theirs.prepare(c.text)

@@ -463,6 +463,50 @@ func TestLongDataAndCursorsHoldTheBackendForAWhile(t *testing.T) {
 	})
 }
 
+// An execution without a cursor behind one with a cursor, by whomever, is one that MySQL answers without rows, and without an end.
+func TestAStatementIsExecutedWithoutACursorBehindOneWithACursor(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		a, b := f.client(t), dial(t, f.Endpoint, plain(), basics)
+		const text, rows = "select ?, 5 union all select 2, 6", "[x,5;2,6]"
+		mine, others, kept := a.mustPrepare(t, text), b.mustPrepare(t, text), a.mustPrepare(t, "select 8")
+		open := func(w *wire, s statement, args ...any) result {
+			t.Helper()
+			all, err := w.execute(s, protocol.CURSOR_TYPE_READ_ONLY, args...)
+			if err != nil || len(all) != 1 || all[0].status&protocol.SERVER_STATUS_CURSOR_EXISTS == 0 {
+				t.Fatalf("no cursor: %s", show(all, err))
+			}
+			return all[0]
+		}
+		for range 4 {
+			open(a, mine, "x")
+			b.executes(t, others, rows, "x")
+			a.executes(t, mine, rows, "x") // closes the cursor
+			r := open(b, others, "x")
+			a.executes(t, mine, rows, "x")
+			if err := b.fetch(others, &r, 5); err != nil || r.String() != rows {
+				t.Errorf("fetched %s, %v", r, err)
+			}
+			a.executes(t, mine, rows, "x")
+			b.executes(t, others, rows, "x")
+			open(a, kept)
+			if _, err := a.one(protocol.COM_STMT_RESET, binary.LittleEndian.AppendUint32(nil, kept.id)...); err != nil {
+				t.Error(err)
+			}
+			a.executes(t, kept, "[8]")
+		}
+		open(a, mine, "x")
+		a.about(t, protocol.COM_STMT_SEND_LONG_DATA, mine, 0, 0, 'y')
+		if f.mariaDB() {
+			a.executes(t, mine, "[y,5;2,6]", long{})
+		} else { // only this statement of the server has the data
+			a.executes(t, mine, "error 1615", long{})
+			open(a, mine, long{})
+		}
+		a.about(t, protocol.COM_STMT_CLOSE, mine)
+		f.neverPinned(t)
+	})
+}
+
 func TestUnknownStatementsAreRefusedInTheServersWords(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		a, d := f.client(t), f.direct(t)
