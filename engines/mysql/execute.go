@@ -67,6 +67,7 @@ func parseExecution(payload []byte, params int, attributes bool) (e execution, o
 // execute relays a COM_STMT_EXECUTE.
 func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	c := s.class
+	c.flags &^= classUse // behind which a server goes back to the default database that it had
 	m.request.class, m.request.scanned = c, true
 	if s.failure != nil { // as a server has used long data up when it has executed a statement
 		m.refusal, s.failure = s.failure, nil
