@@ -36,15 +36,19 @@ type Runtime struct {
 
 // Listener is an address that clients connect to.
 type Listener struct {
-	Name                 string        `koanf:"name"`
-	Engine               Engine        `koanf:"engine"`
-	Address              string        `koanf:"address"` // host:port; the host may be empty (every address), the port 0 (any)
-	TargetGroup          string        `koanf:"target_group"`
-	Role                 Role          `koanf:"role"`
-	TLS                  ListenerTLS   `koanf:"tls"`
-	LoginTimeout         time.Duration `koanf:"login_timeout"`       // never 0
-	IdleClientTimeout    time.Duration `koanf:"idle_client_timeout"` // 0: idle clients stay
-	MaxClientConnections int           `koanf:"max_client_connections"`
+	Name              string        `koanf:"name"`
+	Engine            Engine        `koanf:"engine"`
+	Address           string        `koanf:"address"` // host:port; the host may be empty (every address), the port 0 (any)
+	TargetGroup       string        `koanf:"target_group"`
+	Role              Role          `koanf:"role"`
+	TLS               ListenerTLS   `koanf:"tls"`
+	LoginTimeout      time.Duration `koanf:"login_timeout"`       // never 0
+	IdleClientTimeout time.Duration `koanf:"idle_client_timeout"` // 0: idle clients stay
+	// How long things of a session may take; 0: any time.
+	QueryTimeout             time.Duration `koanf:"query_timeout"`
+	TransactionTimeout       time.Duration `koanf:"transaction_timeout"`
+	IdleInTransactionTimeout time.Duration `koanf:"idle_in_transaction_timeout"`
+	MaxClientConnections     int           `koanf:"max_client_connections"`
 	// Of the sessions of one user, and of those with one database, for whom ConnectionLimits says nothing; 0: no limit.
 	MaxConnectionsPerUser     int               `koanf:"max_connections_per_user"`
 	MaxConnectionsPerDatabase int               `koanf:"max_connections_per_database"`

@@ -40,6 +40,7 @@ type ListenerConfig struct {
 	LoginTimeout time.Duration
 	MaxClients   int
 	Heads        *relay.HeadLimits // per user and per database; nil: none
+	Times        relay.TimeLimits
 }
 
 // listener lets clients log in and hands them to a worker. It is immutable but for its tally: a reload makes another.
@@ -56,6 +57,7 @@ type listener struct {
 type tally struct {
 	counters telemetry.Listener
 	heads    relay.Headcount
+	times    relay.Times
 	refusing atomic.Int64 // of the client connections: how many are beyond the limit and being told so
 }
 
@@ -70,14 +72,15 @@ func newListener(p *Proxy, c ListenerConfig, was *listener) *listener {
 	}
 	l.front = relay.Front{
 		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
-		Engine: c.Group.Engine(), Pins: p.pins, Heads: &l.heads,
+		Engine: c.Group.Engine(), Pins: p.pins, Heads: &l.heads, Times: &l.times,
 	}
 	return l
 }
 
-// moveIn makes l the owner of its door: clients that come are its own, and its limits hold.
+// moveIn makes l the owner of its door: clients that come are its own, and its limits hold, for who is there too.
 func (l *listener) moveIn() {
 	l.heads.SetLimits(l.config.Heads)
+	l.times.Set(l.config.Times)
 	l.door.owner.Store(l)
 }
 

@@ -166,6 +166,9 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 		Name: l.Name, Address: l.Address, Group: g, Role: role, TLS: clientTLS,
 		IdleTimeout: l.IdleClientTimeout, LoginTimeout: l.LoginTimeout,
 		MaxClients: l.MaxClientConnections,
+		Times: relay.TimeLimits{
+			Query: l.QueryTimeout, Transaction: l.TransactionTimeout, IdleInTransaction: l.IdleInTransactionTimeout,
+		},
 	}
 }
 

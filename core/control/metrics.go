@@ -106,6 +106,10 @@ func (b *batch) listener(l core.ListenerSnapshot, open int64) {
 		limit := attribute.NewSet(append(labels, attribute.String("limit", telemetry.Refusal(r).String()))...)
 		b.counter("berth_client_connections_refused", "Clients that a limit of the listener kept out.", c.ClientConnectionsRefused[r].Value(), limit)
 	}
+	for o := range telemetry.Overdues {
+		limit := attribute.NewSet(append(labels, attribute.String("limit", telemetry.Overdue(o).String()))...)
+		b.counter("berth_time_limits_exceeded", "Times something took longer than its limit, and was ended.", c.Overdue[o].Value(), limit)
+	}
 	for k := range engine.Kinds {
 		reason := attribute.NewSet(append(labels, attribute.String("reason", engine.Kind(k).String()))...)
 		b.counter("berth_pins", "Times a cause to pin came to a session.", c.Pins[k].Value(), reason)

@@ -37,8 +37,14 @@ var (
 
 	// Passed to Machine.Stop.
 
-	ErrIdleTimeout = errors.New("idle client timeout")
-	ErrKilled      = errors.New("killed")
+	ErrIdleTimeout       = errors.New("idle client timeout")
+	ErrKilled            = errors.New("killed")
+	ErrIdleInTransaction = errors.New("idle in transaction timeout") // the transaction is rolled back
+
+	// Passed to Machine.Stop or Machine.BackendLost.
+
+	ErrQueryTimeout       = errors.New("query timeout")
+	ErrTransactionTimeout = errors.New("transaction timeout") // to Stop: the transaction is rolled back
 
 	// Returned by Wire.Kill.
 
@@ -52,6 +58,7 @@ func Conditions() []error {
 		ErrTooManyClients, ErrShutdown, ErrTLSRequired, ErrNoCredential, ErrDenied, ErrLoginTimeout,
 		ErrUserConnections, ErrDatabaseConnections, ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed,
 		ErrDemoted, ErrNoReader, ErrTargetLost, ErrManyWriters, ErrIdleTimeout, ErrKilled,
+		ErrIdleInTransaction, ErrQueryTimeout, ErrTransactionTimeout,
 		ErrNoSession, ErrNotOwner,
 	}
 }

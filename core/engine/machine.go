@@ -33,7 +33,7 @@ type Machine interface {
 	// request and transaction, and then either goes on without a backend or calls Wire.Close.
 	BackendLost(err error, w Wire)
 
-	// Stop says that the proxy ends the session for reason ([ErrIdleTimeout], [ErrShutdown], [ErrKilled]).
+	// Stop says that the proxy ends the session for reason ([ErrIdleTimeout], [ErrShutdown], [ErrKilled], or a time limit).
 	// The machine says goodbye to the client if the protocol allows it at this point; the core closes then.
 	Stop(reason error, w Wire)
 

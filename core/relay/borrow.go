@@ -81,6 +81,7 @@ func (s *Session) take(c *conn) *Backend {
 	s.recalled = false
 	s.backend = b
 	s.lent = s.worker.loop.Now()
+	s.pace.struck = nil
 	s.front.Counters.DatabaseConnectionsBorrow.Observe(s.lent - s.borrowing)
 	s.front.Counters.DatabaseConnectionsInSession.Inc()
 	return b
@@ -130,6 +131,9 @@ func (d *deferredWork) Run() {
 			reason = engine.ErrNoReader
 		}
 		s.backend.lost(s, reason)
+		return
+	}
+	if s.backend != nil && s.heeded() && s.ended {
 		return
 	}
 	switch {

@@ -45,6 +45,7 @@ type Front struct {
 	Heads       *Headcount // needed
 	Role        Role
 	IdleTimeout time.Duration // idle_client_timeout, 0: none
+	Times       *Times        // nil: without limits
 	Counters    *telemetry.Listener
 	Engine      engine.Engine // needed with Pins only
 	Pins        *Pins         // nil: nobody wants to know
@@ -90,6 +91,8 @@ type Session struct {
 	requested time.Duration // when its request began
 	borrowing time.Duration // when its borrow began
 	lent      time.Duration // when it got its backend
+
+	pace pace // how long things take
 
 	deferred     bool // the deferred task is on its way
 	recalled     bool // the held backend's target does not serve the session's role any more
@@ -264,7 +267,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.waits() || s.wanting {
+	if s.ended || s.waits() || s.wanting || s.pace.holding {
 		return 0
 	}
 	if s.backPressed() {

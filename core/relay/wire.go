@@ -93,6 +93,7 @@ func (w *wire) Observe(m engine.Moment) {
 	switch m {
 	case engine.RequestBegan:
 		s.requested = s.worker.loop.Now()
+		s.pace.began(s.requested)
 		c.QueryRequests.Inc()
 		if s.secure {
 			c.QueryRequestsTLS.Inc()
@@ -101,11 +102,16 @@ func (w *wire) Observe(m engine.Moment) {
 		}
 	case engine.RequestEnded:
 		s.active = s.worker.loop.Now()
+		s.pace.ended(s.active)
+		if s.pace.struck != nil {
+			s.later()
+		}
 		c.QueryDuration.Observe(s.active - s.requested)
 		if s.backend != nil || s.leaving != nil { // a request that waited began to be answered when it got its backend
 			c.QueryDatabaseResponse.Observe(s.active - max(s.requested, s.lent))
 		}
 	case engine.TransactionEnded:
+		s.pace.transaction = 0
 		c.TransactionsDuration.Observe(s.worker.loop.Now() - s.lent)
 	case engine.StateRestored:
 		c.SessionRestores.Inc()

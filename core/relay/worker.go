@@ -9,7 +9,7 @@ import (
 	"github.com/berthdb/berth/core/loop"
 )
 
-// sweepEvery is how often a worker looks for sessions that idled too long. An idle timeout is exact to this.
+// sweepEvery is how often a worker looks for sessions that idled, or took, too long. An idle timeout is exact to this.
 const sweepEvery = time.Second
 
 // Worker is the relay's part on one loop. Only its loop's goroutine may use it; Post goes through the loop.
@@ -72,7 +72,9 @@ func (t sweepTask) Run() {
 	for s := range w.sessions.all() {
 		if idle := s.front.IdleTimeout; idle > 0 && now-s.active >= idle && s.quiet() {
 			s.stop(engine.ErrIdleTimeout)
+			continue
 		}
+		s.checkTimes(now)
 	}
 	w.loop.Schedule(&w.sweep, sweepEvery)
 }

@@ -36,6 +36,7 @@ type Listener struct {
 	ClientConnectionsSetupFailedAuth Counter
 	ClientConnectionsRefused         [Refusals]Counter
 
+	Overdue            [Overdues]Counter // what took longer than its limit
 	QueryRequests      Counter
 	QueryRequestsTLS   Counter
 	QueryRequestsNoTLS Counter
@@ -73,6 +74,36 @@ const Refusals = int(refusals)
 // String is the metric's label.
 func (r Refusal) String() string {
 	return [...]string{"max_client_connections", "max_connections_per_user", "max_connections_per_database"}[r]
+}
+
+// Overdue is a time limit that was struck.
+type Overdue uint8
+
+const (
+	OverdueQuery             Overdue = iota // query_timeout
+	OverdueTransaction                      // transaction_timeout
+	OverdueIdleInTransaction                // idle_in_transaction_timeout
+
+	overdues
+)
+
+// Overdues is the number of time limits; they are 0..Overdues-1.
+const Overdues = int(overdues)
+
+// String is the metric's label.
+func (o Overdue) String() string {
+	return [...]string{"query_timeout", "transaction_timeout", "idle_in_transaction_timeout"}[o]
+}
+
+// OverdueOf says which limit err is about, one of engine's three.
+func OverdueOf(err error) Overdue {
+	switch {
+	case errors.Is(err, engine.ErrTransactionTimeout):
+		return OverdueTransaction
+	case errors.Is(err, engine.ErrIdleInTransaction):
+		return OverdueIdleInTransaction
+	}
+	return OverdueQuery
 }
 
 // Refused counts a client that a limit kept out.

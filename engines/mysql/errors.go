@@ -24,6 +24,7 @@ type rendering struct {
 const (
 	errSecureTransportRequired = 3159
 	errClientInteraction       = 4031
+	errQueryTimeout            = 3024
 	errBorrowTimeout           = 9501
 	errServerLost              = 2013
 	errTooManyOfUser           = 1203
@@ -55,7 +56,12 @@ var conditions = map[error]rendering{
 	engine.ErrManyWriters:         {errServerLost, "HY000", "Several databases say that they are the writer"},
 	engine.ErrIdleTimeout: {errClientInteraction, "HY000", "The client was disconnected by the server because of " +
 		"inactivity. See wait_timeout and interactive_timeout for configuring this behavior."},
-	engine.ErrKilled:    {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
+	engine.ErrKilled: {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
+	engine.ErrIdleInTransaction: {errClientInteraction, "HY000", "The client was disconnected by the server because of " +
+		"inactivity in a transaction, which was rolled back."},
+	engine.ErrQueryTimeout: {errQueryTimeout, "HY000", "Query execution was interrupted, maximum statement execution time exceeded"},
+	engine.ErrTransactionTimeout: {errClientInteraction, "HY000", "The client was disconnected by the server because its " +
+		"transaction took too long. It was rolled back."},
 	engine.ErrNoSession: {protocol.ER_NO_SUCH_THREAD, "HY000", "Unknown thread id"},
 	engine.ErrNotOwner:  {protocol.ER_KILL_DENIED_ERROR, "HY000", "You are not owner of thread"},
 }

@@ -31,6 +31,8 @@ const (
 	codeQueryCanceled       = "57014"
 	codeAdminShutdown       = "57P01"
 	codeIdleTimeout         = "57P05"
+	codeIdleInTransaction   = "25P03"
+	codeTransactionTimeout  = "25P04"
 	codeInternal            = "XX000"
 )
 
@@ -61,6 +63,9 @@ var conditions = [...]condition{
 	{engine.ErrManyWriters, codeConnectionFailure, "Several databases say that they are the writer."},
 	{engine.ErrIdleTimeout, codeIdleTimeout, "terminating connection due to idle-session timeout"},
 	{engine.ErrKilled, codeAdminShutdown, "terminating connection due to administrator command"},
+	{engine.ErrIdleInTransaction, codeIdleInTransaction, "terminating connection due to idle-in-transaction timeout"},
+	{engine.ErrQueryTimeout, codeQueryCanceled, "canceling statement due to statement timeout"},
+	{engine.ErrTransactionTimeout, codeTransactionTimeout, "terminating connection due to transaction timeout"},
 	{engine.ErrNoSession, codeUndefinedObject, "There is no such session."},
 	{engine.ErrNotOwner, codePrivilege, "You are not the owner of that session."},
 }
