@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -101,6 +102,10 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0, w)
 	case 'E':
 		text := body(fr, f)
+		if m.restoreCanceled(text) {
+			m.lost.canceled = bytes.Clone(text)
+			return false, "what brings a connection in line was canceled"
+		}
 		lost := whole(fr, f) && m.valuesLost(text)
 		if forward = m.failed(text, f, w); forward && lost {
 			m.toClient(f, w)

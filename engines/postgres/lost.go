@@ -115,6 +115,7 @@ type lost struct {
 	notice   []byte              // the error that it has to be told yet, nil if none
 	state    bool                // which says that more than a transaction is lost
 	words    *engine.ServerError // why the held backend goes, as its server said
+	canceled []byte              // the ErrorResponse's body if it goes because of a canceled restore
 	attempts int                 // backends lost in a row without an answer
 }
 
@@ -140,11 +141,16 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 	}
 	var broken *engine.ProtocolError
 	r := &m.reading
-	kept, owed, failed := m.keeps(), m.owed(), r.skipping || m.lend.tx == 'E'
+	canceled := m.lost.canceled != nil && !m.lend.pinned
+	kept, owed, failed := m.keeps() && !canceled, m.owed(), r.skipping || m.lend.tx == 'E'
 	l := m.lend.flight.loss(m.lend.tx)
 	open := m.lend.tx != 'I' || r.batch
 	if kept {
 		l.message += " State of the session that was on it is lost, too: " + m.pins.String() + "."
+	}
+	notice := m.lossError(l)
+	if canceled {
+		notice, l.after = appendServerError(nil, severityError, parseServerError(m.lost.canceled)), m.lend.tx
 	}
 	m.letGo(w)
 	switch {
@@ -152,7 +158,7 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 		m.close(err, w) // the client was told
 	case r.partial, kept && m.e.closesLost:
 		m.end(err, w)
-	case len(owed) > 0 && m.lost.words == nil && errors.As(err, &broken):
+	case len(owed) > 0 && m.lost.words == nil && m.lost.canceled == nil && errors.As(err, &broken):
 		m.end(err, w) // nobody knows to which requests the answers so far belong
 	case r.starting:
 		if m.lost.attempts++; m.lost.attempts > maxAttempts {
@@ -162,11 +168,11 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 		}
 	case len(owed) > 0:
 		m.lost.tx = l.after
-		m.answerLost(owed, m.lossError(l), w)
+		m.answerLost(owed, notice, w)
 	case open:
 		m.lost.tx = l.after
 		if !failed || kept {
-			m.lost.notice, m.lost.state = m.lossError(l), kept
+			m.lost.notice, m.lost.state = notice, kept
 		} else if m.lost.attempts++; m.lost.attempts > maxAttempts {
 			m.end(err, w)
 		}
@@ -174,12 +180,12 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 		l.code, l.message = codeConnectionFailure, strings.Replace(l.message, ": the statement was not executed", "", 1)
 		m.lost.notice, m.lost.state = m.lossError(l), true
 	default:
-		if m.lost.attempts++; m.lost.attempts > maxAttempts {
+		if m.lost.attempts++; m.lost.attempts > maxAttempts || canceled {
 			m.lost.attempts = 0
-			m.lost.notice = m.lossError(l)
+			m.lost.notice = notice
 		}
 	}
-	m.lost.words = nil
+	m.lost.words, m.lost.canceled = nil, nil
 }
 
 // keeps says whether state of the session was on the held backend that no other one can have: what pins, and what only the

@@ -101,6 +101,7 @@ type lend struct {
 	dooms     int    // attempts to make a transaction that failed, 0 if none is under way
 	mixed     bool   // a request was answered outside of a transaction while others were not
 	restoring bool   // what brings the backend in line is not answered
+	pinned    bool   // the session had state on the backend when that was sent
 	calming   int    // attempts to take its timeout away before that, 0 if none is under way
 	quiet     bool   // it was taken away,
 	calm      bool   // and something was answered since

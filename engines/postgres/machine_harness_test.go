@@ -273,7 +273,7 @@ func (s *stage) server(p []byte) {
 	s.check()
 	if err != nil {
 		s.note("backend broke the protocol")
-		s.backend = nil
+		s.backend, s.inBackend = nil, nil
 		s.m.BackendLost(err, s)
 	}
 	s.client(nil)

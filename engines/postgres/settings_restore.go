@@ -80,7 +80,7 @@ func (m *machine) align(w engine.Wire) {
 		return
 	}
 	m.state.unnamed = statementID{} // a simple Query ends it (54.2.3)
-	m.lend.restoring = true
+	m.lend.restoring, m.lend.pinned = true, m.pins != 0
 	if !m.lend.calm && hurried(m.state.actual) {
 		m.calm(w)
 		return
@@ -152,7 +152,6 @@ func restoreSQL(from, to *settings) string {
 			thorough = thorough || from.identity || strings.Contains(e.name, ".")
 		}
 	}
-	_, timeout := from.lookup("statement_timeout")
 	for _, e := range to.all() {
 		sql, ok := from.lookup(e.name)
 		sets = sets || !ok || sql != e.sql
@@ -161,8 +160,10 @@ func restoreSQL(from, to *settings) string {
 		return ""
 	}
 	var q []string
-	if timeout {
-		q = append(q, "SET statement_timeout = 0")
+	for _, name := range hurries {
+		if _, ok := from.lookup(name); ok {
+			q = append(q, "SET "+name+" = 0")
+		}
 	}
 	if _, ok := from.lookup("default_transaction_isolation"); ok {
 		q = append(q, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED") // a standby refuses to be serializable
@@ -178,21 +179,22 @@ func restoreSQL(from, to *settings) string {
 	} else {
 		q = append(q, resets...)
 	}
-	last := ""
+	var last []string // what counts for all that follows
 	for _, e := range to.all() {
 		sql, ok := from.lookup(e.name)
 		switch {
-		case e.name == "statement_timeout" && (timeout || !ok):
-			last = e.sql // it counts for what follows
+		case slices.Contains(hurries[:], e.name):
+			last = append(last, e.sql)
 		case !ok || sql != e.sql || isIdentity(e.name):
 			q = append(q, e.sql)
 		}
 	}
-	if last != "" {
-		q = append(q, last)
-	}
+	q = append(q, last...)
 	return strings.Join(append(q, "RESET exit_on_error"), ";\n")
 }
+
+// hurries are timeouts that could end a restore.
+var hurries = [...]string{"statement_timeout", "lock_timeout"}
 
 func changesIdentity(from, to *settings) bool {
 	for _, name := range [...]string{"role", "session_authorization"} {
@@ -241,6 +243,12 @@ func (m *machine) restoreHolds() bool {
 func (m *machine) calmable(body []byte) bool {
 	n := m.lend.calming
 	return n > 0 && n < maxCalming && errorCode(body) == codeQueryCanceled && !isFatal(body)
+}
+
+// restoreCanceled says that an error is a cancel request's that came while the backend was brought in line. It was meant for
+// what the client has sent behind that, none of which the server executes.
+func (m *machine) restoreCanceled(body []byte) bool {
+	return m.lend.restoring && m.lend.calming == 0 && errorCode(body) == codeQueryCanceled
 }
 
 // restoreFailed ends a session whose settings could not be restored: what it has sent behind them was not executed.

@@ -93,6 +93,8 @@ func TestABackendIsBroughtInLineByWhatDiffers(t *testing.T) {
 		{"role=x a=1", "role=x", identity + "RESET ALL; SET exit_on_error = on; role:x"}, {"session_authorization=x", "session_authorization=y role=z", identity + "session_authorization:y; role:z"},
 		{"statement_timeout=1", "statement_timeout=1", ""}, {"statement_timeout=1", "statement_timeout=1 a=1", "SET statement_timeout = 0; a:1; statement_timeout:1"},
 		{"statement_timeout=1", "", `SET statement_timeout = 0; RESET "statement_timeout"`},
+		{"", "statement_timeout=1 lock_timeout=2 a=1", "a:1; statement_timeout:1; lock_timeout:2"},
+		{"lock_timeout=2", "statement_timeout=1 lock_timeout=2 a=1", "SET lock_timeout = 0; a:1; statement_timeout:1; lock_timeout:2"},
 		{"default_transaction_deferrable=on", "", `SET TRANSACTION NOT DEFERRABLE; RESET "default_transaction_deferrable"`},
 		{"default_transaction_isolation=x", "", `SET TRANSACTION ISOLATION LEVEL READ COMMITTED; RESET "default_transaction_isolation"`},
 		{"?", "a=1", identity + "RESET ALL; SET exit_on_error = on; a:1"}, {"?", "", identity + "RESET ALL; SET exit_on_error = on"},
@@ -408,10 +410,64 @@ func TestNothingBehindARestoreIsExecutedBeforeItHasSucceeded(t *testing.T) {
 		if c.first != "" && got != restoringA+", "+c.first || strings.Contains(got, "SELECT 2") || strings.Contains(got, "Q DEALLOCATE") {
 			t.Errorf("%s: sent %s", name, got)
 		}
-		s.server(messages("! 57014")) // the guard; the server reads on at a Sync
-		if got := describeMessages(t, s.toClient, false); got != "! FATAL|57014" || !s.ended {
+		s.server(messages("! 42501")) // the guard; the server reads on at a Sync
+		if got := describeMessages(t, s.toClient, false); got != "! FATAL|42501" || !s.ended {
 			t.Errorf("%s: the client sees %s, ended %v", name, got, s.ended)
 		}
+	}
+}
+
+func TestACancelDuringARestoreIsTheStatementsAndTheSessionGoesOn(t *testing.T) {
+	for client, want := range map[string]string{
+		"Q SELECT 1":                         "! 57014, Z I",
+		"Q BEGIN":                            "! 57014, Z I",
+		"Q LISTEN a":                         "! 57014, Z I",
+		"Q CREATE TEMP TABLE a (b int)":      "! 57014, Z I",
+		"F 2026":                             "! 57014, Z I",
+		"P |SELECT 1, B |, E, S":             "! 57014, Z I",
+		"P x|SELECT 1, B |x, E, S":           "! 57014, Z I",
+		"P |SELECT 1, B |, E, H, S":          "! 57014, Z I",
+		"Q SELECT 1, Q SELECT 2":             "! 57014, Z I, C SELECT 2, Z I",
+		"P |SELECT 1, B |, E, S, Q SELECT 2": "! 57014, Z I, C SELECT 2, Z I",
+		"Q EXECUTE x, Q SELECT 2":            "! 57014, Z I, C SELECT 2, Z I",
+	} {
+		for _, answer := range []string{"! 57014", "1, 2, C SET, ! FATAL|57014", "1, 2, C SET, C SET, ! FATAL|57014"} { // the guard, or behind it
+			s := newStage(t)
+			s.does("SET a = 1", "C SET, Z I")
+			s.moves()
+			next := &engine.Backend{ID: 9, Key: s.m.session.key, State: newBackendState(9, nil, s.free.State.(*backendState).params)}
+			s.client(messages(client))
+			s.free = next
+			s.server(messages(answer))
+			if strings.Contains(client, "SELECT 2") {
+				if got := describeMessages(t, s.toBackend, true); !strings.HasSuffix(got, restoringA+", Q SELECT 2") {
+					t.Errorf("%s: sent %s", client, got)
+				}
+				s.server(messages("1, 2, C SET, C SET, C RESET, Z I, C SELECT 2, Z I"))
+			}
+			if got := describeMessages(t, s.toClient, false); got != want || s.ended || s.backend != nil || s.pins != 0 {
+				t.Errorf("%s: %s: the client sees %s, ended %v, held %v, pins %v", client, answer, got, s.ended, s.backend != nil, s.pins)
+			}
+			s.toBackend, s.toClient = nil, nil
+			s.client(message("Q SELECT 3"))
+			if got := describeMessages(t, s.toBackend, true); !strings.HasSuffix(got, "Q SELECT 3") || s.backend != next {
+				t.Errorf("%s: afterwards sent %s", client, got)
+			}
+		}
+	}
+}
+
+func TestACancelDuringARestoreOfAPinnedSessionSaysWhatIsLost(t *testing.T) {
+	s := newStage(t)
+	s.does("SET a = 1; LISTEN b", "C SET, C LISTEN, Z I")
+	s.m.settings, s.m.set = s.m.state.actual, true
+	s.m.lend.restoring, s.m.lend.pinned = true, true
+	s.m.push(answerRestore | answerSwallow)
+	s.toClient = nil
+	s.server(messages("! FATAL|57014"))
+	s.client(message("Q SELECT 1"))
+	if got := describeMessages(t, s.toClient, false); got != "! 08006, Z I" || s.pins != 0 {
+		t.Errorf("the client sees %s, pins %v", got, s.pins)
 	}
 }
 

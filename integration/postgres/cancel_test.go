@@ -284,3 +284,40 @@ func TestACancelInAPipelineSkipsToItsSync(t *testing.T) {
 		}
 	})
 }
+
+// A setting that names a tablespace is looked up when it is made (22.6): a lock on the catalog holds up what brings a connection in
+// line.
+func TestACancelDuringARestoreIsTheStatementsAndTheSessionGoesOn(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		c, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		blocker := conn(t, r.server.Endpoint, harness.Superuser())
+		ask(t, c, "set lock_timeout = 1")
+		ask(t, c, "set default_tablespace = pg_default")
+		for _, canceled := range []bool{true, false} {
+			ask(t, other, "select 1")
+			ask(t, blocker, "begin; lock table pg_tablespace in access exclusive mode")
+			ended := make(chan error, 1)
+			go func() {
+				_, err := asked(t.Context(), c, "select 'restored'")
+				ended <- err
+			}()
+			running(t, r.server, "set default_tablespace")
+			if canceled {
+				if err := c.CancelRequest(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				wantCode(t, <-ended, "57014")
+				ask(t, blocker, "rollback")
+			} else {
+				ask(t, blocker, "rollback")
+				if err := <-ended; err != nil { // the session's lock_timeout is for its own statements
+					t.Error(err)
+				}
+			}
+			if got := ask(t, c, "select current_setting('default_tablespace') || current_setting('lock_timeout')"); got != "pg_default1ms" {
+				t.Errorf("afterwards %q", got)
+			}
+		}
+		r.whole(t)
+	})
+}
