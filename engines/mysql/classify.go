@@ -67,6 +67,8 @@ const (
 	// for it, see tracking.go.
 	classTrackers
 	classTracking
+	// classShows: it is one SHOW and nothing else.
+	classShows
 	// classDefinesPrevious: what it creates may read values of the statement before.
 	classDefinesPrevious
 )
@@ -100,7 +102,7 @@ type classifier struct {
 	found class
 
 	statements int        // that have begun
-	opening    classFlags // what the first of them is, of classKeeps and classOpens
+	opening    classFlags // what the first of them is, of classKeeps, classOpens and classShows
 	hidden     bool       // there is more in an executable comment
 	first      keyword
 	position   int // tokens of the statement so far
@@ -137,6 +139,8 @@ func opening(word []byte) classFlags {
 		return classOpens
 	case "ROLLBACK":
 		return classKeeps | classOpens
+	case "SHOW":
+		return classShows
 	}
 	return 0
 }

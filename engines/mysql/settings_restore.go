@@ -81,6 +81,9 @@ func (m *Machine) tellSettings(w engine.Wire) {
 			for _, name := range a.names {
 				m.noteAssigned(name)
 			}
+			if a.charsets > 0 && m.state.tracksLess {
+				m.noteCharsets()
+			}
 		}
 		if c := &a.collated; c.unclear || c.ever && r.failed && a.statements > 1 || c.ever && !r.failed && !r.reports(resultsCharset) {
 			r.leaves(engine.KindSetting)

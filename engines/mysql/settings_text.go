@@ -39,6 +39,7 @@ type assignments struct {
 	names      []string // system variables of the session, in lower case
 	count      int      // with others
 	users      int      // of which to user variables
+	charsets   int      // of which with NAMES and CHARACTER SET
 	statements int
 	collated   collated
 }
@@ -101,12 +102,15 @@ func (r *setReader) assignment() bool {
 	r.count++
 	switch {
 	case r.word("NAMES"):
+		r.charsets++
 		r.collated.collation = ""
 		return r.charset() && (!r.word("COLLATE") || r.collation())
 	case r.word("CHARSET"):
+		r.charsets++
 		r.collated.collation = ""
 		return r.charset()
 	case r.word("CHARACTER"):
+		r.charsets++
 		r.collated.collation = ""
 		return r.word("SET") && r.charset()
 	case r.take('@'):

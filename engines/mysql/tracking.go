@@ -67,7 +67,7 @@ func (t *tracked) has(name []byte) bool {
 func trackingIn(c class, text []byte) class {
 	switch a := c.sets; {
 	case a != nil:
-		if a.statements == 1 && a.count == len(a.names)+a.users && slices.Contains(a.names, trackedVariable) {
+		if a.statements == 1 && a.count == len(a.names)+a.users+a.charsets && slices.Contains(a.names, trackedVariable) {
 			c.flags |= classTracking
 		}
 	case c.has(classTrackers) && c.kinds == 0 && c.users == nil && !c.has(classCalls) && readsNoTable(text):
@@ -95,8 +95,12 @@ func readsNoTable(text []byte) bool {
 func (m *Machine) alignTracking(c class, w engine.Wire) {
 	switch {
 	case m.session.ownTrackers || c.has(classTracking) == m.state.tracksLess:
+	case m.state.tracksLess && m.pins.result && onlyShows(c):
 	case m.state.tracksLess:
 		m.trackAll(w)
+		if m.pins.result && !m.state.mariaDB { // with the warnings of the session's statement
+			m.previous.list = list{gone: true}
+		}
 	default:
 		value := "DEFAULT"
 		if t := m.session.tracked; t != nil {
@@ -114,14 +118,28 @@ func (m *Machine) trackAll(w engine.Wire) {
 	m.ask("SET @@SESSION."+trackedVariable+"='*'", purposeTrackAll, w)
 }
 
-// finishTracking notes what a statement about the variable has left. What it left to SHOW WARNINGS would not outlive trackAll.
+// noteCharsets notes what SET NAMES or SET CHARACTER SET have set, where the server need not report it.
+func (m *Machine) noteCharsets() {
+	for _, name := range [...]string{clientCharset, resultsCharset, connectionCharset} {
+		m.noteAssigned(name)
+	}
+	m.session.wide = m.session.wide || !m.request.reports(clientCharset) // until the value is known
+}
+
+// onlyShows says whether a statement of class c only shows what the statement before left, and leaves it there: whatever the backend
+// reports does for it.
+func onlyShows(c class) bool {
+	return c.has(classDiagnostics) && c.has(classShows)
+}
+
+// finishTracking notes what a statement about the variable has left.
 func (m *Machine) finishTracking() {
 	r := &m.request
 	if !r.class.has(classTracking) {
 		return
 	}
 	m.session.tracks = m.session.tracks || r.class.sets != nil
-	if r.failed || r.warnings > 0 {
+	if r.failed {
 		m.session.ownTrackers = true
 		r.leaves(engine.KindSetting)
 	}

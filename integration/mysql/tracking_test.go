@@ -29,6 +29,12 @@ var trackingScripts = [][]string{
 	{"set @v = 1, session_track_system_variables = 'sql_select_limit', sql_select_limit = 7", "select @@sql_select_limit, @v", "set sql_select_limit = 8"},
 	{"prepared: set session_track_system_variables = 'div_precision_increment'", "prepared: select @@session_track_system_variables", "set div_precision_increment = 5", "prepared: set div_precision_increment = 6"},
 	{"set session_track_system_variables = 'character_set_database'", "set session_track_system_variables = 'collation_connection'", "set names latin1 collate latin1_bin", "set names utf8mb4"},
+	{"set sql_mode=CONCAT(@@sql_mode,',STRICT_TRANS_TABLES'),session_track_system_variables=CONCAT('sql_mode,sql_select_limit',IF(LOCATE('*',@@session_track_system_variables)>0 OR " +
+		"FIND_IN_SET('last_gtid',LOWER(REPLACE(@@session_track_system_variables,' ','')))>0,',last_gtid','')),session_track_schema=1, NAMES utf8mb4",
+		"set autocommit = 0", "select @@character_set_client, @@character_set_results, @@collation_connection, @@session_track_system_variables", "set autocommit = 1"},
+	{"set names latin1, session_track_system_variables = 'sql_mode'", "select @@character_set_client, @@character_set_results, @@collation_connection", "select @@session_track_system_variables", "set names utf8mb4"},
+	{"begin", "set session_track_system_variables = 'time_zone', names gbk", "select 'a'", "select @@character_set_client", "rollback", "select @@character_set_client", "set names utf8mb4"},
+	{"set session_track_system_variables = 'character_set_client', character set latin1", "select @@character_set_client, @@character_set_connection, @@collation_connection", "set character set utf8mb4", "set names utf8mb4"},
 	{"set session_track_system_variables = 'time_zone'", "COM_RESET_CONNECTION", "select @@session_track_system_variables", "set time_zone = '+04:00'", "set sql_mode = 'ANSI'"},
 }
 
@@ -72,5 +78,40 @@ func TestASessionHearsOfTheVariablesThatItAskedFor(t *testing.T) {
 			t.Errorf("%v pins, %v", n, err)
 		}
 		other.quit()
+	})
+}
+
+func TestWarningsAboutWhatIsTrackedPinForAStatement(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		other, mine, alone := f.client(t), f.client(t), f.direct(t)
+		const warns = "set session_track_system_variables = 'sql_mode', max_sort_length = 1, names utf8mb4"
+		for _, script := range [][]string{
+			{"show warnings", "show warnings limit 1", "set time_zone = '+01:00'", "show warnings"},
+			{"show count(*) warnings", "select 1"},
+			{"select @@session_track_system_variables", "show warnings", "set session_track_system_variables = default"},
+			{"set time_zone = '+02:00'", "show warnings", "select @@time_zone, @@session_track_system_variables"},
+		} {
+			for _, q := range append([]string{warns}, script...) {
+				got, want := show(mine.executed(t, q), nil), show(alone.executed(t, q), nil)
+				if got != want && !(f.mariaDB() && got == "error 1105") { // which keeps warnings beyond a SET
+					t.Errorf("%s: %s, alone %s", q, got, want)
+				}
+			}
+			if n := f.pinned(t); n != 0 {
+				t.Fatalf("%d pinned behind %q", n, script)
+			}
+			other.sees(t, "select @@time_zone", "[SYSTEM]")
+			other.sees(t, "show warnings", "[]")
+		}
+		// What reads how many there are, and may do anything else, comes behind questions of the proxy's own.
+		mine.do(t, warns)
+		alone.do(t, warns)
+		if got, want := mine.outcome("select @@warning_count"), alone.outcome("select @@warning_count"); got != want && got != "error 1105" {
+			t.Errorf("warnings are counted: %s, alone %s", got, want)
+		}
+		mine.do(t, "select 1")
+		for _, w := range []*wire{mine, alone, other} {
+			w.quit()
+		}
 	})
 }
