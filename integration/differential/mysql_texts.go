@@ -141,12 +141,12 @@ func (g *myGenerator) variable() string {
 		"set @a = @a, @b = @a", "select @a := 7, (select 1 union select 2)", "select @a := @b, @c := 'in one'; select @a, @c", "set @b = cast(9 as unsigned), @a = 'A' collate utf8mb4_bin", "select @d := id from d{i}.t order by id", "set @d = now() is null", "select @d", "set @`q u` = 3", "select @`q u`", "call d{i}.changes(@a, @b)", "select @e := 1, nothing()", "set @f = (select count(*) from d{i}.t)")
 }
 
-// value makes statements about the one before. None asks for FOUND_ROWS(): what a statement left that is not
-// the one before is not yet told apart from what others left on the connection.
+// value makes statements about the one before.
 func (g *myGenerator) value() string {
 	if g.r.IntN(2) == 0 {
 		return g.pick("select row_count()", "show warnings", "show errors", "show count(*) warnings", "show count(*) errors", "select @@warning_count", "select @@error_count",
-			"show warnings limit 1", "get diagnostics @n = number, @r = row_count", "get diagnostics condition 1 @m = message_text", "select @n, @r, @m", "select row_count() as n", "select @@session.warning_count + 1")
+			"show warnings limit 1", "get diagnostics @n = number, @r = row_count", "get diagnostics condition 1 @m = message_text", "select @n, @r, @m", "select row_count() as n", "select @@session.warning_count + 1",
+			"select found_rows()", "select found_rows() as n", "select row_count(), found_rows()", "select found_rows() + 0")
 	}
 	return g.pick("select sql_calc_found_rows name from d{i}.t limit 1", "select name from d{i}.t limit 1", "select name from d{i}.t union select 'x'", "select cast('1x' as signed)", "insert ignore into d{i}.u values (8, 1000)", "drop table if exists d{i}.nothing",
 		"update d{i}.t set name = 'z' where id < 3", "delete from d{i}.t where id > 100", "select * from d{i}.nothing", "select 1/0 from d{i}.t", "create table if not exists d{i}.t (id int)", "select 1", "select count(*) from d{i}.t", "signal sqlstate '01000' set message_text = 'careful'",
