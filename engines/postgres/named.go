@@ -1,122 +1,22 @@
 package postgres
 
 import (
-	"bytes"
 	"hash/maphash"
-	"runtime"
 	"strconv"
-	"sync"
-	"weak"
 
 	"github.com/berthdb/berth/core/engine"
 )
 
-// Prepared statements with names (54.2.3). A session's names lead to statements that all sessions share, by text and parameter
-// types; a backend has a shared statement under a name of the proxy's, and gets it when a session that uses it comes.
+// The names of a session's prepared statements (54.2.3). They lead to statements that all sessions share (shared_statements.go).
 //
 // A client's own Parse always goes to the server, so that its errors are the server's and no plan is older than the client's
 // Parse. Tables say what is so once everything that was sent has been done; what an error made the server skip is taken back.
 
-const (
-	// sharedPrefix begins the names of shared statements. No client reaches them: its own names are looked up, and
-	// what it has not prepared itself is refused under such a name.
-	sharedPrefix = "berth_"
-	// maxNamed is how many statements a session may have prepared by name.
-	maxNamed = 1000
-	// maxStatements is how many shared statements a backend keeps between two sessions.
-	maxStatements = 200
-	// trimmedAtOnce is how many of those beyond maxStatements go when a backend is borrowed.
-	trimmedAtOnce = 4
-)
-
-// sharedStatement is a statement that backends may have. It is immutable.
-type sharedStatement struct {
-	parse, describe, close []byte // the messages under the shared name
-	name                   []byte // with its NUL
-	text                   []byte // the SQL
-	reading                string // what was set that may change its meaning
-	dated                  bool   // it has a string that may be a time
-	share                  *share // of what the engine keeps, nil if it is short
-}
-
-// sharedStatements are an engine's, as long as a session or a backend has them. Any goroutine may use them.
-type sharedStatements struct {
-	mu    sync.Mutex
-	byKey map[statementKey]weak.Pointer[sharedStatement]
-	last  uint64
-	times uint64 // of Parse messages, in the order in which they were sent
-}
-
-// statementKey tells statements apart: by what was set when they were parsed, and by what follows the name in a Parse, which is
-// the text and the types.
-type statementKey struct{ reading, rest string }
-
-// unique is a reading that nothing else has.
-func (s *sharedStatements) unique() string { return "\x00" + strconv.FormatUint(s.now(), 36) }
-
-// statementCopies is how much of the text of a statement is kept, in all: the message, the text, and the key.
-const statementCopies = 3
-
-// intern returns the statement of a Parse whose body, behind the name, is rest; and a time after all those given before. A long one
-// comes with its share.
-func (s *sharedStatements) intern(reading string, rest []byte, share *share) (shared *sharedStatement, time uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.times++
-	if known := s.byKey[statementKey{reading, string(rest)}].Value(); known != nil {
-		return known, s.times
-	}
-	s.last++
-	name := append([]byte(sharedPrefix), strconv.FormatUint(s.last, 36)...)
-	name = append(name, 0)
-	shared = &sharedStatement{
-		name: name, parse: parseMessage(name, rest), describe: statementMessage('D', name), close: statementMessage('C', name),
-	}
-	shared.reading, shared.share = reading, share
-	shared.text, _, _ = cutString(rest)
-	shared.dated = dated(shared.text)
-	shared.text = bytes.Clone(shared.text)
-	key := statementKey{reading, string(rest)}
-	if s.byKey == nil {
-		s.byKey = make(map[statementKey]weak.Pointer[sharedStatement])
-	}
-	s.byKey[key] = weak.Make(shared)
-	runtime.AddCleanup(shared, s.forget, key)
-	return shared, s.times
-}
-
-// now is the time of a Parse that is sent now.
-func (s *sharedStatements) now() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.times++
-	return s.times
-}
-
-// forget is called when nobody has the statement of key any more; it may have been made anew since.
-func (s *sharedStatements) forget(key statementKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byKey[key].Value() == nil {
-		delete(s.byKey, key)
-	}
-}
-
-// parseMessage makes a Parse. name has its NUL.
-func parseMessage(name, rest []byte) []byte {
-	p := make([]byte, 0, headerLength+len(name)+len(rest))
-	p = append(p, 'P', 0, 0, 0, 0)
-	p = append(p, name...)
-	return endMessage(append(p, rest...), 0)
-}
+// maxNamed is how many statements a session may have prepared by name.
+const maxNamed = 1000
 
 // mapped says that a client's name is not the backend's.
 func (m *machine) mapped(name []byte) bool { return !m.named.direct || reserved(name) }
-
-// statementMessage makes a Describe or Close of a statement.
-func statementMessage(kind byte, name []byte) []byte {
-	return endMessage(append([]byte{kind, 0, 0, 0, 0, 'S'}, name...), 0)
-}
 
 var (
 	nobodysName = []byte(sharedPrefix + "\x00") // a name that no backend ever has
@@ -132,8 +32,6 @@ var (
 	flushMessage = []byte{'H', 0, 0, 0, 4}
 	syncMessage  = []byte{'S', 0, 0, 0, 4}
 )
-
-func reserved(name []byte) bool { return bytes.HasPrefix(name, []byte(sharedPrefix)) }
 
 // namedStatement is what a session has under a name.
 type namedStatement struct {
@@ -169,75 +67,6 @@ type namedOp struct {
 	parses   *sharedStatement
 	describe *namedStatement
 	refusal  []byte // the error that the client gets instead of the server's about the name
-}
-
-// heldStatement is a shared statement that a backend has.
-type heldStatement struct {
-	parsed uint64 // 0: it may be there or not
-	shape  uint64 // as the server described it, 0 if it did not
-	used   uint64 // when, by the backend's own clock
-}
-
-// backendStatements are those of one backend.
-type backendStatements struct {
-	held  map[*sharedStatement]*heldStatement
-	clock uint64
-}
-
-// hold notes that a Parse of s is being sent.
-func (b *backendStatements) hold(s *sharedStatement, now uint64) {
-	if b.held == nil {
-		b.held = make(map[*sharedStatement]*heldStatement)
-	}
-	b.clock++
-	b.held[s] = &heldStatement{parsed: now, used: b.clock}
-}
-
-// doubt notes that statements may have vanished, or that their plans are out of date.
-func (b *backendStatements) doubt() {
-	for _, h := range b.held {
-		h.parsed = 0
-	}
-}
-
-// certain is how many statements the backend has for sure.
-func (b *backendStatements) certain() (n int) {
-	for _, h := range b.held {
-		if h.parsed != 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// rest is what follows the name in a Parse.
-func (s *sharedStatement) rest() []byte {
-	_, rest, _ := cutString(s.parse[headerLength:])
-	return rest
-}
-
-func (b *backendStatements) clear() { b.held = nil }
-
-// oldest returns the statement that was used longest ago.
-func (b *backendStatements) oldest() *sharedStatement {
-	var found *sharedStatement
-	for s, h := range b.held {
-		if found == nil || h.used < b.held[found].used {
-			found = s
-		}
-	}
-	return found
-}
-
-// trimStatements closes statements that the backend has beyond its bound. No portal is open yet that would go with them.
-func (m *machine) trimStatements(w engine.Wire) {
-	t := &m.state.statements
-	for range min(trimmedAtOnce, len(t.held)-maxStatements) {
-		s := t.oldest()
-		delete(t.held, s)
-		w.ToBackend(s.close)
-		m.push(answerClose | answerSwallow)
-	}
 }
 
 // op notes a message about a named statement for which an answer is owed.
@@ -348,17 +177,6 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	}
 	m.begin(fr, f, true, w)
 	return true
-}
-
-// sendParse sends a Parse of shared, for whose answer the caller accounts, in place of what the backend has of it.
-func (m *machine) sendParse(shared *sharedStatement, now uint64, w engine.Wire) {
-	t := &m.state.statements
-	if t.held[shared] != nil {
-		w.ToBackend(shared.close)
-		m.push(answerClose | answerSwallow)
-	}
-	t.hold(shared, now)
-	w.ToBackend(shared.parse)
 }
 
 // refuseStatement makes the server refuse what the client sent, and tells the client why in other words: an error of the
