@@ -21,6 +21,7 @@ type localReset struct {
 	settings   bool   // RESET ALL
 	identity   bool   // who executes
 	statements bool   // those with names
+	sequences  bool   // their values
 }
 
 // oidVoid is the type that pg_advisory_unlock_all returns (pg_type.dat).
@@ -56,7 +57,7 @@ func (r *localReset) command(s *scanner) bool {
 		case s.is("plans"):
 			tag = "DISCARD PLANS"
 		case s.is("sequences"):
-			tag = "DISCARD SEQUENCES"
+			tag, r.sequences = "DISCARD SEQUENCES", true
 		case s.is("temp"), s.is("temporary"):
 			tag = "DISCARD TEMP"
 		}
@@ -148,8 +149,8 @@ func (m *machine) resetLocally(fr frame, f *feed, w engine.Wire) bool {
 		m.named.byName = nil
 	}
 	out := r.out
-	if r.all {
-		m.values = values{tenure: m.values.tenure}
+	if r.all || r.sequences {
+		m.values = values{} // a backend that has some has none of the session's
 	}
 	if r.all || r.settings {
 		m.settings, m.set = nil, false

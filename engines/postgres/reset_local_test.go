@@ -61,6 +61,19 @@ func TestALocalResetTakesBackWhatTheSessionHasSet(t *testing.T) {
 	}
 }
 
+func TestALocalResetForgetsTheValuesOfSequences(t *testing.T) {
+	for _, reset := range []string{"DISCARD ALL", "DISCARD SEQUENCES", "CLOSE ALL; DISCARD SEQUENCES"} {
+		s := newStage(t)
+		s.does("INSERT INTO a VALUES (DEFAULT)", "C INSERT 0 1, Z I")
+		s.client(message("Q " + reset))
+		s.toBackend = nil
+		s.client(message("Q SELECT lastval()"))
+		if got := describeMessages(t, s.toBackend, true); got != "Q DISCARD SEQUENCES, Q SELECT lastval()" {
+			t.Errorf("behind %s: sent %s", reset, got)
+		}
+	}
+}
+
 func TestARoleIsResetByTheServer(t *testing.T) {
 	for sql, local := range map[string]bool{"DISCARD ALL": true, "RESET ALL": false, "SET SESSION AUTHORIZATION DEFAULT": false, "CLOSE ALL": true} {
 		s := newStage(t)

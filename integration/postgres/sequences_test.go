@@ -57,6 +57,22 @@ func TestAnApplicationThatAsksForTheLastValueOfASequenceKeepsItsBackendForThat(t
 	})
 }
 
+func TestAResetForgetsTheValuesOfSequences(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		made := table(t, r.server, "(id serial, a text)")
+		harness.Exec(t, r.server, "grant all on all sequences in schema public to public")
+		for _, reset := range []string{"discard all", "discard sequences"} {
+			c := conn(t, r.Endpoint, harness.App())
+			ask(t, c, "insert into "+made+" (a) values ('x')")
+			ask(t, c, reset)
+			_, err := asked(t.Context(), c, "select lastval()")
+			wantCode(t, err, "55000")
+			_ = c.Close(t.Context())
+		}
+		r.whole(t)
+	})
+}
+
 // direct asks a server past the proxy.
 func direct(t *testing.T, r *rig, sql string) string {
 	t.Helper()
