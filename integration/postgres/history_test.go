@@ -64,7 +64,7 @@ func TestTheServerExecutesWhatClientsSayAndNothingElseButRestores(t *testing.T) 
 				}},
 				{"two sessions that differ in one setting", []string{
 					"a set work_mem = '7MB'", restore + "RESET \"work_mem\"" + restored, "b set work_mem = '7MB'", "a select", "a set lock_timeout = 7",
-					restore + "RESET \"lock_timeout\"" + restored, "B select", "B reset all", restore + "set work_mem = '7MB'; set lock_timeout = 7" + restored, "A reset all",
+					restore + "SET lock_timeout = 0; RESET \"lock_timeout\"" + restored, "B select", "B reset all", restore + "set work_mem = '7MB'; set lock_timeout = 7" + restored, "A reset all",
 				}},
 				{"resets", []string{
 					"a set work_mem = '7MB'", "a select", "a discard all (never sent)", restore + "RESET \"work_mem\"" + restored, "b select", "b discard all (never sent)",
