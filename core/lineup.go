@@ -153,9 +153,7 @@ func (p *Proxy) bury() {
 		if stop := p.watched[g]; stop != nil && !led {
 			stop()
 			delete(p.watched, g)
-			for _, m := range g.Members() {
-				m.Pool().Close(p.workers[0])
-			}
+			g.Close(p.workers[0])
 		}
 		if led || g.Open() > 0 {
 			next.formerGroups = append(next.formerGroups, g)

@@ -268,16 +268,12 @@ func (p *Proxy) emptyBy(deadline time.Time) bool {
 func (p *Proxy) closePools() {
 	w := p.workers[0]
 	for _, g := range p.lineup.Load().allGroups() {
-		for _, m := range g.Members() {
-			p.on(w, func() { m.Pool().Close(w) })
-		}
+		p.on(w, func() { g.Close(w) })
 	}
 	for deadline := time.Now().Add(stopWithin); time.Now().Before(deadline); time.Sleep(drainPoll) {
 		open := 0
 		for _, g := range p.lineup.Load().allGroups() {
-			for _, m := range g.Members() {
-				open += m.Pool().Stats().Open
-			}
+			open += g.Open()
 		}
 		if open == 0 {
 			return
@@ -315,9 +311,7 @@ func (t *ticker) Run() {
 	w := t.proxy.workers[0]
 	w.Loop().Schedule(&t.timer, relay.TickEvery) // first: a panic must not be the last tick
 	for _, g := range t.proxy.lineup.Load().allGroups() {
-		for _, m := range g.Members() {
-			m.Pool().Tick(w)
-		}
+		g.Tick(w)
 	}
 	t.proxy.pins.Tick()
 	t.proxy.bury()

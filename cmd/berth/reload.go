@@ -72,7 +72,7 @@ func effective(current, wanted *config.Config) *config.Config {
 	for _, tg := range wanted.TargetGroups {
 		for _, was := range current.TargetGroups {
 			if was.Name == tg.Name && was.Engine == tg.Engine {
-				tg.Targets, tg.TLS, tg.ConnectionPool.InitQuery = was.Targets, was.TLS, was.ConnectionPool.InitQuery
+				tg.TLS, tg.ConnectionPool.InitQuery = was.TLS, was.ConnectionPool.InitQuery
 				tg.HealthCheck = was.HealthCheck
 				tg.ConnectionPool.PinnedSessionOnLoss = was.ConnectionPool.PinnedSessionOnLoss
 			}

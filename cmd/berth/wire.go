@@ -108,12 +108,14 @@ func (w *wiring) group(tg config.TargetGroup) (wiredGroup, []func(*core.Proxy), 
 		return wiredGroup{g, tg, c}, nil, err
 	}
 	users, err := wireUsers(tg, w.log)
-	if err != nil {
+	targets, targetsErr := wireTargets(tg)
+	if err := errors.Join(targetsErr, err); err != nil {
 		return wiredGroup{}, nil, err
 	}
 	carryOut := func(p *core.Proxy) {
 		was.credentials.Store(users)
 		was.SetRules(wireRules(tg))
+		was.SetTargets(targets)
 		was.SetReplicas(wireReplicas(tg.Replicas))
 		p.SetLimits(was.Group, wireLimits(tg))
 	}

@@ -13,6 +13,12 @@
 // read by each borrow; when it changes, the sessions that wait are moved (relay.Worker.Reroute). Pools' limits are changed on
 // a worker's loop.
 //
+// # Who the targets are
+//
+// They are a value that is replaced (Group.SetTargets). Who joins gets a pool and a monitor. Who leaves loses the monitor
+// and its part of the routes; when every worker has been told, its pool is closed, and it is forgotten with its
+// last connection.
+//
 // # Which target is used
 //
 // The only target of a group is used for everything, whatever it says. Of several, the writer is the one that says it is;

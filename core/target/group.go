@@ -31,10 +31,12 @@ type Limits struct {
 type Config struct {
 	Name    string
 	Engine  engine.Engine
-	Targets []engine.Target
-	Limits  Limits
-	Health  HealthCheck
-	Rules   Rules
+	Targets []engine.Target // those of the beginning, see SetTargets
+	// Discovered says that SetTargets is going to be told what somebody else says: one target alone may be any.
+	Discovered bool
+	Limits     Limits
+	Health     HealthCheck
+	Rules      Rules
 	// Replicas are those of the beginning, see SetReplicas.
 	Replicas Replicas
 }
@@ -64,17 +66,21 @@ type Rules struct {
 // Group is a target group. It implements relay.Group; any goroutine may use it.
 type Group struct {
 	config  Config
-	members []*Member
+	ids     *atomic.Uint64
+	roster  atomic.Pointer[roster]
 	policy  atomic.Pointer[pin.Policy]
 	limits  atomic.Pointer[Limits]
 	paused  atomic.Bool // changed on one worker's loop only
 	route   atomic.Pointer[route]
-	workers []*relay.Worker // set by Run; the first is where pools are reconfigured
+	workers []*relay.Worker // set by Run, before monitors begin; the first is where pools are reconfigured
 	log     zerolog.Logger
 
-	mu       sync.Mutex // for what the monitors found: of members what says so, and
+	mu       sync.Mutex // for what the monitors found and who the members are: of members what says so, and
 	disputed bool       // several targets say that they are the writer
 	replicas Replicas
+	running  context.Context // Run's, nil before and after it
+	retired  bool
+	monitors sync.WaitGroup
 }
 
 // Member is one target of a group.
@@ -88,8 +94,11 @@ type Member struct {
 	wake   chan struct{} // tells the monitor to ask
 	watch  engine.Watch  // the monitor's connection, nil if there is none
 	log    zerolog.Logger
+	closed atomic.Bool // its pool is, because it left
 
 	// Under the group's lock.
+
+	stop context.CancelFunc // ends its monitor
 
 	last    observation
 	asked   int         // answers since the writer is disputed
@@ -106,20 +115,17 @@ var _ relay.Group = (*Group)(nil)
 func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	c.Health = c.Health.withDefaults()
 	log = log.With().Str("target_group", c.Name).Logger()
-	g := &Group{config: c, log: log, replicas: c.Replicas}
+	g := &Group{config: c, log: log, replicas: c.Replicas, ids: ids}
 	g.SetRules(c.Rules)
 	g.limits.Store(&c.Limits)
+	r := &roster{}
 	for _, t := range c.Targets {
-		counters := &telemetry.Target{TargetGroup: c.Name, Target: t.Name}
-		m := &Member{group: g, target: t, probed: make(chan struct{}), wake: make(chan struct{}, 1), log: log.With().Str("target", t.Name).Logger()}
-		m.pool = relay.NewPool(c.Engine, t, c.Limits.pool(engine.Facts{}), counters, ids, log)
-		m.pool.OnTrouble(m.suspect)
-		m.health.Store(&Health{State: Registering, Since: time.Now()})
-		g.members = append(g.members, m)
+		r.members = append(r.members, g.newMember(t, &telemetry.Target{TargetGroup: c.Name, Target: t.Name}))
 	}
+	g.roster.Store(r)
 	g.route.Store(&route{})
-	if len(g.members) == 1 {
-		g.route.Store(g.only(g.members[0]))
+	if g.solo() {
+		g.route.Store(g.only(r.members[0]))
 	}
 	return g
 }
@@ -157,7 +163,7 @@ func (g *Group) SetRules(r Rules) {
 // as they come back. It runs on w's loop, which is where pools are configured.
 func (g *Group) SetLimits(l Limits, w *relay.Worker) {
 	g.limits.Store(&l)
-	for _, m := range g.members {
+	for _, m := range g.roster.Load().all() {
 		m.pool.Configure(w, l.pool(m.Health().Facts))
 	}
 }
@@ -171,29 +177,38 @@ func (g *Group) Policy() *pin.Policy { return g.policy.Load() }
 // Engine returns the engine that speaks for the group.
 func (g *Group) Engine() engine.Engine { return g.config.Engine }
 
-// Members returns the group's targets.
-func (g *Group) Members() []*Member { return g.members }
-
 // BorrowTimeout implements relay.Group.
 func (g *Group) BorrowTimeout() time.Duration { return g.limits.Load().BorrowTimeout }
 
 // Run asks the group's targets until ctx ends. The sessions of ws follow where the roles lead; pools are reconfigured on the
 // first of them.
 func (g *Group) Run(ctx context.Context, ws ...*relay.Worker) {
-	g.workers = ws
-	var wg sync.WaitGroup
-	for _, m := range g.members {
-		wg.Go(func() { m.monitor(ctx) })
+	g.mu.Lock()
+	g.workers, g.running, g.retired = ws, ctx, false
+	for _, m := range g.Members() {
+		g.begin(m)
 	}
-	wg.Wait()
+	g.mu.Unlock()
+	<-ctx.Done()
+	g.mu.Lock()
+	g.running = nil
+	g.mu.Unlock()
+	g.monitors.Wait()
 }
 
 // Retire says instead of Run that no listener leads to the group: nobody asks its targets.
 func (g *Group) Retire() {
-	for _, m := range g.members {
-		m.health.Store(&Health{State: Unused, Cause: "no listener leads to this target group", Since: time.Now()})
-		m.once.Do(func() { close(m.probed) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.retired = true
+	for _, m := range g.Members() {
+		m.retire()
 	}
+}
+
+func (m *Member) retire() {
+	m.health.Store(&Health{State: Unused, Cause: "no listener leads to this target group", Since: time.Now()})
+	m.once.Do(func() { close(m.probed) })
 }
 
 // Target returns the member's server.
@@ -207,7 +222,7 @@ func (m *Member) Health() Health { return *m.health.Load() }
 
 // AwaitFirst waits until every target was asked once, or until ctx ends.
 func (g *Group) AwaitFirst(ctx context.Context) {
-	for _, m := range g.members {
+	for _, m := range g.Members() {
 		select {
 		case <-m.probed:
 		case <-ctx.Done():

@@ -126,7 +126,7 @@ func TestARoleLeadsToTheTargetsThatSaySo(t *testing.T) {
 		g := newGroup(Limits{}, nil, c.targets...)
 		g.SetReplicas(Replicas{MaxLag: time.Second})
 		for i, name := range c.targets {
-			m := g.members[i]
+			m := g.Members()[i]
 			switch name {
 			case writer:
 				m.publish(engine.Facts{}, nil)
@@ -146,7 +146,7 @@ func TestARoleLeadsToTheTargetsThatSaySo(t *testing.T) {
 		}
 		check := func(when string, role relay.Role, expected ...int) {
 			t.Helper()
-			for i, m := range g.members {
+			for i, m := range g.Members() {
 				if serves := slices.Contains(expected, i); slices.Contains(m.Serves(), role) != serves {
 					t.Errorf("of %q, %s, role %s is to lead to %d", c.targets, when, role, expected)
 				} else if serves && g.Pool(role, m.pool) != m.pool {

@@ -136,7 +136,7 @@ func (m *Member) observe(ctx context.Context) bool {
 // spared says whether the only target of a group with a hard limit need not be asked: its role does not matter, and its
 // connections would tell if it were gone.
 func (m *Member) spared() bool {
-	if len(m.group.members) > 1 || m.Health().State == Registering || m.group.limitsLag() {
+	if !m.group.solo() || m.Health().State == Registering || m.group.limitsLag() {
 		return false
 	}
 	doubtful := m.Health().State == Unavailable || m.pool.LastError() != nil
@@ -216,7 +216,7 @@ func (m *Member) report(ctx context.Context, a answer) bool {
 // trust takes a target that could not be asked, and has connections, for up.
 func (m *Member) trust() {
 	s := m.pool.Stats()
-	if len(m.group.members) == 1 && m.Health().State != Available && m.pool.LastError() == nil && s.Idle+s.Lent > 0 {
+	if m.group.solo() && m.Health().State != Available && m.pool.LastError() == nil && s.Idle+s.Lent > 0 {
 		f := m.Health().Facts
 		f.LagKnown = false
 		m.publish(f, nil)

@@ -109,7 +109,7 @@ func play(t *testing.T, l Limits, names ...string) (*cast, *Group) {
 
 // member finds one by its name.
 func (g *Group) member(name string) *Member {
-	for _, m := range g.members {
+	for _, m := range g.Members() {
 		if m.target.Name == name {
 			return m
 		}
@@ -122,7 +122,7 @@ func leads(t *testing.T, g *Group, role relay.Role, name string) {
 	t.Helper()
 	synctest.Wait()
 	got := ""
-	for _, m := range g.members {
+	for _, m := range g.Members() {
 		if slices.Contains(m.Serves(), role) {
 			got += m.target.Name
 		}
@@ -253,7 +253,7 @@ func TestATargetThatFlapsIsUsedOnlyAfterAWhile(t *testing.T) {
 func TestATargetWithoutRoomForTheMonitorStaysUpWhileItsPoolHasConnections(t *testing.T) {
 	full := &engine.ServerError{Code: "53300", Message: "sorry, too many clients already"}
 	g := newGroup(Limits{MaxPercent: 100}, nil, "w", "r")
-	w := g.members[0]
+	w := g.Members()[0]
 	w.publish(engine.Facts{MaxConnections: 10}, nil)
 	w.publish(engine.Facts{}, full)
 	if h := w.Health(); h.State != Unavailable || h.Reason != ConnectionFailed || !strings.Contains(h.Cause, "too many connections") {
@@ -265,7 +265,7 @@ func TestAGroupThatNobodyLeadsToIsUnused(t *testing.T) {
 	g := newGroup(Limits{MaxPercent: 100}, nil, "w")
 	g.Retire()
 	g.AwaitFirst(t.Context())
-	if h := g.members[0].Health(); h.State != Unused || h.Cause == "" {
+	if h := g.Members()[0].Health(); h.State != Unused || h.Cause == "" {
 		t.Errorf("%+v", h)
 	}
 }

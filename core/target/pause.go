@@ -8,7 +8,7 @@ func (g *Group) Pause(w *relay.Worker) bool {
 	if g.paused.Swap(true) {
 		return false
 	}
-	for _, m := range g.members {
+	for _, m := range g.roster.Load().all() {
 		m.pool.Pause(w)
 	}
 	return true
@@ -19,7 +19,7 @@ func (g *Group) Resume(w *relay.Worker) bool {
 	if !g.paused.Swap(false) {
 		return false
 	}
-	for _, m := range g.members {
+	for _, m := range g.roster.Load().all() {
 		m.pool.Resume(w)
 	}
 	return true
@@ -30,7 +30,7 @@ func (g *Group) Paused() bool { return g.paused.Load() }
 
 // Open is how many backends of the group there are, whatever their state.
 func (g *Group) Open() (n int) {
-	for _, m := range g.members {
+	for _, m := range g.roster.Load().all() {
 		n += m.pool.Stats().Open
 	}
 	return n

@@ -71,7 +71,7 @@ func TestASessionMovesOnlyWhereItLeavesNoGap(t *testing.T) {
 func TestTheLagIsCountedFromWhenAReplicaHadEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(Limits{}, nil, "w", "r")
-		w, r := g.members[0], g.members[1]
+		w, r := g.Members()[0], g.Members()[1]
 		w.publish(engine.Facts{}, nil)
 		g.SetReplicas(Replicas{MaxLag: 10 * time.Second, WaitForReplica: true})
 		const unknown = -1

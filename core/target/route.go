@@ -68,10 +68,10 @@ const freshAnswers = 2
 
 // reconsider draws the conclusions from what is known of all targets. It needs the group's lock.
 func (g *Group) reconsider() {
-	now := time.Now()
-	judged := make([]Health, len(g.members))
+	now, members := time.Now(), g.Members()
+	judged := make([]Health, len(members))
 	var writers, readers []*Member
-	for i, m := range g.members {
+	for i, m := range members {
 		judged[i] = m.own(now)
 		if judged[i].writes() {
 			writers = append(writers, m)
@@ -85,10 +85,10 @@ func (g *Group) reconsider() {
 		}
 	}
 	insist := false
-	if len(g.members) > 1 {
+	if !g.solo() {
 		insist = g.contest(writers)
 	}
-	for i, m := range g.members {
+	for i, m := range members {
 		if insist && judged[i].writes() {
 			judged[i] = m.contested(writers, judged[i])
 		}
@@ -144,8 +144,8 @@ func (m *Member) contested(writers []*Member, h Health) Health {
 func (g *Group) lead(writers, readers []*Member) {
 	r := &route{read: readers}
 	switch {
-	case len(g.members) == 1:
-		r = g.only(g.members[0])
+	case g.solo():
+		r = g.only(g.Members()[0])
 	case len(writers) == 1:
 		r.write = writers[0]
 		if !g.replicas.WaitForReplica {
@@ -159,7 +159,7 @@ func (g *Group) lead(writers, readers []*Member) {
 	if old.equal(r) {
 		return
 	}
-	if r.write != old.write && len(g.members) > 1 {
+	if r.write != old.write && !g.solo() {
 		g.logWriter(r.write)
 	}
 	for _, w := range g.workers {
@@ -211,7 +211,7 @@ func (m *Member) cutAll(reason error) {
 }
 
 // headless says whether a group of several targets has no writer.
-func (g *Group) headless() bool { return len(g.members) > 1 && g.route.Load().write == nil }
+func (g *Group) headless() bool { return !g.solo() && g.route.Load().write == nil }
 
 // show publishes a health, and says so if it differs. It needs the group's lock.
 func (m *Member) show(h Health, now time.Time) {

@@ -183,6 +183,16 @@ func (s *Server) superuser(ctx context.Context) (run func(context.Context, strin
 	return run, func() { _ = conn.Close(); _ = pool.Close() }, nil
 }
 
+// Connections counts a user's connections.
+func (s *Server) Connections(ctx context.Context, user string) (Connections, error) {
+	count, end, err := s.counter(ctx, user)
+	if err != nil {
+		return Connections{}, err
+	}
+	defer end()
+	return count(ctx)
+}
+
 // counter logs in as superuser and returns what counts a user's connections and, apart, those with a transaction open.
 func (s *Server) counter(ctx context.Context, user string) (count func(context.Context) (Connections, error), end func(), err error) {
 	if s.Engine == Postgres {
