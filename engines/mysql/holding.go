@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
@@ -68,6 +69,9 @@ func (m *Machine) remember(c class, text []byte) {
 	}
 	if !m.session.wide { // what a character hides there, no strict form has
 		m.request.act = actOf(text)
+		m.request.single = m.request.act != nil && m.request.act.single
+	} else {
+		m.request.single = bytes.IndexByte(text, ';') < 0 // no character ends with that
 	}
 	if c.kinds != 0 || c.has(classCalls) || c.sets != nil || c.users != nil {
 		m.text = append(m.text[:0], text[:min(len(text), maxText)]...)

@@ -104,6 +104,7 @@ type request struct {
 	class     class
 	command   byte
 	act       *act // what it does to what holds the session, if that may matter
+	single    bool // it is one statement, where that may matter; false if that is not known
 	failed    bool
 	errno     uint16 // of the error it failed with
 	warnings  uint16

@@ -212,7 +212,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
-	r.usesTable, r.schema = false, m.session.schema
+	r.usesTable, r.single, r.schema = false, false, m.session.schema
 	m.number++
 	w.Observe(engine.RequestBegan)
 }

@@ -98,7 +98,7 @@ func (m *Machine) tellSettings(w engine.Wire) {
 }
 
 func (m *Machine) tellSetting(s setting, w engine.Wire) {
-	if armed([]byte(s.name), []byte(s.value)) {
+	if armed([]byte(s.name), []byte(s.value)) || m.never(s) {
 		return
 	}
 	if !restorable(s.name, s.value) {
@@ -116,6 +116,13 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 	if s.name == clientCharset {
 		m.session.wide = wideCharsetName(s.value)
 	}
+}
+
+// never says whether a variable has, and has had since the session began, what it has in every connection. Of sql_log_bin that
+// matters: only with a privilege may it be assigned, even to what it is.
+func (m *Machine) never(s setting) bool {
+	_, known := m.session.settings.or(m.state.base, s.name)
+	return s.name == "sql_log_bin" && sameValue(s.value, "ON") && !known
 }
 
 // keepSetting makes a variable of the held backend one that follows the session.

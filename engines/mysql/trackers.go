@@ -272,7 +272,7 @@ func (m *Machine) setSchema(name []byte) {
 // that: USE is not allowed in it.
 func (m *Machine) leftSchema() {
 	r := &m.request
-	if r.class.has(classCalls) && r.act != nil && r.act.single && r.schema != m.session.schema {
+	if r.class.has(classCalls) && r.single && r.schema != m.session.schema {
 		m.session.schema, m.state.schema = r.schema, r.schema
 		r.kinds &^= bit(engine.KindSchema)
 	}

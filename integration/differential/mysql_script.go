@@ -261,6 +261,9 @@ func (m mysql) generate(r *rand.Rand, n int) session {
 	for range myRequests {
 		s.requests = append(s.requests, g.request())
 	}
+	for len(g.next) > 0 {
+		s.requests = append(s.requests, g.request())
+	}
 	s.requests = append(s.requests, query("rollback"), query(g.allSettings()), query(g.pick("select * from d{i}.t")))
 	return s
 }

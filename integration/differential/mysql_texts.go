@@ -80,9 +80,6 @@ func (g *myGenerator) setting() string {
 	value := g.pick(s.values...)
 	switch g.r.IntN(16) {
 	case 0:
-		if s.name == "sql_log_bin" {
-			break // MariaDB lets anybody assign the default, but not the value that it is
-		}
 		return "set " + s.name + " = default"
 	case 1:
 		return "set session " + s.name + " = 'no such value'"
@@ -93,7 +90,7 @@ func (g *myGenerator) setting() string {
 		return g.pick("set session transaction isolation level serializable", "set session transaction read only", "set session transaction isolation level read committed", "set session transaction read write",
 			"set local transaction isolation level repeatable read, read only")
 	case 5, 6:
-		return g.pick("set global max_error_count = 64", "set @@session.sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')", "set sql_mode = 'ANSI', time_zone = '+01:00'", "set sql_mode = 'ANSI', no_such = 1",
+		return g.pick("set global max_error_count = default", "set @@session.sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')", "set sql_mode = 'ANSI', time_zone = '+01:00'", "set sql_mode = 'ANSI', no_such = 1",
 			"set @@sql_mode := 'TRADITIONAL', @a := 4", "/*!40101 set names latin1 */", "/*!50000 set time_zone = '+05:00' */", "set autocommit = off", "set autocommit = on", "set @old = @@sql_mode, sql_mode = 'ANSI'", "set sql_mode = @old",
 			"set time_zone = '+04:00', time_zone = 'nowhere'", "set group_concat_max_len = (select 900)", "set names latin1, time_zone = '+06:00'", "set @@session.time_zone = '-01:00', @@session.autocommit = 1",
 			"set rand_seed1 = 3, rand_seed2 = 4; select rand()", "set rand_seed1 = 3, rand_seed2 = 4", "select unix_timestamp() in (1000000000, 1500000000)", "set lc_time_names = 44", "set session sql_mode = 0", "set sql_mode = 4")

@@ -135,6 +135,24 @@ func TestEachSettingFollowsItsSessionAndNoOther(t *testing.T) {
 	})
 }
 
+// Nobody may assign sql_log_bin without a privilege, but for the default on MariaDB; and in which statement a text of several failed is not known.
+func TestWhatASessionMayNotAssignIsNotRestored(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		a, b := f.client(t, multi), f.client(t, multi)
+		alone := dial(t, f.server.Endpoint, plain(), modern|multi)
+		for _, q := range []string{"set session sql_log_bin = 0; set sql_mode = ''", "set sql_mode = ''; set session sql_log_bin = 0", "set sql_log_bin = default"} {
+			if got, want := a.outcome(q), alone.outcome(q); got != want {
+				t.Errorf("%s: %s, alone %s", q, got, want)
+			}
+			a.do(t, "select 1") // an error keeps the backend for one statement
+			b.sees(t, "select @@sql_log_bin", "[1]")
+			a.sees(t, "select @@sql_log_bin", "[1]")
+		}
+		a.quit()
+		b.quit()
+	})
+}
+
 // TestSettingsOfManySessionsAreNeverMixedUp runs random scripts of several sessions over two database connections, each
 // beside the same session on the server itself.
 func TestSettingsOfManySessionsAreNeverMixedUp(t *testing.T) {
