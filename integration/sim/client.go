@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
 )
 
 // patience is how long a client waits for anything before the run is a failure. It is longer than what a borrow timeout,
@@ -331,7 +333,7 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 			return errors.New("nothing was lost")
 		}
 	case "canceled":
-		if !c.asked {
+		if !c.asked && !c.r.config.stops() {
 			return errors.New("this session was not canceled")
 		}
 	case "refused:":
@@ -341,6 +343,9 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 	}
 	if txn != nil && (q.verb == "put" || q.verb == "multi") {
 		txn.fate = aborted
+		if c.open && !c.r.dialect.dooms() { // the transaction goes on without it
+			txn.writes = slices.DeleteFunc(txn.writes, func(x write) bool { return x.value == q.args[1] })
+		}
 	}
 	if q.verb == "begin" && !c.open {
 		c.txn = nil
@@ -533,7 +538,15 @@ func (c *client) farewell(why string) error {
 		quiet = c.before
 	}
 	switch {
-	case why == "lost" && c.r.config.faults.lossy():
+	case why == "lost" && (c.r.config.faults.lossy() || c.r.config.stops()):
+	case why == engine.ErrTransactionTimeout.Error() && c.r.config.times.Transaction > 0,
+		why == engine.ErrIdleInTransaction.Error() && c.r.config.times.IdleInTransaction > 0:
+		if !c.open {
+			return fmt.Errorf("%s, and none is open", why)
+		}
+		if c.txn != nil {
+			c.txn.fate = aborted // for certain, whatever was sent since
+		}
 	case why == engine.ErrKilled.Error() && c.r.killed[c.id]:
 	case why == engine.ErrShutdown.Error() && c.r.draining:
 	case why == engine.ErrIdleTimeout.Error() && idle > 0 && w.now-quiet >= idle-c.r.config.slack:
@@ -544,10 +557,13 @@ func (c *client) farewell(why string) error {
 	return errGone
 }
 
+// stops says whether the proxy stops requests that take too long.
+func (c *config) stops() bool { return c.times.Query > 0 || c.times.Transaction > 0 }
+
 // excuse judges an end without a word.
 func (c *client) excuse(err error) error {
 	switch {
-	case c.r.config.faults.lossy(), c.r.killed[c.id], c.r.draining, c.r.config.idleTimeout > 0:
+	case c.r.config.faults.lossy(), c.r.killed[c.id], c.r.draining, c.r.config.idleTimeout > 0, c.r.config.times != relay.TimeLimits{}:
 		return errGone
 	}
 	return fmt.Errorf("connection ended: %w", err)

@@ -226,6 +226,10 @@ func (my) complaint(c *client, p []byte, q request) answer {
 		state = "T"
 	}
 	switch {
+	case number == 4031 && strings.Contains(said, "inactivity in a transaction"):
+		return answer{line: "! " + engine.ErrIdleInTransaction.Error()}
+	case number == 4031 && strings.Contains(said, "took too long"):
+		return answer{line: "! " + engine.ErrTransactionTimeout.Error()}
 	case number == 4031:
 		return answer{line: "! " + engine.ErrIdleTimeout.Error()}
 	case number == 1053 && said != "the server shuts down":

@@ -198,6 +198,10 @@ func (pg) complaint(f map[byte]string, q request) string {
 	switch {
 	case f['V'] == "FATAL" && code == "57P05":
 		return "! " + engine.ErrIdleTimeout.Error()
+	case f['V'] == "FATAL" && code == "25P03":
+		return "! " + engine.ErrIdleInTransaction.Error()
+	case f['V'] == "FATAL" && code == "25P04":
+		return "! " + engine.ErrTransactionTimeout.Error()
 	case f['V'] == "FATAL" && code == "57P01" && said != "the server shuts down":
 		return "! " + engine.ErrShutdown.Error()
 	case f['V'] == "FATAL" && q.verb == "login":

@@ -27,6 +27,7 @@ type config struct {
 	timeout     time.Duration // of a borrow
 	slack       time.Duration // how late anything may be
 	idleTimeout time.Duration
+	times       relay.TimeLimits
 	pause       time.Duration // between the sessions of a client, at most
 	think       time.Duration // between its requests, at most
 	sleep       int           // milliseconds of a sleep, at most
@@ -81,6 +82,13 @@ func configure(w *world) config {
 			notice: w.often(4), cancel: w.often(3), poller: w.often(30),
 		}
 	}
+	if w.chance(2) {
+		c.times = relay.TimeLimits{
+			Query:             time.Duration(w.often(w.between(20, 1500))) * time.Millisecond,
+			Transaction:       time.Duration(w.often(w.between(300, 4000))) * time.Millisecond,
+			IdleInTransaction: time.Duration(w.often(w.between(100, 2000))) * time.Millisecond,
+		}
+	}
 	return c
 }
 
@@ -101,6 +109,7 @@ type run struct {
 	policy   pin.Policy
 	listener telemetry.Listener
 	heads    relay.Headcount
+	times    relay.Times
 	target   telemetry.Target
 	clients  []*client
 	order    []*transaction // that clients began
@@ -181,8 +190,9 @@ func (r *run) build() {
 	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
 	r.group = &group{r.pool, c.timeout}
 	r.policy = pin.Multiplex()
+	r.times.Set(c.times)
 	r.front = relay.Front{
-		Group: r.group, IdleTimeout: c.idleTimeout, Counters: &r.listener, Heads: &r.heads,
+		Group: r.group, IdleTimeout: c.idleTimeout, Counters: &r.listener, Heads: &r.heads, Times: &r.times,
 	}
 	for i := range c.loops {
 		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))

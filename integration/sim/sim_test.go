@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"time"
+
+	"github.com/berthdb/berth/core/telemetry"
 )
 
 var (
@@ -19,8 +21,8 @@ var (
 const fixed = 30
 
 // found are seeds that failed once, by protocol: a failed transaction whose backend was lost is refused another; what is sent
-// behind a transaction that was lost is executed by itself.
-var found = map[string][]uint64{"postgres": {1795715137674389871}, "mysql": {1795716406132604546}}
+// behind a transaction that was lost is executed by itself; a write in a transaction is stopped, and the transaction goes on.
+var found = map[string][]uint64{"postgres": {1795715137674389871}, "mysql": {1795716406132604546, 1795725079178497824}}
 
 var protocols = []string{"line", "postgres", "mysql"}
 
@@ -68,5 +70,27 @@ func TestASeedIsReplayedIdentically(t *testing.T) {
 				t.Errorf("%s, seed %d: %d lines, then %d; %v, then %v", protocol, seed, first.w.traced, second.w.traced, err1, err2)
 			}
 		}
+	}
+}
+
+func TestTheSimulationExceedsEveryTimeLimit(t *testing.T) {
+	for _, protocol := range []string{"postgres", "mysql"} {
+		var exceeded [telemetry.Overdues]uint64
+		for seed := range uint64(12) {
+			cryptotest.SetGlobalRandom(t, seed)
+			r, err := simulate(protocol, seed, nil)
+			if err != nil {
+				t.Fatalf("%s, seed %d: %v", protocol, seed, err)
+			}
+			for limit := range exceeded {
+				exceeded[limit] += r.listener.Overdue[limit].Value()
+			}
+		}
+		for limit, n := range exceeded {
+			if n == 0 {
+				t.Errorf("%s: %s was never exceeded: %v", protocol, telemetry.Overdue(limit), exceeded)
+			}
+		}
+		t.Logf("%s: %v", protocol, exceeded)
 	}
 }
