@@ -133,6 +133,7 @@ func (l *listener) login(ctx context.Context, nc net.Conn, refuse error) {
 	}()
 	accepted, err := l.accept(ctx, c, engine.AcceptOptions{
 		TLS: l.config.TLS, ID: id, ClientAddress: c.RemoteAddr().String(), Refuse: refuse,
+		KeepText: l.config.Times != relay.TimeLimits{},
 	})
 	switch {
 	case err != nil:

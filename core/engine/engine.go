@@ -62,6 +62,8 @@ type AcceptOptions struct {
 	ID uint32
 	// ClientAddress is the peer's address, for messages only.
 	ClientAddress string
+	// KeepText asks the machine to keep what Teller tells. It costs a copy of a part of each statement.
+	KeepText bool
 	// Refuse, if not nil, is why this connection must be refused; Accept reads what the protocol requires
 	// before an error may be sent, and renders it.
 	Refuse error

@@ -44,6 +44,13 @@ type Machine interface {
 	InTransaction() bool
 }
 
+// Teller is a Machine that can tell what its client's request is that is under way.
+type Teller interface {
+	// Running returns the beginning of the text of the statement whose answer is due, nil if it is not known, or if
+	// AcceptOptions.KeepText was not set. The caller must neither change nor keep it.
+	Running() []byte
+}
+
 // Wire is all that a machine can do to the world. Its methods return at once and never call the machine back.
 type Wire interface {
 	// ToClient and ToBackend send p, in order. p may be reused when they return. What one call of a machine

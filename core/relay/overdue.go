@@ -107,7 +107,7 @@ func (s *Session) strike(reason error, limit, took time.Duration) {
 	s.worker.log.Warn().Stringer("limit", telemetry.OverdueOf(reason)).Dur("took", took).
 		Str("listener", s.front.Counters.Name).Str("target", s.backend.Target.Name).Str("user", s.user).
 		Str("database", s.database).Str("application", s.application).Str("client", s.address).Uint32("session", s.id).
-		Msg("time limit exceeded")
+		Str("digest", s.running()).Msg("time limit exceeded")
 	if s.quiet() {
 		s.stop(reason)
 		return
@@ -118,6 +118,14 @@ func (s *Session) strike(reason error, limit, took time.Duration) {
 		p.holding = false
 		s.goOn()
 	})
+}
+
+// running is the digest of the statement that is under way, "" if there is none, or nobody knows.
+func (s *Session) running() string {
+	if m, ok := s.machine.(engine.Teller); ok && s.machine.Busy() {
+		return s.digest(m.Running())
+	}
+	return ""
 }
 
 // follow gives up a database that does not stop what it was asked to stop: it may wait for a client that sends COPY data, or

@@ -64,6 +64,9 @@ var endings = [holds]uint16{
 
 // remember reads what the request that is being sent does, if that may matter: text is its text.
 func (m *Machine) remember(c class, text []byte) {
+	if m.info.keepsText {
+		m.running = append(m.running[:0], text[:min(len(text), maxText)]...)
+	}
 	if c.kinds == 0 && m.holding == nil && !c.has(classCalls) && c.sets == nil && c.users == nil {
 		return
 	}

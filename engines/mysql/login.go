@@ -221,6 +221,7 @@ func (l *login) session() sessionInfo {
 		database:      r.database,
 		application:   r.application,
 		clientAddress: l.options.ClientAddress,
+		keepsText:     l.options.KeepText,
 		capabilities:  r.capabilities,
 		charset:       r.charset,
 		salt:          l.salt,

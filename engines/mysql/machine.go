@@ -34,6 +34,7 @@ type Machine struct {
 	holding    *holding // nil if nothing holds the session
 	number     uint64   // of the request in its session
 	text       []byte   // the beginning of the last one that pins
+	running    []byte   // the beginning of the text of the one under way, where the session keeps it
 	used       bool     // something was sent that may execute code, since the held backend was clean
 	dirty      bool     // it had state whose end only the texts of statements told
 	judging    bool     // stored code was called, and nobody has said what it leaves
@@ -50,7 +51,10 @@ type Machine struct {
 	small         [eofSize + headerSize]byte // for what is sent from nowhere else
 }
 
-var _ engine.Machine = (*Machine)(nil)
+var (
+	_ engine.Machine = (*Machine)(nil)
+	_ engine.Teller  = (*Machine)(nil)
+)
 
 // machineState is what machines note about a backend.
 type machineState struct {
@@ -284,6 +288,14 @@ func (m *Machine) Stop(reason error, w engine.Wire) {
 
 // Busy says whether a request is under way.
 func (m *Machine) Busy() bool { return m.request.active || m.upload.active }
+
+// Running implements engine.Teller.
+func (m *Machine) Running() []byte {
+	if !m.request.active {
+		return nil
+	}
+	return m.running
+}
 
 // InTransaction is what the last OK said. An ERR says nothing: a transaction that was open counts as open until the
 // next OK.

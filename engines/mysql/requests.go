@@ -214,6 +214,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
 	r.usesTable, r.single, r.schema = false, false, m.session.schema
 	m.number++
+	m.running = m.running[:0]
 	w.Observe(engine.RequestBegan)
 }
 

@@ -44,6 +44,8 @@ type sessionInfo struct {
 	// info is what that OK says to MariaDB's clients inside TLS, "" for nothing (see certificateProof).
 	info string
 	tls  bool
+	// keepsText asks the machine to keep the text of what is under way.
+	keepsText bool
 }
 
 // What the two halves of the package promise each other:

@@ -160,6 +160,7 @@ func (l *login) accepted(s startup) engine.Accepted {
 			application:   s.application(),
 			named:         s.named(),
 			clientAddress: l.o.ClientAddress,
+			keepsText:     l.o.KeepText,
 			protocol:      l.protocol,
 			cancelSecret:  secret,
 		}),

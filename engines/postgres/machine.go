@@ -42,7 +42,8 @@ type machine struct {
 	reset   reset
 	values  values
 	lost    lost
-	pins    kindSet     // what keeps the backend, as far as the core said so
+	pins    kindSet // what keeps the backend, as far as the core said so
+	running running
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
@@ -113,7 +114,10 @@ type reset struct {
 	sent, done bool
 }
 
-var _ engine.Machine = (*machine)(nil)
+var (
+	_ engine.Machine = (*machine)(nil)
+	_ engine.Teller  = (*machine)(nil)
+)
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
 	s.temporary = strings.Contains(strings.ToLower(s.key.Options), "pg_temp")

@@ -42,6 +42,7 @@ type sessionInfo struct {
 	cancelSecret  []byte // 4 bytes, 32 with protocol 3.2: goes into BackendKeyData
 	// temporary: the start-up parameters name pg_temp, so that whatever is created may be a temporary object.
 	temporary bool
+	keepsText bool // of what is under way
 }
 
 func newBackendState(pid uint32, cancelKey []byte, reported []parameter) *backendState {

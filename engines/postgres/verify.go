@@ -336,6 +336,9 @@ const maxSuspect = 1 << 10
 func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	m.number++
 	m.lend.flight.add(v)
+	if m.session.keepsText {
+		m.running.keep(text, m.queue.empty())
+	}
 	if m.session.temporary && !v.inert {
 		v.maybe.add(engine.KindTemporaryTable)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // overdue fails unless the metrics and the log say that the limit was exceeded n times, by app.
-func (f front) overdue(t *testing.T, limit string, n int) {
+func (f front) overdue(t *testing.T, limit string, n int, digest ...string) {
 	t.Helper()
 	if got, err := f.Sum(t.Context(), "berth_time_limits_exceeded_total", `limit="`+limit+`"`); err != nil || got != float64(n) {
 		t.Errorf("%s was exceeded %v times, expected %d: %v", limit, got, n, err)
@@ -21,7 +21,7 @@ func (f front) overdue(t *testing.T, limit string, n int) {
 	for line := range strings.Lines(f.Log()) {
 		if strings.Contains(line, "time limit exceeded") && strings.Contains(line, limit) {
 			lines++
-			for _, want := range []string{"app", "127.0.0.1:"} {
+			for _, want := range append(digest, "app", "127.0.0.1:") {
 				if !strings.Contains(line, want) {
 					t.Errorf("the log does not say %q: %s", want, line)
 				}
@@ -104,7 +104,7 @@ func TestNoQueryTimeIsWhatASessionWaits(t *testing.T) {
 		if got := show(waits.results(false)); got != "[7]" {
 			t.Errorf("who waited: %s", got)
 		}
-		f.overdue(t, "query_timeout", 3)
+		f.overdue(t, "query_timeout", 3, `"digest":"select sleep(?) + count(*) from(select ?) t"`)
 		waits.quit()
 		for _, w := range holders {
 			w.quit()
