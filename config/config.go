@@ -74,7 +74,8 @@ type ListenerTLS struct {
 type TargetGroup struct {
 	Name           string         `koanf:"name"`
 	Engine         Engine         `koanf:"engine"`
-	Targets        []Target       `koanf:"targets"` // at least one
+	Targets        []Target       `koanf:"targets"` // at least one, unless they are discovered
+	Discovery      Discovery      `koanf:"discovery"`
 	TLS            TargetTLS      `koanf:"tls"`
 	HealthCheck    HealthCheck    `koanf:"health_check"`
 	Replicas       Replicas       `koanf:"replicas"`
@@ -86,6 +87,21 @@ type TargetGroup struct {
 type Target struct {
 	Name    string `koanf:"name"`
 	Address string `koanf:"address"` // host:port, both given
+}
+
+// Discovery says where the targets of a group are found. The targets that are given are used until the first answer.
+type Discovery struct {
+	Source   DiscoverySource `koanf:"source"`
+	Interval time.Duration   `koanf:"interval"` // between two questions; at least 100ms
+	Name     string          `koanf:"name"`     // of dns: host:port; of srv: the records' name
+	Resolver string          `koanf:"resolver"` // host:port of a DNS server; empty: the system's resolution
+	Patroni  []PatroniNode   `koanf:"patroni"`
+	CAFile   string          `koanf:"ca_file"` // for Patroni; absolute; empty: the system's certificates
+}
+
+// PatroniNode is a node whose REST API is asked.
+type PatroniNode struct {
+	URL string `koanf:"url"` // http or https; it may have a user and a password
 }
 
 // TargetTLS is TLS towards the targets of a group.
@@ -156,6 +172,7 @@ func defaultTargetGroup() TargetGroup {
 		TLS:         TargetTLS{Mode: TargetTLSPrefer},
 		HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
 		Replicas:    Replicas{Fallback: FallbackWriter},
+		Discovery:   Discovery{Source: DiscoveryNone, Interval: 5 * time.Second},
 		ConnectionPool: ConnectionPool{
 			MaxConnectionsPercent:   100,
 			ConnectionBorrowTimeout: 120 * time.Second,

@@ -147,6 +147,21 @@ const (
 
 func (OnLoss) allowed() []string { return names(LossContinue, LossClose) }
 
+// DiscoverySource is where the targets of a group are found.
+type DiscoverySource string
+
+// The sources. DiscoveryNone is the configuration itself.
+const (
+	DiscoveryNone    DiscoverySource = "none"
+	DiscoveryDNS     DiscoverySource = "dns"
+	DiscoverySRV     DiscoverySource = "srv"
+	DiscoveryPatroni DiscoverySource = "patroni"
+)
+
+func (DiscoverySource) allowed() []string {
+	return names(DiscoveryNone, DiscoveryDNS, DiscoverySRV, DiscoveryPatroni)
+}
+
 // Fallback is what read-only sessions use while no replica may be used.
 type Fallback string
 

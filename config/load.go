@@ -155,6 +155,7 @@ func resolvePaths(c *Config, dir string) {
 	for i := range c.TargetGroups {
 		group := &c.TargetGroups[i]
 		resolve(&group.TLS.CAFile)
+		resolve(&group.Discovery.CAFile)
 		for j := range group.Auth {
 			secret := &group.Auth[j].Secret
 			if path, ok := strings.CutPrefix(*secret, providerFile); ok {

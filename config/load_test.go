@@ -42,6 +42,12 @@ target_groups:
     health_check:
       interval: 2s
       timeout: 3s
+    discovery:
+      source: none                         # none | dns | srv | patroni
+      interval: 5s
+      name: ""
+      resolver: ""
+      ca_file: ""
     replicas:
       max_lag: 0s
       fallback: writer                     # writer | none
@@ -102,6 +108,7 @@ func expected() *Config {
 			TLS:         TargetTLS{Mode: "prefer"},
 			HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
 			Replicas:    Replicas{Fallback: "writer"},
+			Discovery:   Discovery{Source: "none", Interval: 5 * time.Second},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent:     100,
 				MaxIdleConnectionsPercent: 50,
@@ -169,6 +176,8 @@ target_groups:
     tls: {mode: verify-full, ca_file: ../ca.pem, server_name: db.internal}
     health_check: {interval: 250ms, timeout: 4s}
     replicas: {max_lag: 10s, fallback: none}
+    discovery:
+      {source: patroni, interval: 1s, name: "db.example.com:3306", resolver: "127.0.0.1:53", ca_file: p.pem, patroni: [{url: "https://a:b@h:8008"}]}
     connection_pool:
       max_connections_percent: 40
       max_connections: 45
@@ -203,6 +212,10 @@ target_groups:
 			TLS:         TargetTLS{Mode: TargetTLSVerifyFull, CAFile: "/etc/ca.pem", ServerName: "db.internal"},
 			HealthCheck: HealthCheck{Interval: 250 * time.Millisecond, Timeout: 4 * time.Second},
 			Replicas:    Replicas{MaxLag: 10 * time.Second, Fallback: FallbackNone},
+			Discovery: Discovery{
+				Source: DiscoveryPatroni, Interval: time.Second, Name: "db.example.com:3306", Resolver: "127.0.0.1:53",
+				CAFile: "/etc/berth/p.pem", Patroni: []PatroniNode{{"https://a:b@h:8008"}},
+			},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,
 				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust, PinnedSessionOnLoss: LossClose,

@@ -36,6 +36,19 @@ berth.yaml:14:1: a second YAML document begins here: write everything in one`},
 	{"no mapping at all", "- a\n", nil, `
 berth.yaml:1:1: must be a section with the keys admin, log, runtime, listeners or target_groups`},
 
+	{"discovery that cannot work", with("    discovery: {source: dns, interval: 1ms, name: db}\n"), nil, `
+berth.yaml:14:40: target_groups[0].discovery.interval: 1ms is too short: write at least 100ms
+berth.yaml:14:51: target_groups[0].discovery.name: "db" is not an address: write host:port`},
+
+	{"srv without a name", with("    discovery: {source: srv}\n"), nil, `
+berth.yaml:14:5: target_groups[0].discovery.name: is missing: write a name such as _postgresql._tcp.example.com`},
+
+	{"patroni without nodes", with("    discovery: {source: patroni}\n"), nil, `
+berth.yaml:14:5: target_groups[0].discovery.patroni: no node is configured: add one such as "- url: http://10.0.0.1:8008"`},
+
+	{"a node that is no URL, with a password", with("    discovery: {source: patroni, patroni: [{url: \"user:secret@h\"}]}\n"), nil, `
+berth.yaml:14:50: target_groups[0].discovery.patroni[0].url: is not a URL: write http://host:8008 or https://host:8008`},
+
 	{"a key that begins like a known one", with(pool + "      max_conn: 5\n"), nil, `
 berth.yaml:15:7: target_groups[0].connection_pool.max_conn: unknown key (did you mean max_connections?)`},
 
@@ -69,7 +82,7 @@ berth.yaml:7:16: target_groups: YAML aliases are not supported: write the value 
 berth.yaml:1:6: log: must be a section with the keys level, format or pin_format
 berth.yaml:3:10: runtime.loops: must be a single value: write a whole number
 berth.yaml:4:12: listeners: must be a list of sections: begin each with a dash
-berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, tls, health_check, replicas, connection_pool or auth`},
+berth.yaml:6:5: target_groups[0]: must be a section with the keys name, engine, targets, discovery, tls, health_check, replicas, connection_pool or auth`},
 
 	{"values that are missing", with(pool + "      init_query:\n      max_connections: ~\n      session_pinning_filters: [~]\n" +
 		"log:\n  level:\n"), nil, `

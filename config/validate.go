@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -169,7 +170,10 @@ func (v *validator) targetGroups(groups []TargetGroup) {
 		path := indexed("target_groups", i)
 		v.name(path, g.Name, seen)
 		v.required(path+".engine", string(g.Engine), oneOf(g.Engine.allowed()))
-		v.targets(path+".targets", g.Targets)
+		if g.Discovery.Source == DiscoveryNone || len(g.Targets) > 0 {
+			v.targets(path+".targets", g.Targets)
+		}
+		v.discovery(path+".discovery", g.Discovery)
 		if g.TLS.CAFile != "" && g.TLS.Mode != TargetTLSVerifyCA && g.TLS.Mode != TargetTLSVerifyFull {
 			v.of(path+".tls.ca_file", "has no effect with mode %s: write mode verify-ca or verify-full", g.TLS.Mode)
 		}
@@ -201,6 +205,37 @@ func (v *validator) targets(path string, targets []Target) {
 			v.of(at+".address", "%s is already %s: give each target its own", quoted(t.Address), first)
 		default:
 			addresses[strings.ToLower(t.Address)] = at + ".address"
+		}
+	}
+}
+
+func (v *validator) discovery(path string, d Discovery) {
+	v.atLeast(path+".interval", d.Interval, minHealthCheck)
+	if d.Resolver != "" {
+		v.address(path+".resolver", d.Resolver)
+	}
+	switch d.Source {
+	case DiscoveryDNS:
+		if a, ok := v.address(path+".name", d.Name); ok && (a.host == "" || a.port == 0) {
+			v.of(path+".name", "%s lacks a host or a port: write host:port", quoted(d.Name))
+		}
+	case DiscoverySRV:
+		if v.required(path+".name", d.Name, "a name such as _postgresql._tcp.example.com") && !hostName.MatchString(d.Name) {
+			v.of(path+".name", "%s is no name: write one such as _postgresql._tcp.example.com", quoted(d.Name))
+		}
+	case DiscoveryPatroni:
+		if len(d.Patroni) == 0 {
+			v.of(path+".patroni", "no node is configured: add one such as \"- url: http://10.0.0.1:8008\"")
+		}
+	}
+	for i, n := range d.Patroni {
+		at := indexed(path+".patroni", i) + ".url"
+		if !v.required(at, n.URL, "http://host:8008") {
+			continue
+		}
+		// It is not shown: it may have a password.
+		if u, err := url.Parse(n.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			v.of(at, "is not a URL: write http://host:8008 or https://host:8008")
 		}
 	}
 }

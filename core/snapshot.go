@@ -35,6 +35,8 @@ type GroupSnapshot struct {
 	Engine  string
 	Paused  bool // its sessions wait
 	Targets []TargetSnapshot
+	// Discovery is what came of asking where the targets are, nil if they are configured.
+	Discovery *target.Discovered
 }
 
 // Usable says whether any target is up, or nobody wants one.
@@ -79,7 +81,7 @@ func (p *Proxy) Snapshot() Snapshot {
 		s.Listeners = append(s.Listeners, ls)
 	}
 	for _, g := range n.groups {
-		gs := GroupSnapshot{Name: g.Name(), Engine: g.Engine().Name(), Paused: g.Paused()}
+		gs := GroupSnapshot{Name: g.Name(), Engine: g.Engine().Name(), Paused: g.Paused(), Discovery: g.Discovery()}
 		for _, m := range g.Members() {
 			gs.Targets = append(gs.Targets, TargetSnapshot{
 				Name: m.Target().Name, Address: m.Target().Address, Health: m.Health(),

@@ -53,6 +53,12 @@ func explain(w io.Writer, path string, err error) {
 func probeAll(ctx context.Context, groups []*target.Group, stdout, stderr io.Writer) bool {
 	ok := true
 	for _, g := range groups {
+		if d := g.Discovery(); d != nil {
+			if err := g.Find(ctx); err != nil {
+				fmt.Fprintf(stderr, "%s: %s: %v\n", g.Name(), d.Source, err)
+				ok = false
+			}
+		}
 		for _, m := range g.Members() {
 			ctx, stop := context.WithTimeout(ctx, connectWithin)
 			facts, err := engine.Probe(ctx, g.Engine(), m.Target())

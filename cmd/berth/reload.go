@@ -72,6 +72,10 @@ func effective(current, wanted *config.Config) *config.Config {
 	for _, tg := range wanted.TargetGroups {
 		for _, was := range current.TargetGroups {
 			if was.Name == tg.Name && was.Engine == tg.Engine {
+				if was.Discovery.Source != config.DiscoveryNone || tg.Discovery.Source != config.DiscoveryNone {
+					tg.Targets = was.Targets
+				}
+				tg.Discovery = was.Discovery
 				tg.TLS, tg.ConnectionPool.InitQuery = was.TLS, was.ConnectionPool.InitQuery
 				tg.HealthCheck = was.HealthCheck
 				tg.ConnectionPool.PinnedSessionOnLoss = was.ConnectionPool.PinnedSessionOnLoss

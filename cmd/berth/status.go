@@ -130,6 +130,13 @@ func printStatus(w io.Writer, body []byte) error {
 			fmt.Fprintf(w, "target group %s is paused: its sessions wait until berth resume %s\n\n", g.Name, g.Name)
 		}
 	}
+	for _, g := range s.TargetGroups {
+		if d := g.Discovery; d != nil && d.Cause != "" {
+			fmt.Fprintf(w, "target group %s: its targets cannot be discovered (%s): %s\n\n", g.Name, plain(d.Source), plain(d.Cause))
+		} else if d != nil {
+			fmt.Fprintf(w, "target group %s: its targets are those of %s\n\n", g.Name, plain(d.Source))
+		}
+	}
 	fmt.Fprintln(t, "TARGET\tADDRESS\tROLE\tSERVES\tSESSIONS\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")
 	for _, g := range s.TargetGroups {
 		for _, x := range g.Targets {

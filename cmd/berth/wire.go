@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/berthdb/berth/core/target"
 	"github.com/berthdb/berth/engines/mysql"
 	"github.com/berthdb/berth/engines/postgres"
+	"github.com/berthdb/berth/plugins/discovery"
 	"github.com/berthdb/berth/plugins/secret"
 )
 
@@ -115,7 +117,9 @@ func (w *wiring) group(tg config.TargetGroup) (wiredGroup, []func(*core.Proxy), 
 	carryOut := func(p *core.Proxy) {
 		was.credentials.Store(users)
 		was.SetRules(wireRules(tg))
-		was.SetTargets(targets)
+		if tg.Discovery.Source == config.DiscoveryNone {
+			was.SetTargets(targets)
+		}
 		was.SetReplicas(wireReplicas(tg.Replicas))
 		p.SetLimits(was.Group, wireLimits(tg))
 	}
@@ -178,7 +182,8 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*target.Group, *credentials, error) {
 	users, err := wireUsers(tg, log)
 	targets, targetsErr := wireTargets(tg)
-	if err := errors.Join(targetsErr, err); err != nil {
+	discovery, discoveryErr := wireDiscovery(tg)
+	if err := errors.Join(targetsErr, discoveryErr, err); err != nil {
 		return nil, nil, err
 	}
 	c := &credentials{}
@@ -190,7 +195,7 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 	return target.New(target.Config{
 		Name: tg.Name, Engine: e, Targets: targets, Rules: wireRules(tg), Limits: wireLimits(tg),
 		Health:   target.HealthCheck{Interval: tg.HealthCheck.Interval, Timeout: tg.HealthCheck.Timeout},
-		Replicas: wireReplicas(tg.Replicas),
+		Replicas: wireReplicas(tg.Replicas), Discovery: discovery,
 	}, ids, log), c, nil
 }
 
@@ -294,20 +299,69 @@ func wireEngine(tg config.TargetGroup, users *credentials, log zerolog.Logger) (
 }
 
 func wireTargets(tg config.TargetGroup) ([]engine.Target, error) {
+	like, err := wireLike(tg)
+	if err != nil {
+		return nil, err
+	}
+	var targets []engine.Target
+	for _, t := range tg.Targets {
+		like.Name, like.Address = t.Name, t.Address
+		targets = append(targets, like)
+	}
+	return targets, nil
+}
+
+// wireDiscovery makes what finds a group's targets, if they are to be found.
+func wireDiscovery(tg config.TargetGroup) (target.Discovery, error) {
+	d := tg.Discovery
+	if d.Source == config.DiscoveryNone {
+		return target.Discovery{}, nil
+	}
+	like, err := wireLike(tg)
+	if err != nil {
+		return target.Discovery{}, nil //nolint:nilerr // wireTargets says so
+	}
+	made := target.Discovery{Interval: d.Interval, Like: like}
+	switch d.Source {
+	case config.DiscoveryDNS:
+		made.Source, err = discovery.NewAddresses(d.Name, d.Resolver)
+	case config.DiscoverySRV:
+		made.Source = discovery.NewServices(d.Name, d.Resolver)
+	case config.DiscoveryPatroni:
+		made.Source, err = wirePatroni(d)
+	}
+	return made, err
+}
+
+func wirePatroni(d config.Discovery) (target.Source, error) {
+	var roots *x509.CertPool
+	if d.CAFile != "" {
+		var err error
+		if roots, err = readPool("discovery.ca_file", d.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	var nodes []string
+	for _, n := range d.Patroni {
+		nodes = append(nodes, n.URL)
+	}
+	p, err := discovery.NewPatroni(nodes, roots)
+	if err != nil {
+		return nil, fmt.Errorf("discovery.patroni: %w", err)
+	}
+	return p, nil
+}
+
+// wireLike is what all targets of a group have in common.
+func wireLike(tg config.TargetGroup) (engine.Target, error) {
 	tls := engine.TargetTLS{Mode: targetModes[tg.TLS.Mode], ServerName: tg.TLS.ServerName}
 	if tg.TLS.CAFile != "" {
 		var err error
 		if tls.RootCAs, err = readPool("tls.ca_file", tg.TLS.CAFile); err != nil {
-			return nil, err
+			return engine.Target{}, err
 		}
 	}
-	var targets []engine.Target
-	for _, t := range tg.Targets {
-		targets = append(targets, engine.Target{
-			Name: t.Name, Address: t.Address, TLS: tls, InitQuery: strings.TrimSpace(tg.ConnectionPool.InitQuery),
-		})
-	}
-	return targets, nil
+	return engine.Target{TLS: tls, InitQuery: strings.TrimSpace(tg.ConnectionPool.InitQuery)}, nil
 }
 
 var targetModes = map[config.TargetTLSMode]engine.TargetTLSMode{

@@ -36,6 +36,15 @@ type TargetGroup struct {
 	Engine  string   `json:"engine"`
 	Paused  bool     `json:"paused"` // sessions wait, see berth pause
 	Targets []Target `json:"targets"`
+	// Discovery is how the targets were found, if they are not those of the configuration.
+	Discovery *Discovery `json:"discovery,omitempty"`
+}
+
+// Discovery is what came of asking where a group's targets are.
+type Discovery struct {
+	Source string    `json:"source"`
+	Asked  time.Time `json:"asked"`
+	Cause  string    `json:"cause,omitempty"` // why the targets are those of an earlier answer
 }
 
 // Target is one target, its health and its pool.
@@ -104,6 +113,9 @@ func newStatus(s core.Snapshot) Status {
 	}
 	for _, g := range s.Groups {
 		group := TargetGroup{Name: g.Name, Engine: g.Engine, Paused: g.Paused, Targets: []Target{}}
+		if d := g.Discovery; d != nil {
+			group.Discovery = &Discovery{Source: d.Source, Asked: d.Asked, Cause: d.Cause}
+		}
 		for _, t := range g.Targets {
 			group.Targets = append(group.Targets, newTarget(t))
 		}

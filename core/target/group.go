@@ -32,11 +32,11 @@ type Config struct {
 	Name    string
 	Engine  engine.Engine
 	Targets []engine.Target // those of the beginning, see SetTargets
-	// Discovered says that SetTargets is going to be told what somebody else says: one target alone may be any.
-	Discovered bool
-	Limits     Limits
-	Health     HealthCheck
-	Rules      Rules
+	// Discovery is how others are found, if it has a source. Targets are used until its first answer.
+	Discovery Discovery
+	Limits    Limits
+	Health    HealthCheck
+	Rules     Rules
 	// Replicas are those of the beginning, see SetReplicas.
 	Replicas Replicas
 }
@@ -80,6 +80,11 @@ type Group struct {
 	replicas Replicas
 	running  context.Context // Run's, nil before and after it
 	retired  bool
+
+	discovered atomic.Pointer[Discovered] // nil: there is no source
+	found      chan struct{}              // closed when the source has been asked for the first time
+	once       sync.Once                  // closes it
+
 	monitors sync.WaitGroup
 }
 
@@ -116,6 +121,12 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	c.Health = c.Health.withDefaults()
 	log = log.With().Str("target_group", c.Name).Logger()
 	g := &Group{config: c, log: log, replicas: c.Replicas, ids: ids}
+	g.found = make(chan struct{})
+	if c.Discovery.Source != nil {
+		g.discovered.Store(&Discovered{Source: c.Discovery.Source.String()})
+	} else {
+		close(g.found)
+	}
 	g.SetRules(c.Rules)
 	g.limits.Store(&c.Limits)
 	r := &roster{}
@@ -188,6 +199,9 @@ func (g *Group) Run(ctx context.Context, ws ...*relay.Worker) {
 	for _, m := range g.Members() {
 		g.begin(m)
 	}
+	if g.config.Discovery.Source != nil {
+		g.monitors.Go(func() { g.discover(ctx) })
+	}
 	g.mu.Unlock()
 	<-ctx.Done()
 	g.mu.Lock()
@@ -201,6 +215,9 @@ func (g *Group) Retire() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.retired = true
+	if g.config.Discovery.Source != nil {
+		g.once.Do(func() { close(g.found) })
+	}
 	for _, m := range g.Members() {
 		m.retire()
 	}
@@ -220,8 +237,13 @@ func (m *Member) Pool() *relay.Pool { return m.pool }
 // Health returns what the monitor last found.
 func (m *Member) Health() Health { return *m.health.Load() }
 
-// AwaitFirst waits until every target was asked once, or until ctx ends.
+// AwaitFirst waits until every target was found and asked once, or until ctx ends.
 func (g *Group) AwaitFirst(ctx context.Context) {
+	select {
+	case <-g.found:
+	case <-ctx.Done():
+		return
+	}
 	for _, m := range g.Members() {
 		select {
 		case <-m.probed:

@@ -23,8 +23,9 @@ func (r *roster) all() []*Member { return slices.Concat(r.members, r.leaving) }
 // Members returns the group's targets. The slice must not be written to.
 func (g *Group) Members() []*Member { return g.roster.Load().members }
 
-// solo says whether the group has one target and never had to find out which: that is used whatever it says.
-func (g *Group) solo() bool { return len(g.Members()) == 1 && !g.config.Discovered }
+// solo says whether the group has one target, which is used whatever it says. One that was found may be what is left of
+// several.
+func (g *Group) solo() bool { return len(g.Members()) == 1 && g.config.Discovery.Source == nil }
 
 // newMember makes the one of t.
 func (g *Group) newMember(t engine.Target, counters *telemetry.Target) *Member {

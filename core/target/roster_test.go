@@ -86,7 +86,7 @@ func TestTargetsJoinAndLeave(t *testing.T) {
 
 func TestOneTargetThatWasDiscoveredMustSayThatItIsTheWriter(t *testing.T) {
 	g := New(Config{
-		Name: "g", Engine: &probed{}, Discovered: true, Targets: targetsOf("t"),
+		Name: "g", Engine: &probed{}, Discovery: Discovery{Source: &directory{}}, Targets: targetsOf("t"),
 	}, new(atomic.Uint64), zerolog.Nop())
 	m := g.Members()[0]
 	m.publish(engine.Facts{ReadOnly: true}, nil)

@@ -34,8 +34,12 @@ type Status struct {
 	Accepting    bool             `json:"accepting"`
 	Listeners    []ListenerStatus `json:"listeners"`
 	TargetGroups []struct {
-		Name    string         `json:"name"`
-		Targets []TargetStatus `json:"targets"`
+		Name      string         `json:"name"`
+		Targets   []TargetStatus `json:"targets"`
+		Discovery struct {
+			Source string `json:"source"`
+			Cause  string `json:"cause"`
+		} `json:"discovery"`
 	} `json:"target_groups"`
 }
 
