@@ -92,5 +92,6 @@ func (m *Machine) obscured() bool {
 	if (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0 || r.settings.reported && !r.settings.matter && !r.failed {
 		return false
 	}
-	return true
+	a := r.class.sets
+	return a == nil || a.charsets > 0 || mayObscure(r.class) || slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) })
 }

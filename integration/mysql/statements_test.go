@@ -507,6 +507,23 @@ func TestAStatementIsExecutedWithoutACursorBehindOneWithACursor(t *testing.T) {
 	})
 }
 
+// insert_id is of one connection, and pins; what a statement means does not depend on it.
+func TestASettingThatPinsLeavesStatementsThatDoNotDependOnIt(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		mine := a.mustPrepare(t, "select ?, ?")
+		a.executes(t, mine, "[7,x]", int64(7), "x")
+		b.do(t, "begin") // perhaps where it is prepared
+		a.outcome("set insert_id = default") // which MySQL refuses
+		a.do(t, "set insert_id = 5")
+		a.executes(t, mine, "[y,8]", "y", int64(8))
+		a.executes(t, mine, "[7,x]", int64(7), "x")
+		b.do(t, "commit")
+		a.quit()
+		b.quit()
+	})
+}
+
 func TestUnknownStatementsAreRefusedInTheServersWords(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		a, d := f.client(t), f.direct(t)
