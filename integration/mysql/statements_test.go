@@ -513,7 +513,7 @@ func TestASettingThatPinsLeavesStatementsThatDoNotDependOnIt(t *testing.T) {
 		a, b := f.client(t), f.client(t)
 		mine := a.mustPrepare(t, "select ?, ?")
 		a.executes(t, mine, "[7,x]", int64(7), "x")
-		b.do(t, "begin") // perhaps where it is prepared
+		b.do(t, "begin")                     // perhaps where it is prepared
 		a.outcome("set insert_id = default") // which MySQL refuses
 		a.do(t, "set insert_id = 5")
 		a.executes(t, mine, "[y,8]", "y", int64(8))
