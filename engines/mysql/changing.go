@@ -78,5 +78,6 @@ func (m *Machine) replace(s sessionInfo, sequence uint8, w engine.Wire) {
 	w.Observe(engine.RequestEnded)
 	s.sequence = sequence
 	m.become(s)
+	m.previous.foundKnown = false // servers keep it
 	m.Start(w)
 }

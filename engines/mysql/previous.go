@@ -33,13 +33,9 @@ type previous struct {
 
 func (v *previous) setRows(n int64) { v.rows, v.rowsKnown = n, true }
 
-// firstPrevious is what a server's session begins with.
+// firstPrevious is what a server's session begins with. MariaDB's FOUND_ROWS() is what the memory had.
 func (m *Machine) firstPrevious() previous {
-	v := previous{rowsKnown: true, foundKnown: true}
-	if m.e.isMariaDB() {
-		v.found = 1
-	}
-	return v
+	return previous{rowsKnown: true, foundKnown: !m.e.isMariaDB()}
 }
 
 func (e *Engine) isMariaDB() bool {
