@@ -84,6 +84,20 @@ func mysqlRows(t *testing.T, s *harness.Server) map[string]int {
 	return counted(t, rows)
 }
 
+// mysqlValue asks a server, past the proxy, for one value.
+func mysqlValue(t *testing.T, s *harness.Server, query string) (value string) {
+	t.Helper()
+	pool, err := s.GoMySQLDB(harness.Superuser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	if err := pool.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
 // mysqlPairs are the options of servers that are replicated, and what makes the writer wait for its replica: what was
 // acknowledged is there.
 var mysqlPairs = map[string]struct{ options, writer, replica []string }{
