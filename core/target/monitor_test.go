@@ -161,6 +161,31 @@ func TestAPromotedReplicaIsTheWriterAtOnce(t *testing.T) {
 	})
 }
 
+func TestAReplicaIsAskedOftenAsSoonAsTheWriterIsLost(t *testing.T) {
+	for _, c := range []struct {
+		how      string
+		readOnly bool
+		err      error
+	}{
+		{"killed", false, refused},
+		{"demoted", true, nil},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cast, g := play(t, Limits{MaxPercent: 100}, "w", "r")
+				time.Sleep(soon) // both are left alone for an interval now
+				cast.set("w", c.readOnly, c.err)
+				g.member("w").suspect()
+				time.Sleep(soon)
+				leads(t, g, relay.ReadWrite, "")
+				cast.set("r", false, nil)
+				time.Sleep(soon)
+				leads(t, g, relay.ReadWrite, "r")
+			})
+		})
+	}
+}
+
 func TestOfTwoWritersNoneIsUsedUntilOneStepsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, g := play(t, Limits{MaxPercent: 100}, "w", "r", "reader")

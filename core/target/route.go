@@ -162,6 +162,11 @@ func (g *Group) lead(writers, readers []*Member) {
 	if r.write != old.write && !g.solo() {
 		g.logWriter(r.write)
 	}
+	if r.write == nil { // whoever rests for a whole interval may be promoted now
+		for _, m := range g.Members() {
+			m.suspect()
+		}
+	}
 	for _, w := range g.workers {
 		w.Loop().Post(reroute{w, g})
 	}
