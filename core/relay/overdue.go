@@ -61,6 +61,14 @@ func (p *pace) ended(now time.Duration) {
 	}
 }
 
+// over notes that no transaction is open. Of a pipeline another one may begin before the session is quiet: it has its own time.
+func (p *pace) over() {
+	p.transaction = 0
+	if p.struck == engine.ErrTransactionTimeout {
+		p.struck = nil
+	}
+}
+
 // checkTimes ends what takes too long. It is called by the sweep.
 func (s *Session) checkTimes(now time.Duration) {
 	p, l := &s.pace, s.front.times()

@@ -111,7 +111,7 @@ func (w *wire) Observe(m engine.Moment) {
 			c.QueryDatabaseResponse.Observe(s.active - max(s.requested, s.lent))
 		}
 	case engine.TransactionEnded:
-		s.pace.transaction = 0
+		s.pace.over()
 		c.TransactionsDuration.Observe(s.worker.loop.Now() - s.lent)
 	case engine.StateRestored:
 		c.SessionRestores.Inc()

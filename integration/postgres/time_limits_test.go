@@ -190,6 +190,13 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 		f := frontend(t, conn(t, r.Endpoint, harness.App()))
 		f.send(&pgproto3.Query{String: "begin; " + insert}, &pgproto3.Query{String: forever})
 		f.expect("C(BEGIN) C(INSERT 0 1) Z(T) T E(57014) Z(E) E(25P04)")
+		// If the client has sent the end of it, and another one, that one has its own time.
+		f = frontend(t, conn(t, r.Endpoint, harness.App()))
+		f.send(&pgproto3.Query{String: "begin"}, &pgproto3.Query{String: forever}, &pgproto3.Query{String: "rollback"}, &pgproto3.Query{String: "begin"})
+		f.expect("C(BEGIN) Z(T) T E(57014) Z(E) C(ROLLBACK) Z(I) C(BEGIN) Z(T)")
+		f.send(&pgproto3.Query{String: "rollback"})
+		f.expect("C(ROLLBACK) Z(I)")
+		_ = f.conn.Close()
 		// One transaction after the other takes as long as it likes.
 		c = conn(t, r.Endpoint, harness.App())
 		for until := time.Now().Add(3 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
@@ -199,7 +206,7 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 		if got := r.rows(t, name); got != "0" {
 			t.Errorf("%s rows", got)
 		}
-		r.overdue(t, "transaction_timeout", 2)
+		r.overdue(t, "transaction_timeout", 3)
 		_ = c.Close(t.Context())
 		r.whole(t)
 	})
