@@ -24,6 +24,7 @@ type previous struct {
 	// foundOn is the backend on which FOUND_ROWS() is the session's own. Servers keep it beyond statements that are no SELECT,
 	// which may have been executed elsewhere.
 	foundOn    *backendState
+	failed     bool
 	local      bool // no backend has it, because the statement was answered here
 	list       list // of warnings and errors, MariaDB's
 	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
@@ -128,7 +129,7 @@ func (m *Machine) notePrevious() {
 	case !m.foundHere(): // it may have made one of its own
 		v.foundOn, m.state.found = nil, nil
 	}
-	v.local = false
+	v.local, v.failed = false, r.failed
 	if !r.class.has(classDiagnostics) || r.class.has(classCountsDiagnostics) || r.failed {
 		v.deprecated, v.unsupported = false, r.unsupported
 	}
@@ -264,6 +265,9 @@ func plainAlias(name []byte) bool {
 func (m *Machine) tell(c class, text []byte, w engine.Wire) bool {
 	if c.kinds&^bit(engine.KindConnectionID) != 0 || c.kinds == 0 && c.flags&(classPrevious|classInsertID) == 0 {
 		return false
+	}
+	if m.b != nil && m.InTransaction() && m.previous.failed {
+		return false // it may have ended the transaction, which an error does not say
 	}
 	all, ok := askedBy(text)
 	if !ok {

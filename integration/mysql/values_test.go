@@ -472,3 +472,24 @@ func TestWhatMySQLDoesNotPrepareDoesNotPinAndItsErrorIsTold(t *testing.T) {
 		w.quit()
 	}
 }
+
+// An error does not say that a statement has ended the transaction before it failed.
+func TestValuesOfAStatementThatFailedAreToldWithTheServersStatus(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
+		name := table(t, f.server, "failed_status", "(n int)")
+		for _, w := range []*wire{f.client(t), f.direct(t)} {
+			for _, asks := range []string{"select last_insert_id()", "select row_count()", "select connection_id()"} {
+				w.do(t, "begin")
+				w.sees(t, "create table "+name+" (n int)", "error 1050")
+				all, err := w.query(asks)
+				if err != nil || len(all) != 1 || all[0].err != nil {
+					t.Fatalf("%s: %v %v", asks, all, err)
+				}
+				if all[0].status&protocol.SERVER_STATUS_IN_TRANS != 0 {
+					t.Errorf("%s: in a transaction that CREATE TABLE has ended", asks)
+				}
+			}
+			w.quit()
+		}
+	})
+}
