@@ -42,7 +42,7 @@ type pace struct {
 	struck  error         // the limit that was struck: the database was asked to stop what it is executing. nil: none
 	at      time.Duration // when it was struck
 	yield   time.Duration // how long the database has
-	holding bool          // that is on its way, and might hit what the client sends next, which waits
+	holding int           // requests to stop that are on their way, and might hit what the client sends next, which waits
 }
 
 // began notes a request. Of several, the first is under way.
@@ -121,9 +121,10 @@ func (s *Session) strike(reason error, limit, took time.Duration) {
 		return
 	}
 	p := &s.pace
-	p.struck, p.at, p.yield, p.holding = reason, s.worker.loop.Now(), max(limit, leastYield), true
+	p.struck, p.at, p.yield = reason, s.worker.loop.Now(), max(limit, leastYield)
+	p.holding++
 	s.backend.cancel(func() {
-		p.holding = false
+		p.holding--
 		s.goOn()
 	})
 }

@@ -267,7 +267,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.waits() || s.wanting || s.pace.holding {
+	if s.ended || s.waits() || s.wanting || s.pace.holding > 0 {
 		return 0
 	}
 	if s.backPressed() {

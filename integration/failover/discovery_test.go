@@ -39,7 +39,7 @@ func TestTargetsAreFoundInDNS(t *testing.T) {
 	dns := harness.StartDNS(t)
 	const name = "_postgresql._tcp.db.test."
 	// The name in a record is looked up as any target's, not at the directory.
-	dns.SetSRV(name, "localhost.", c.writer.Port, c.replicas[0].Port)
+	dns.SetSRV(name, "localhost.", 0, c.writer.Port, c.replicas[0].Port) // port 0 is nobody's
 	p := c.found(t, harness.Keys{"source": "srv", "name": name, "resolver": dns.Address})
 	say(t, p, "srv "+name, "")
 	var sessions []reader

@@ -76,6 +76,9 @@ func (s *Services) Find(ctx context.Context) (found []engine.Target, err error) 
 		if host == "" {
 			return nil, fmt.Errorf("%s: the service is decidedly not available", s.name) // RFC 2782, "Target"
 		}
+		if r.Port == 0 {
+			continue // no server listens there
+		}
 		found = append(found, engine.Target{Name: net.JoinHostPort(host, port), Address: net.JoinHostPort(host, port)})
 	}
 	return found, nil
