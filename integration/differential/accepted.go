@@ -2,8 +2,8 @@ package differential
 
 import "regexp"
 
-func (postgres) accepted() []acceptance {
-	return []acceptance{{
+func (p postgres) accepted() []acceptance {
+	all := []acceptance{{
 		request: regexp.MustCompile(`pg_temp`),
 		want:    regexp.MustCompile(`(?m)^ErrorResponse ERROR (3F000 "schema \\"pg_temp\\" does|42883 "function pg_temp|42P01 "table )`),
 		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR (3F000 "schema \\"pg_temp\\" does|42883 "function pg_temp|42P01 "table )`),
@@ -16,9 +16,9 @@ func (postgres) accepted() []acceptance {
 			"be read the proxy makes the connection forget its sequences",
 	}, {
 		request: regexp.MustCompile(`currval|lastval`),
-		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 55000 "(currval|lastval) `),
-		reason: "whether a statement that writes has used a sequence is not known: where the next statement does not ask for the value, " +
-			"a later one may be refused, and is never told a wrong one",
+		want:    regexp.MustCompile(`(?m)^ErrorResponse ERROR 55000 "(currval|lastval) .* hint ""`),
+		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 55000 "(currval|lastval) .* hint "The statement that used the sequence ran on another`),
+		reason:  "whether a statement that writes has used a sequence is not known",
 	}, {
 		request: regexp.MustCompile(`Describe\(S `),
 		want:    regexp.MustCompile(`(?m)^ParameterDescription `),
@@ -30,6 +30,15 @@ func (postgres) accepted() []acceptance {
 		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 42P01 `),
 		reason:  "a statement whose table is gone is refused either when it is described or, on a connection that has it not, when it is prepared",
 	}}
+	if p.groups == nil { // with statements whose use of a sequence does not show
+		all = append(all, acceptance{
+			request: regexp.MustCompile(`currval|lastval`),
+			got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 55000 "(currval|lastval) `),
+			reason: "where the statement behind one that writes does not ask for the value of a sequence, a later one may be refused, " +
+				"and is never told a wrong one",
+		})
+	}
+	return all
 }
 
 func (mysql) accepted() []acceptance {
@@ -41,7 +50,7 @@ func (mysql) accepted() []acceptance {
 		{got: refused, reason: reason},
 		{
 			request: regexp.MustCompile(`^login$`),
-			want:    regexp.MustCompile(`^OK .* [01] warnings ""$`), got: regexp.MustCompile(`^OK .* 0 warnings ""$`), alone: true,
+			want:    regexp.MustCompile(`^OK .* \d+ warnings ""$`), got: regexp.MustCompile(`^OK .* 0 warnings ""$`), alone: true,
 			reason: "MariaDB's answer to a login may count a warning that concerns the connection",
 		},
 		{
