@@ -239,7 +239,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	default:
 		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 	}
-	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, text, f, w) {
 		return false
 	}
 	if v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text) {
@@ -313,7 +313,11 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
 		return true, nil
 	}
-	if v.sequence && m.waits(m.lend.sequences, f, w) || len(name) > 0 && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) || len(name) > 0 && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, nil, f, w) {
+		return false, nil
+	}
+	// In the batch that this begins, another of the session's statements that cannot be prepared would be an error.
+	if deallocates := v.names && !v.kinds.has(engine.KindPreparedStatement); deallocates && !m.reading.batch && m.lend.tx == 'I' && !m.goDirect(v, text, f, w) {
 		return false, nil
 	}
 	if v.sequence {
@@ -428,7 +432,7 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 		v = v.or(m.unnamed.pendingVerdict)
 	}
 	if m.waits(m.lend.unnamed, f, w) || executed && v.sequence && m.waits(m.lend.sequences, f, w) ||
-		executed && v.names && !m.goDirect(v, f, w) {
+		executed && v.names && !m.goDirect(v, m.unnamedText(), f, w) {
 		return false
 	}
 	m.flush(f, w)

@@ -51,7 +51,7 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 		return true
 	case named && !m.named.direct && m.collect(fr, f, w):
 		return true
-	case m.waits(m.lend.sequences, f, w) || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, f, w):
+	case m.waits(m.lend.sequences, f, w) || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, nil, f, w):
 		return false
 	}
 	m.flush(f, w)

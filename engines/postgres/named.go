@@ -279,7 +279,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	if executed && v.sequence && m.waits(m.lend.sequences, f, w) {
 		return nil, false
 	}
-	if executed && v.names && !m.goDirect(v, f, w) {
+	if executed && v.names && !m.goDirect(v, s.shared.text, f, w) {
 		return nil, false
 	}
 	if !m.named.direct && !m.room(s) {
@@ -358,32 +358,38 @@ func (m *machine) closeNamed(name []byte, fr frame, f *feed, w engine.Wire) bool
 }
 
 // goDirect gives the backend the session's statements under the session's own names, because SQL that refers to them is about
-// to be executed: PREPARE, EXECUTE, DEALLOCATE. It returns false if that has to wait for answers.
-func (m *machine) goDirect(v verdict, f *feed, w engine.Wire) bool {
+// to be executed: PREPARE, EXECUTE, DEALLOCATE, in text. It returns false if that has to wait for answers.
+func (m *machine) goDirect(v verdict, text []byte, f *feed, w engine.Wire) bool {
 	n := &m.named
 	pins := v.kinds.has(engine.KindPreparedStatement)
 	if n.direct || !pins && len(n.byName) == 0 && n.head == len(n.ops) {
 		return true
 	}
 	// After an error the server would skip what it is given here.
-	if m.unsettled(f, w) || !m.queue.empty() && m.waitNamed(f, w) || 2*len(n.byName) >= maxAnswers-injected {
+	if m.unsettled(f, w) || !m.queue.empty() && m.waitNamed(f, w) || 4*len(n.byName) >= maxAnswers-injected {
 		return false
 	}
-	if m.lend.tx == 'E' && len(n.byName) > 0 {
+	if m.lend.tx == 'E' && len(n.byName) > 0 && !(m.reading.batch && m.lend.flight.decides) {
 		return true // nothing can be prepared in a transaction that failed, and what refers to a name fails, too
 	}
 	m.flush(f, w)
+	var dropped deallocated
+	if !pins {
+		dropped = deallocations(text, m.lexing)
+	}
+	apart := !m.reading.batch && m.lend.tx == 'I' // an error is the end of nothing
 	for name, s := range n.byName {
 		if reserved([]byte(name)) {
 			continue
 		}
-		w.ToBackend(parseMessage(append([]byte(name), 0), s.shared.rest()))
-		m.directSets = m.directSets || s.verdict.changesSettings()
-		m.push(answerOwn | answerSwallow)
-		if !m.reading.batch { // in a batch it would end the implicit transaction
-			w.ToBackend(syncMessage)
-			m.push(answerSync | answerSwallow)
+		stands := dropped.has(name) && (apart || dropped.alone)
+		if !stands || apart {
+			m.sendDirect(name, s.shared.rest(), w)
 		}
+		if stands { // refused, because the name is taken, if the statement could be prepared
+			m.sendDirect(name, standIn, w)
+		}
+		m.directSets = m.directSets || s.verdict.changesSettings()
 	}
 	if !pins && len(n.byName) > 0 {
 		m.hold(engine.KindPreparedStatement, nil, w)
@@ -391,6 +397,16 @@ func (m *machine) goDirect(v verdict, f *feed, w engine.Wire) bool {
 	n.direct = pins || len(n.byName) > 0
 	n.byName = nil
 	return true
+}
+
+// sendDirect sends a Parse under a client's name, and swallows what becomes of it.
+func (m *machine) sendDirect(name string, rest []byte, w engine.Wire) {
+	w.ToBackend(parseMessage(append([]byte(name), 0), rest))
+	m.push(answerOwn | answerSwallow)
+	if !m.reading.batch { // in a batch it would end the implicit transaction
+		w.ToBackend(syncMessage)
+		m.push(answerSync | answerSwallow)
+	}
 }
 
 // waitNamed asks for the answers that are waited for.

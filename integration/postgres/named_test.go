@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -145,6 +147,64 @@ func TestSQLFindsStatementsOfTheProtocolByTheirNames(t *testing.T) {
 		wantCode(t, c.ExecPrepared(ctx, "one", nil, nil, nil).Read().Err, "26000")
 		if s := r.session(t, c.PID()); s.Pinned != "" {
 			t.Errorf("after DEALLOCATE ALL: %+v", s)
+		}
+		r.whole(t)
+	})
+}
+
+// The table of a statement of the protocol is gone, and its backend with somebody else: DEALLOCATE finds it all the same.
+func TestSQLDeallocatesAStatementThatCannotBePreparedAnyMore(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		for name, play := range map[string]func(f *raw){
+			"in a simple query": func(f *raw) {
+				f.send(&pgproto3.Query{String: "deallocate a"})
+				f.expect("C(DEALLOCATE) Z(I)")
+			},
+			"in a transaction": func(f *raw) {
+				f.send(&pgproto3.Query{String: "begin"})
+				f.expect("C(BEGIN) Z(T)")
+				f.send(&pgproto3.Query{String: `deallocate prepare "a"`})
+				f.expect("C(DEALLOCATE) Z(T)")
+				f.send(&pgproto3.Query{String: "commit"})
+				f.expect("C(COMMIT) Z(I)")
+			},
+			"in a batch, beside another of that kind": func(f *raw) {
+				f.send(&pgproto3.Parse{Query: "deallocate A"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+				f.expect("1 2 C(DEALLOCATE) Z(I)")
+			},
+			"in a batch": func(f *raw) {
+				f.send(&pgproto3.Parse{Query: "deallocate A"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+				f.expect("1 2 C(DEALLOCATE) Z(I)")
+			},
+			"in a batch that ends a transaction which failed": func(f *raw) {
+				f.send(&pgproto3.Query{String: "begin"})
+				f.expect("C(BEGIN) Z(T)")
+				f.send(&pgproto3.Query{String: "select 1/0"})
+				f.expect("E(22012) Z(E)")
+				f.send(&pgproto3.Parse{Query: "commit"}, &pgproto3.Bind{}, &pgproto3.Execute{},
+					&pgproto3.Parse{Query: "deallocate a"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+				f.expect("1 2 C(ROLLBACK) 1 2 C(DEALLOCATE) Z(I)")
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				harness.Exec(t, r.server, "drop table if exists dropped", "create table dropped (a int)", "grant all on dropped to public")
+				f := frontend(t, conn(t, r.Endpoint, harness.App()))
+				f.send(&pgproto3.Parse{Name: "a", Query: "select * from dropped"}, &pgproto3.Sync{})
+				f.expect("1 Z(I)")
+				if strings.HasSuffix(name, "of that kind") {
+					f.send(&pgproto3.Parse{Name: "b", Query: "table dropped"}, &pgproto3.Sync{})
+					f.expect("1 Z(I)")
+				}
+				holder := conn(t, r.Endpoint, harness.App()) // has its backend from now on
+				ask(t, holder, "begin")
+				harness.Exec(t, r.server, "drop table dropped")
+				play(f)
+				f.send(&pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+				f.expect("E(26000) Z(I)")
+				ask(t, holder, "rollback")
+				_ = holder.Close(t.Context())
+				f.send(&pgproto3.Terminate{})
+			})
 		}
 		r.whole(t)
 	})
