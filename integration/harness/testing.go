@@ -169,3 +169,25 @@ func Eventually(t T, within time.Duration, what string, condition func() bool) {
 		}
 	}
 }
+
+// Overdue fails unless the metrics and the log say that the limit was exceeded n times, by app.
+func (p *Proxy) Overdue(t T, limit string, n int, digest ...string) {
+	t.Helper()
+	if got, err := p.Sum(t.Context(), "berth_time_limits_exceeded_total", `limit="`+limit+`"`); err != nil || got != float64(n) {
+		t.Errorf("%s was exceeded %v times, expected %d: %v", limit, got, n, err)
+	}
+	lines := 0
+	for line := range strings.Lines(p.Log()) {
+		if strings.Contains(line, "time limit exceeded") && strings.Contains(line, limit) {
+			lines++
+			for _, want := range append(digest, "app", "127.0.0.1:") {
+				if !strings.Contains(line, want) {
+					t.Errorf("the log does not say %q: %s", want, line)
+				}
+			}
+		}
+	}
+	if lines != n {
+		t.Errorf("%d lines in the log on %s, expected %d", lines, limit, n)
+	}
+}

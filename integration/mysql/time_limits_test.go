@@ -11,28 +11,6 @@ import (
 	"github.com/berthdb/berth/integration/harness"
 )
 
-// overdue fails unless the metrics and the log say that the limit was exceeded n times, by app.
-func (f front) overdue(t *testing.T, limit string, n int, digest ...string) {
-	t.Helper()
-	if got, err := f.Sum(t.Context(), "berth_time_limits_exceeded_total", `limit="`+limit+`"`); err != nil || got != float64(n) {
-		t.Errorf("%s was exceeded %v times, expected %d: %v", limit, got, n, err)
-	}
-	lines := 0
-	for line := range strings.Lines(f.Log()) {
-		if strings.Contains(line, "time limit exceeded") && strings.Contains(line, limit) {
-			lines++
-			for _, want := range append(digest, "app", "127.0.0.1:") {
-				if !strings.Contains(line, want) {
-					t.Errorf("the log does not say %q: %s", want, line)
-				}
-			}
-		}
-	}
-	if lines != n {
-		t.Errorf("%d lines in the log on %s, expected %d", lines, limit, n)
-	}
-}
-
 // limited runs a test behind a listener with a time limit.
 func limited(t *testing.T, limit, value string, test func(t *testing.T, f front)) {
 	own(t, harness.Route{MaxConnections: pair, Users: accounts(), Listener: harness.Keys{limit: value}}, test)
@@ -78,7 +56,7 @@ func TestAQueryThatTakesTooLongIsStoppedAndItsSessionGoesOn(t *testing.T) {
 		w.do(t, "create temporary table mine (a int)") // pinned
 		stopped(t, "a pinned session's", w.outcome(busy))
 		w.do(t, "insert into mine values (1)", "drop temporary table mine")
-		f.overdue(t, "query_timeout", 5)
+		f.Overdue(t, "query_timeout", 5)
 		w.quit()
 	})
 }
@@ -104,7 +82,7 @@ func TestNoQueryTimeIsWhatASessionWaits(t *testing.T) {
 		if got := show(waits.results(false)); got != "[7]" {
 			t.Errorf("who waited: %s", got)
 		}
-		f.overdue(t, "query_timeout", 3, `"digest":"select sleep(?) + count(*) from(select ?) t"`)
+		f.Overdue(t, "query_timeout", 3, `"digest":"select sleep(?) + count(*) from(select ?) t"`)
 		waits.quit()
 		for _, w := range holders {
 			w.quit()
@@ -134,7 +112,7 @@ func TestAFileThatDoesNotComeIsGivenUp(t *testing.T) {
 			t.Errorf("told %q", p)
 		}
 		waitFor(t, "the server has given up, too", func() bool { return f.rows(t, name) == "[0]" })
-		f.overdue(t, "query_timeout", 1)
+		f.Overdue(t, "query_timeout", 1)
 	})
 }
 
@@ -198,7 +176,7 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 		w.quit()
 		holder.quit()
 		waitFor(t, "all is rolled back", func() bool { return f.rows(t, name) == "[1]" })
-		f.overdue(t, "transaction_timeout", 3)
+		f.Overdue(t, "transaction_timeout", 3)
 	})
 }
 
@@ -218,6 +196,6 @@ func TestASessionThatIdlesInATransactionIsEndedAndOneThatIdlesIsNot(t *testing.T
 		waitFor(t, "it is rolled back", func() bool { return f.rows(t, name) == "[1]" })
 		idles.sees(t, "select a from "+name, "[2]")
 		idles.quit()
-		f.overdue(t, "idle_in_transaction_timeout", 1)
+		f.Overdue(t, "idle_in_transaction_timeout", 1)
 	})
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,28 +14,6 @@ import (
 
 // forever is a statement that ends by being stopped.
 const forever = "select pg_sleep(600)"
-
-// overdue fails unless the metrics and the log say that the limit was exceeded n times, by app.
-func (r *rig) overdue(t *testing.T, limit string, n int, digest ...string) {
-	t.Helper()
-	if got, err := r.proxy.Sum(t.Context(), "berth_time_limits_exceeded_total", `limit="`+limit+`"`); err != nil || got != float64(n) {
-		t.Errorf("%s was exceeded %v times, expected %d: %v", limit, got, n, err)
-	}
-	lines := 0
-	for line := range strings.Lines(r.proxy.Log()) {
-		if strings.Contains(line, "time limit exceeded") && strings.Contains(line, limit) {
-			lines++
-			for _, want := range append(digest, "app", "127.0.0.1:") {
-				if !strings.Contains(line, want) {
-					t.Errorf("the log does not say %q: %s", want, line)
-				}
-			}
-		}
-	}
-	if lines != n {
-		t.Errorf("%d lines in the log on %s, expected %d", lines, limit, n)
-	}
-}
 
 // rows is how many rows a table has, as the server says.
 func (r *rig) rows(t *testing.T, name string) string {
@@ -71,7 +48,7 @@ func TestAQueryThatTakesTooLongIsStoppedAndItsSessionGoesOn(t *testing.T) {
 		if got := r.rows(t, name); got != "1" {
 			t.Errorf("%s rows", got)
 		}
-		r.overdue(t, "query_timeout", 6)
+		r.proxy.Overdue(t, "query_timeout", 6)
 	})
 }
 
@@ -120,7 +97,7 @@ func TestNoQueryTimeIsWhatASessionWaitsOrListens(t *testing.T) {
 			t.Errorf("who waited: %v", err)
 		}
 		ask(t, listens, "select 1")
-		r.overdue(t, "query_timeout", 3, `"digest":"select pg_sleep(?)"`)
+		r.proxy.Overdue(t, "query_timeout", 3, `"digest":"select pg_sleep(?)"`)
 	})
 }
 
@@ -206,7 +183,7 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 		if got := r.rows(t, name); got != "0" {
 			t.Errorf("%s rows", got)
 		}
-		r.overdue(t, "transaction_timeout", 3)
+		r.proxy.Overdue(t, "transaction_timeout", 3)
 		_ = c.Close(t.Context())
 		r.whole(t)
 	})
@@ -239,7 +216,7 @@ func TestASessionThatIdlesInATransactionIsEndedAndOneThatIdlesIsNot(t *testing.T
 				t.Errorf("%s rows", got)
 			}
 		}
-		r.overdue(t, "idle_in_transaction_timeout", 2)
+		r.proxy.Overdue(t, "idle_in_transaction_timeout", 2)
 	})
 }
 
