@@ -93,5 +93,5 @@ func (m *Machine) obscured() bool {
 		return false
 	}
 	a := r.class.sets
-	return a == nil || a.charsets > 0 || mayObscure(r.class) || slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) })
+	return a == nil || a.charsets > 0 || r.class.kinds&bit(engine.KindSetting) != 0 || slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) })
 }

@@ -72,7 +72,7 @@ func (m *Machine) remember(c class, text []byte) {
 	}
 	if !m.session.wide { // what a character hides there, no strict form has
 		m.request.act = actOf(text)
-		m.request.single = m.request.act != nil && m.request.act.single
+		m.request.single = m.request.act.single
 	} else {
 		m.request.single = bytes.IndexByte(text, ';') < 0 // no character ends with that
 	}
