@@ -292,7 +292,10 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	}
 	m.reading.fatal = m.reading.fatal || isFatal(body)
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
-	m.lend.sets.forgot = false
+	if p := &m.lend.sets; p.forgot || !m.queue.empty() && m.queue.first()&answerForgets != 0 {
+		p.forgot = false
+		m.lapse()
+	}
 	if errorCode(body) == codeReadOnly {
 		w.Observe(engine.WriteRefused)
 	}

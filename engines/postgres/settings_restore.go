@@ -19,6 +19,7 @@ type pendingSettings struct {
 	forgets bool // the next Execute makes the server forget it
 	due     bool // the client's next message finds it given again
 	forgot  bool // the server has forgotten it, and it was not given again
+	lapses  bool // a rollback may take away again that it was given
 }
 
 // base is what the init query has set on the backend that the session had last, and what the session begins with there.
@@ -210,12 +211,35 @@ func changesIdentity(from, to *settings) bool {
 // forgetsApplication says that a value which the server reports of the application's name is what it has by itself: to the session
 // its name is still what it began with.
 func (m *machine) forgetsApplication(value string) bool {
-	if !m.lend.sets.forgot && (m.queue.empty() || m.queue.first()&answerForgets == 0) {
+	if p := &m.lend.sets; !p.forgot && !p.lapses && (m.queue.empty() || m.queue.first()&answerForgets == 0) {
 		return false
 	}
+	return value == m.pristineName()
+}
+
+// pristineName is the application's name that a connection has by itself.
+func (m *machine) pristineName() string {
 	pristine, _ := m.e.parameters(m.session.key)
 	name, _ := lookup(pristine, applicationName)
-	return value == name
+	return name
+}
+
+// lapse notes that the server may go back, by a rollback, to the name that the connection has by itself. That is not so if it may
+// be what the session had set.
+func (m *machine) lapse() {
+	p := &m.lend.sets
+	name := m.pristineName()
+	before, _ := m.state.actual.lookup(applicationName)
+	p.lapses = !p.unsure && m.state.actual != unknownSettings && !settingOp{opSet, setting{applicationName, before}}.names(name) &&
+		!slices.ContainsFunc(p.ops, func(op settingOp) bool { return op.names(name) })
+}
+
+// names says that the op may set the application's name to this one.
+func (op settingOp) names(name string) bool {
+	if name == "" {
+		name = "''"
+	}
+	return op.kind == opSet && op.name == applicationName && strings.Contains(op.sql, name)
 }
 
 // restored is called when what align has sent was executed.
@@ -277,20 +301,21 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	t := readSettings(text, m.lexing)
 	p.sent += t.commands
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
-	p.forgetsName(t.ops, portal)
+	p.forgetsName(t.ops, portal, m.pristineName())
 	if !p.unsure {
 		p.ops = append(p.ops, t.ops...)
 	}
 }
 
 // forgetsName notes what ops do to the application's name. A portal that may be executed whenever the client likes is not followed.
-func (p *pendingSettings) forgetsName(ops []settingOp, portal bool) {
+func (p *pendingSettings) forgetsName(ops []settingOp, portal bool, pristine string) {
 	p.forgets = false
 	for _, op := range ops {
 		switch op.kind {
 		case opSet, opReset:
 			if op.name == applicationName {
 				p.forgets, p.forgot = op.kind == opReset && !portal, false
+				p.lapses = p.lapses && !op.names(pristine)
 			}
 		case opResetAll, opDiscard:
 			p.forgets, p.forgot = !portal, false
@@ -341,6 +366,7 @@ func (m *machine) rename(w engine.Wire) {
 	if _, own := m.state.base.lookup(applicationName); own {
 		return
 	}
+	m.lapse()
 	sql, _ := settingSQL(applicationName, m.session.application)
 	p.ops = append(p.ops, settingOp{kind: opSet, setting: setting{applicationName, sql}})
 	m.sendOwn(sql, w)
