@@ -11,8 +11,9 @@ UNIT     := $(shell $(GO) list ./... 2>/dev/null | grep -v /integration)
 # Stress tests of what is shared between goroutines run with the race detector.
 RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
 FUZZTIME ?= 30s
+SIM_TIME ?= 60s
 
-.PHONY: build demo test unit race integration oracle lint fuzz bench check clean
+.PHONY: build demo test unit race integration oracle differential sim lint fuzz bench check clean
 
 build: ## bin/berth
 	$(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -43,6 +44,9 @@ oracle: ## the SQL scanners against PostgreSQL's parser and TiDB's (a module of 
 differential: build ## random sessions against the servers and through Berth, SCRIPTS on each server from SEED (0: the time)
 	scripts/install-deps
 	scripts/differential $(or $(SCRIPTS),1000) $(or $(SEED),0)
+
+sim: ## new seeds of the simulator for SIM_TIME on every core, counted
+	scripts/sim $(SIM_TIME)
 
 lint: ## formatting, vet, staticcheck, the kqueue build
 	test -z "$$(gofmt -l cmd config core engines integration plugins | tee /dev/stderr)"

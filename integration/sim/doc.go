@@ -18,9 +18,12 @@
 //     one client's, whole, at most once, and there if and only if the client was told so (either, if its connection
 //     broke before the answer);
 //   - the server never counts more connections than the budget, and the pool's accounts hold, all the time;
-//   - a borrow that ends without a backend ended neither before nor long after its timeout;
+//   - open is the sum of idle, lent, dialing and closing, and at most the budget, after every event;
+//   - each borrow ends in a grant or a refusal, and neither before nor long after its timeout if it is refused;
+//   - no backend is lent to two, or with a transaction or locks on it, and nobody is passed for ever by who came later;
 //   - at the end nothing is left: sessions, timers, lent backends, processes, gauges.
 //
 // The line engine is the smallest protocol that a pool can be wrong with: it tests the relay and nothing else. Replay a
-// seed with -sim.seed, run many with -sim.seeds.
+// seed with -sim.seed, run many with -sim.seeds, or for a time with -sim.time (make sim). A seed that fails is shrunk: of what it
+// makes up, as much is turned down as can be, and what is left is printed, to be replayed with -sim.with.
 package sim

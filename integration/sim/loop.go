@@ -25,6 +25,7 @@ type simLoop struct {
 	timers  loop.Timers
 	streams map[*stream]bool // open
 	busy    bool             // in a call into the user
+	spare   [][]byte         // buffers to lend, all worthless
 }
 
 var _ loop.Loop = (*simLoop)(nil)
@@ -283,7 +284,7 @@ func (s *stream) piece() ([]byte, error) {
 	case 1:
 		n = w.between(1, 2000)
 	}
-	buf := make([]byte, n)
+	buf := w.scratch[:n]
 	k, err := s.e.receive(buf)
 	return buf[:k], err
 }
@@ -294,16 +295,26 @@ func (s *stream) deliver() {
 		panic("BUG: a stream delivers within its own delivery")
 	}
 	s.delivering = true
-	lent := append([]byte(nil), s.held...)
+	lent := s.l.lend(s.held)
 	n := s.h.OnData(lent)
 	for i := range lent {
 		lent[i] = '#'
 	}
+	s.l.spare = append(s.l.spare, lent)
 	s.delivering = false
 	if n < 0 || n > len(s.held) {
 		panic(fmt.Sprintf("BUG: %d of %d bytes consumed", n, len(s.held)))
 	}
-	s.held = append([]byte(nil), s.held[n:]...)
+	s.held = append(s.held[:0], s.held[n:]...)
+}
+
+// lend copies p into a buffer that is given back by the caller; deliveries of two streams may be nested.
+func (l *simLoop) lend(p []byte) []byte {
+	var buf []byte
+	if last := len(l.spare) - 1; last >= 0 {
+		buf, l.spare = l.spare[last], l.spare[:last]
+	}
+	return append(buf[:0], p...)
 }
 
 // flush sends what the peer takes.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -38,6 +40,7 @@ type config struct {
 	sticky      bool
 	drain       bool
 	resize      bool // the pool's limit changes
+	variant     int  // see changes
 }
 
 // often is n where a coin says so, 0 elsewhere.
@@ -117,6 +120,14 @@ type run struct {
 	draining bool
 	lastID   uint32
 	dialect  dialect
+	dialer   *dialer
+	visits   int           // sessions that clients began
+	longest  time.Duration // that a borrow may take
+
+	waiters map[*watched]bool
+	holders map[uint64]*watched // by the backend's ID
+	opened  int                 // at the last step
+	steps   int
 }
 
 // group is a target group with one target.
@@ -131,12 +142,24 @@ func (g *group) Serves(relay.Role, *relay.Pool) bool         { return true }
 func (g *group) BorrowTimeout() time.Duration                { return g.timeout }
 
 // simulate runs a seed to its end and returns what went wrong, its trace goes to trace, if that is not nil.
-func simulate(protocol string, seed uint64, trace io.Writer) (*run, error) {
+//
+// The garbage collector rests meanwhile: the engines keep some things for as long as anybody has them, and when that ends must not
+// depend on anything but the seed.
+func simulate(protocol string, seed uint64, ch changes, trace io.Writer) (*run, error) {
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	w := newWorld(seed)
 	w.out = trace
 	defer w.close()
-	r := &run{w: w, protocol: protocol, config: configure(w), net: newNetwork(w), killed: make(map[uint32]bool), registry: relay.NewRegistry()}
+	r := &run{
+		w: w, protocol: protocol, config: configure(w), net: newNetwork(w), killed: make(map[uint32]bool), registry: relay.NewRegistry(),
+		waiters: make(map[*watched]bool), holders: make(map[uint64]*watched),
+	}
+	ch.apply(&r.config)
+	w.reseed(seed, r.config.variant)
+	r.longest = r.config.timeout
 	r.build()
+	w.each = r.step
 	w.log("%+v", r.config)
 	for i := range r.config.clients {
 		c := &client{r: r, number: i}
@@ -184,6 +207,7 @@ func (r *run) build() {
 		faults: c.faults,
 	}
 	d := &dialer{w: w, server: r.server, ids: make(map[any]int), sticky: c.sticky}
+	r.dialer = d
 	r.speak(d)
 	r.server.serve, r.server.undoes, r.server.dooms = r.dialect.serve, r.dialect.undoes(), r.dialect.dooms()
 	ids := new(atomic.Uint64)
@@ -270,6 +294,7 @@ func (r *run) drain() {
 func (r *run) connect(c *client) *end {
 	near, far := r.net.connect(fmt.Sprintf("client %d", c.number), "proxy")
 	r.lastID++
+	r.visits++
 	id := r.lastID
 	i := r.w.rng.IntN(len(r.loops))
 	r.listener.ClientConnections.Inc()
@@ -284,6 +309,7 @@ func (r *run) connect(c *client) *end {
 			_ = conn.Close()
 			return
 		}
+		a.Machine = r.watch(a.Machine, id)
 		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: &r.front, Policy: &r.policy, Address: "client"}, r.workers[i])
 		r.loops[i].Post(task(func() { s.Start(conn) }))
 	})

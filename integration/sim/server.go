@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
@@ -168,22 +167,21 @@ func (s *server) mischief(say func(c *session, last bool)) {
 // filler is n bytes that only tag's answer or upload has.
 func filler(tag string, n int) []byte {
 	p := make([]byte, n)
-	for i := range p {
-		p[i] = tag[i%len(tag)]
+	for done := copy(p, tag); done < n; {
+		done += copy(p[done:], p[:done])
 	}
 	return p
 }
 
 // reader reads lines and blocks of a connection, in a process.
 type reader struct {
-	from io.Reader
+	from *end
 	have []byte
 }
 
 func (r *reader) more() error {
-	buf := make([]byte, 32<<10)
-	n, err := r.from.Read(buf)
-	r.have = append(r.have, buf[:n]...)
+	n, err := r.from.Read(r.from.w.scratch) // nothing else runs until it is copied
+	r.have = append(r.have, r.from.w.scratch[:n]...)
 	return err
 }
 

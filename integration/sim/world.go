@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
+
+	"github.com/berthdb/berth/core/loop"
 )
 
 // world is the scheduler: virtual time, the events to come, and everything that chance decides.
@@ -21,7 +23,9 @@ type world struct {
 	procs   map[*proc]bool // not ended
 	current *proc          // running just now, nil: none
 	failure error
-	over    bool // what is left is unwound
+	each    func() // checks, after every event
+	over    bool   // what is left is unwound
+	scratch []byte // to receive into, see reader and stream
 
 	trace  hash.Hash64
 	traced uint64
@@ -33,7 +37,14 @@ type world struct {
 const recentLines = 60
 
 func newWorld(seed uint64) *world {
-	return &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), procs: make(map[*proc]bool), trace: fnv.New64a()}
+	return &world{
+		rng: rand.New(rand.NewPCG(seed, 0x5eed)), procs: make(map[*proc]bool), trace: fnv.New64a(), scratch: make([]byte, loop.MaxHeld),
+	}
+}
+
+// reseed makes what follows depend on these alone.
+func (w *world) reseed(seed uint64, variant int) {
+	w.rng = rand.New(rand.NewPCG(seed, uint64(variant)+1))
 }
 
 // event is something that happens at a time. Those of one instant happen in the order in which they were made.
@@ -79,6 +90,9 @@ func (w *world) run(limit time.Duration, done func() bool) {
 			return
 		}
 		w.guard(e.run)
+		if w.each != nil {
+			w.each()
+		}
 	}
 }
 
