@@ -22,8 +22,7 @@ type watched struct {
 	since  time.Duration
 	borrow int // and is the how many-th
 	key    engine.Key
-	passed int  // by borrows that began later, and were granted
-	over   bool // the session has ended itself
+	passed int // by borrows that began later, and were granted
 }
 
 var (
