@@ -13,7 +13,7 @@ RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
 FUZZTIME ?= 30s
 SIM_TIME ?= 60s
 
-.PHONY: build demo test unit race integration oracle differential sim lint fuzz bench check clean
+.PHONY: build demo test unit race integration oracle differential sim lint fuzz bench failover check clean
 
 build: ## bin/berth
 	$(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -60,6 +60,10 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: build ## ratios against other proxies, from one run on this machine
 	scripts/install-deps
 	scripts/bench
+
+failover: build ## how soon service is back when the writer is lost, RUNS=10 of each of SERVERS ("pg18 mysql97 mariadb1011")
+	scripts/install-deps
+	scripts/failover $(or $(RUNS),10) "$(SERVERS)"
 
 check: lint unit ## the quick part of test
 

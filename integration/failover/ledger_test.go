@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +38,13 @@ type ledger struct {
 	mu    sync.Mutex
 	rows  map[string]int // by id, how many there must be; maybe for either all of them or none
 	maybe map[string]int
+	acks  []ack // of rows, in the order in which they came
+}
+
+// ack is when a client was told that its write is done.
+type ack struct {
+	at     time.Time
+	client int
 }
 
 func newLedger() *ledger { return &ledger{rows: map[string]int{}, maybe: map[string]int{}} }
@@ -81,6 +89,7 @@ func (l *ledger) load(ctx context.Context, w writer, number int, written *atomic
 			l.mu.Lock()
 			if o == done {
 				l.rows[id] = n
+				l.acks = append(l.acks, ack{time.Now(), number})
 			} else {
 				l.maybe[id] = n
 			}
@@ -94,8 +103,15 @@ func (l *ledger) load(ctx context.Context, w writer, number int, written *atomic
 // clients is how many write at once.
 const clients = 100
 
+// acknowledged are the acknowledgements that came after at.
+func (l *ledger) acknowledged(at time.Time) []ack {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acks[sort.Search(len(l.acks), func(i int) bool { return l.acks[i].at.After(at) }):]
+}
+
 // under runs something while clients write, and checks the ledger afterwards. connect makes a client, read reads what is there.
-func under(t *testing.T, connect func(context.Context) (writer, error), read func() map[string]int, do func(progress func())) {
+func under(t *testing.T, connect func(context.Context) (writer, error), read func() map[string]int, do func(l *ledger, progress func())) {
 	t.Helper()
 	var (
 		written atomic.Int64
@@ -123,7 +139,7 @@ func under(t *testing.T, connect func(context.Context) (writer, error), read fun
 		harness.Eventually(t, settleWithin, "the clients write", func() bool { return written.Load() > at || len(failed) > 0 })
 	}
 	progress()
-	do(progress)
+	do(l, progress)
 	stop()
 	running.Wait()
 	close(failed)
@@ -136,36 +152,6 @@ func under(t *testing.T, connect func(context.Context) (writer, error), read fun
 
 // errDropped is what no client should see.
 var errDropped = errors.New("the connection was dropped")
-
-func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheWriterIsKilled(t *testing.T) {
-	for _, name := range harness.PostgresNames() {
-		t.Run(name, func(t *testing.T) {
-			primary, replica := harness.Pair(t, name)
-			// What was acknowledged is on the replica.
-			harness.Exec(t, primary, "create table ledger (id text)", "grant all on ledger to public",
-				"alter system set synchronous_standby_names = '*'", "select pg_reload_conf()")
-			p := harness.Start(t, harness.Config{Routes: []harness.Route{{
-				Server: primary, Replica: replica,
-				Pool: harness.Keys{"connection_borrow_timeout": "120s", "max_connections_percent": 10},
-			}}})
-			connect := func(ctx context.Context) (writer, error) {
-				c, err := p.Endpoint(name).PgxConn(ctx, harness.App())
-				return &postgresWriter{c}, err
-			}
-			under(t, connect, func() map[string]int { return postgresRows(t, replica) }, func(progress func()) {
-				if err := primary.Crash(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if err := replica.Promote(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				at := time.Now()
-				progress()
-				t.Logf("%d writes after %s", 2*clients, time.Since(at))
-			})
-		})
-	}
-}
 
 // counted reads the rows of a ledger: an id, and how often it is there.
 func counted(t *testing.T, rows interface {

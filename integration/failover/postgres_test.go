@@ -15,6 +15,11 @@ import (
 // postgresWriter is pgx in its default mode.
 type postgresWriter struct{ conn *pgx.Conn }
 
+func connectPostgres(ctx context.Context, e harness.Endpoint) (writer, error) {
+	c, err := e.PgxConn(ctx, harness.App())
+	return &postgresWriter{c}, err
+}
+
 const postgresInsert = "insert into ledger values ($1)"
 
 func (w *postgresWriter) single(ctx context.Context, id string) error {

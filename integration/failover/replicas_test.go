@@ -104,7 +104,7 @@ func read(t *testing.T, e harness.Endpoint) reader {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return reader{func(ctx context.Context, query string) (answer string, err error) {
-		if strings.HasPrefix(query, "set ") {
+		if strings.HasPrefix(query, "set ") || strings.HasPrefix(query, "insert ") {
 			_, err = c.ExecContext(ctx, query)
 			return "", err
 		}

@@ -35,32 +35,22 @@ func switchOver(t *testing.T, p *harness.Proxy, route string, change func()) {
 	command(t, p, "resume", route)
 }
 
-// pairOf is a route to a pair of servers whose sessions wait as long as a switchover takes.
-func pairOf(t *testing.T, primary, replica *harness.Server) *harness.Proxy {
-	t.Helper()
-	return harness.Start(t, harness.Config{Routes: []harness.Route{{
-		Server: primary, Replica: replica,
-		Pool: harness.Keys{"connection_borrow_timeout": "120s", "max_connections_percent": 10},
-	}}})
-}
-
 func TestAPlannedSwitchoverIsNoErrorToAnybody(t *testing.T) {
 	for _, name := range harness.PostgresNames() {
 		t.Run(name, func(t *testing.T) {
-			primary, replica := harness.Pair(t, name)
-			harness.Exec(t, primary, "create table ledger (id text)", "grant all on ledger to public")
-			p := pairOf(t, primary, replica)
+			c := startPair(t, name, false)
+			p := c.serve(t, harness.Keys{})
 			connect := func(ctx context.Context) (writer, error) {
-				c, err := p.Endpoint(name).PgxConn(ctx, harness.App())
-				return flawless{&postgresWriter{c}}, err
+				w, err := c.connect(ctx, p.Endpoint(name))
+				return flawless{w}, err
 			}
-			under(t, connect, func() map[string]int { return postgresRows(t, replica) }, func(progress func()) {
+			under(t, connect, c.rows(t), func(_ *ledger, progress func()) {
 				switchOver(t, p, name, func() {
 					// A writer that is stopped, not killed, ends when its replica has received everything.
-					if err := primary.Stop(t.Context()); err != nil {
+					if err := c.primary.Stop(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					if err := replica.Promote(t.Context()); err != nil {
+					if err := c.replica.Promote(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				})
@@ -71,24 +61,23 @@ func TestAPlannedSwitchoverIsNoErrorToAnybody(t *testing.T) {
 }
 
 func TestAPlannedSwitchoverOfMySQLIsNoErrorToAnybody(t *testing.T) {
-	for name, c := range mysqlPairs {
+	for _, name := range harness.MySQLNames() {
 		t.Run(name, func(t *testing.T) {
-			primary, replica := harness.Pair(t, name, c.options...)
-			harness.Exec(t, primary, "create table app.ledger (id varchar(20))")
-			p := pairOf(t, primary, replica)
+			c := startPair(t, name, false)
+			p := c.serve(t, harness.Keys{})
 			connect := func(ctx context.Context) (writer, error) {
-				w, err := connectMySQL(ctx, p.Endpoint(name))
+				w, err := c.connect(ctx, p.Endpoint(name))
 				return flawless{w}, err
 			}
-			under(t, connect, func() map[string]int { return mysqlRows(t, replica) }, func(progress func()) {
+			under(t, connect, c.rows(t), func(_ *ledger, progress func()) {
 				switchOver(t, p, name, func() {
-					harness.Exec(t, primary, "set global read_only = on")
+					harness.Exec(t, c.primary, "set global read_only = on")
 					position, wait := "select @@global.gtid_executed", "do wait_for_executed_gtid_set('%s')"
 					if strings.HasPrefix(name, "mariadb") {
 						position, wait = "select @@global.gtid_binlog_pos", "do master_gtid_wait('%s')"
 					}
-					harness.Exec(t, replica, fmt.Sprintf(wait, mysqlValue(t, primary, position)))
-					if err := replica.Promote(t.Context()); err != nil {
+					harness.Exec(t, c.replica, fmt.Sprintf(wait, mysqlValue(t, c.primary, position)))
+					if err := c.replica.Promote(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				})
