@@ -234,6 +234,17 @@ func (p *Pool[K, V]) DialFailed(c *Conn[K, V], now time.Duration, err error, per
 	return failed, todo
 }
 
+// Reachable says that the server takes logins again: keys whose last dial failed do not wait until their pauses end.
+func (p *Pool[K, V]) Reachable(now time.Duration) (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range p.buckets {
+		b.failures = 0
+	}
+	p.settle(now, &todo)
+	return todo
+}
+
 // Claim takes a free slot of the budget for a connection that is not the pool's, and says whether there was one.
 func (p *Pool[K, V]) Claim() bool {
 	p.mu.Lock()

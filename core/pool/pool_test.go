@@ -532,6 +532,22 @@ func TestAfterATemporaryFailureOneDialTriesAgainAfterAPauseThatDoublesUpToSixtee
 	}
 }
 
+func TestNoKeyWaitsOutItsPauseWhenTheServerIsSaidToBeReachable(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 9, RetryDelay: time.Second})
+	a, other, b := w.ask("a", 0), w.ask("a", 0), w.ask("b", 0)
+	for range 3 {
+		w.fail(false)
+	}
+	w.do(w.Reachable(w.now))
+	w.want("dials", len(w.dials), 3)
+	for range 3 {
+		w.open()
+	}
+	w.has(a, other, b)
+	w.do(w.Reachable(w.now))
+	w.want("dials for nobody", len(w.dials), 0)
+}
+
 func TestTickSaysWhenTheSoonestPauseOfAllKeysEnds(t *testing.T) {
 	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 9, RetryDelay: time.Second})
 	for i := range 9 {

@@ -70,6 +70,9 @@ func (p *Pool) Claim() bool { return p.accounts.Claim() }
 // Unclaim gives that slot back, on w's loop.
 func (p *Pool) Unclaim(w *Worker) { p.do(w, p.accounts.Unclaim(w.loop.Now())) }
 
+// Reachable says on w's loop that the target is up again: who waits for a dial that failed need not wait out its pause.
+func (p *Pool) Reachable(w *Worker) { p.do(w, p.accounts.Reachable(w.loop.Now())) }
+
 // Retire closes the idle backends, on w's loop: they may be dead without that anybody was told.
 func (p *Pool) Retire(w *Worker) { p.do(w, p.accounts.Retire()) }
 

@@ -169,6 +169,20 @@ func TestARoleLeadsToTheTargetsThatSaySo(t *testing.T) {
 }
 
 func TestATargetThatIsDownIsAskedMoreOftenAndAtLessAndLessHaste(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		err    error
+		most   time.Duration
+	}{
+		{Unreachable, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, retryUrgent},
+		{AuthFailure, &engine.ServerError{Code: "28P01", Message: "refused"}, retryMost}, // it may lock the account
+	} {
+		t.Run(c.reason, func(t *testing.T) { askAgain(t, c.reason, c.err, c.most) })
+	}
+}
+
+// askAgain lets the only target of a group be down for a reason, and up again.
+func askAgain(t *testing.T, reason string, down error, most time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var (
@@ -183,14 +197,14 @@ func TestATargetThatIsDownIsAskedMoreOftenAndAtLessAndLessHaste(t *testing.T) {
 			if up {
 				return engine.Facts{MaxConnections: 10, Version: "1"}, nil
 			}
-			return engine.Facts{}, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+			return engine.Facts{}, down
 		}, "t")
 		m := g.Members()[0]
 		ctx := t.Context()
 		go g.Run(ctx, newWorker())
 		g.AwaitFirst(ctx)
 		synctest.Wait()
-		if h := m.Health(); h.State != Unavailable || h.Reason != Unreachable || !strings.Contains(h.Cause, "refused") {
+		if h := m.Health(); h.State != Unavailable || h.Reason != reason || !strings.Contains(h.Cause, "refused") {
 			t.Errorf("down: %+v", h)
 		}
 		time.Sleep(20 * time.Second)
@@ -201,14 +215,14 @@ func TestATargetThatIsDownIsAskedMoreOftenAndAtLessAndLessHaste(t *testing.T) {
 		}
 		mu.Lock()
 		for i := 2; i < len(at); i++ {
-			if gap, last := at[i]-at[i-1], at[i-1]-at[i-2]; gap != min(2*last, retryMost) {
+			if gap, last := at[i]-at[i-1], at[i-1]-at[i-2]; gap != min(2*last, most) {
 				t.Errorf("probed at %v", at)
 				break
 			}
 		}
 		up = true
 		mu.Unlock()
-		time.Sleep(retryMost)
+		time.Sleep(most)
 		synctest.Wait()
 		if h := m.Health(); h.State != Available || h.Reason != "" || h.Cause != "" || h.Since == since {
 			t.Errorf("up: %+v", h)

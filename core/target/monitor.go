@@ -13,8 +13,8 @@ const (
 	// retryFirst and retryMost are the pauses between attempts to reach a target that is down: doubled each time.
 	retryFirst = 250 * time.Millisecond
 	retryMost  = 5 * time.Second
-	// retryUrgent is the longest of them while the group has no writer.
-	retryUrgent = time.Second
+	// retryUrgent is the longest of them while the group has no writer, or nothing else.
+	retryUrgent = 500 * time.Millisecond
 	// askUrgent is how often targets are asked that may become the writer which the group has not.
 	askUrgent = 100 * time.Millisecond
 	// calm is how soon a target is asked again at the earliest: a hundred lost backends are one reason to ask.
@@ -46,13 +46,17 @@ func (m *Member) monitor(ctx context.Context) {
 			m.rest(ctx, m.pause())
 			continue
 		}
-		most := retryMost
-		if m.group.headless() {
-			most = retryUrgent
-		}
-		m.rest(ctx, min(retry, most))
+		m.rest(ctx, min(retry, m.longest()))
 		retry = min(2*retry, retryMost)
 	}
+}
+
+// longest is the longest pause between attempts to reach m. Servers lock accounts that come with wrong passwords too often.
+func (m *Member) longest() time.Duration {
+	if (m.group.headless() || m.group.solo()) && m.Health().Reason != AuthFailure {
+		return retryUrgent
+	}
+	return retryMost
 }
 
 // pause is how long a target that answers is left alone.

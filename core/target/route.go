@@ -215,6 +215,21 @@ func (m *Member) cutAll(reason error) {
 	}
 }
 
+// welcome ends the pauses of dials that failed.
+func (m *Member) welcome() {
+	if ws := m.group.workers; len(ws) > 0 {
+		ws[0].Loop().Post(reachable{ws[0], m.pool})
+	}
+}
+
+// reachable is posted to the loop of its worker.
+type reachable struct {
+	worker *relay.Worker
+	pool   *relay.Pool
+}
+
+func (r reachable) Run() { r.pool.Reachable(r.worker) }
+
 // headless says whether a group of several targets has no writer.
 func (g *Group) headless() bool { return !g.solo() && g.route.Load().write == nil }
 
@@ -235,10 +250,10 @@ func (m *Member) show(h Health, now time.Time) {
 			Int("max_connections", h.Facts.MaxConnections).Msg("target health changed")
 	}
 	m.health.Store(&h)
-	if was.State != Available || h.State != Unavailable {
-		return
-	}
 	switch {
+	case was.State == Unavailable && h.State == Available:
+		m.welcome()
+	case was.State != Available || h.State != Unavailable:
 	case h.Reason == InvalidReplicationState, h.Reason == Promoted:
 		m.cutAll(engine.ErrManyWriters)
 	case m.last.failure != nil && m.last.failure.silent:
