@@ -42,7 +42,7 @@ func (p *Proxy) Pause(ctx context.Context, group string) error {
 		select {
 		case <-ctx.Done():
 			if began {
-				_ = p.Resume(group)
+				p.resume(g)
 			}
 			return ctx.Err()
 		case <-time.After(drainPoll):
@@ -50,19 +50,32 @@ func (p *Proxy) Pause(ctx context.Context, group string) error {
 	}
 }
 
-// Resume ends a Pause. A target group that is not paused stays as it is.
+// askWithin is how long a Resume waits for what the targets say.
+const askWithin = 3 * time.Second
+
+// Resume ends a Pause. Before that it asks the targets which of them is the writer: they may have exchanged their roles. A target group that is
+// not paused stays as it is.
 func (p *Proxy) Resume(group string) error {
 	g, err := p.group(group)
 	if err != nil {
 		return err
 	}
+	if g.Paused() {
+		ctx, stop := context.WithTimeout(context.Background(), askWithin)
+		defer stop()
+		g.Ask(ctx)
+	}
+	p.resume(g)
+	return nil
+}
+
+func (p *Proxy) resume(g *target.Group) {
 	w := p.workers[0]
 	ended := false
 	p.on(w, func() { ended = g.Resume(w) })
 	if ended {
-		p.log.Info().Str("target_group", group).Msg("resumed")
+		p.log.Info().Str("target_group", g.Name()).Msg("resumed")
 	}
-	return nil
 }
 
 // Holders are the sessions that hold a database connection of a target group. The rules of Sessions hold.

@@ -106,7 +106,8 @@ type Member struct {
 	stop context.CancelFunc // ends its monitor
 
 	last    observation
-	asked   int         // answers since the writer is disputed
+	answers int         // that it gave
+	asked   int         // of them, since the writer is disputed
 	replica bool        // it was seen to be no writer since it was the group's last
 	risen   time.Time   // since when it answers
 	falls   []time.Time // when it was lost of late

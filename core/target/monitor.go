@@ -258,6 +258,7 @@ func (m *Member) note(facts engine.Facts, err error, now time.Time) {
 		m.fresh = time.Time{} // what comes back may be another server
 	}
 	if err == nil {
+		m.answers++
 		m.asked++
 		m.replica = m.replica || facts.ReadOnly
 	}

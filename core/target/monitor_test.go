@@ -161,6 +161,26 @@ func TestAPromotedReplicaIsTheWriterAtOnce(t *testing.T) {
 	})
 }
 
+func TestWhoAsksLearnsAtOnceWhichTargetIsTheWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxPercent: 100}, "w", "r", "down")
+		c.set("down", true, refused)
+		time.Sleep(soon)
+		c.set("w", true, nil)
+		c.set("r", false, nil)
+		leads(t, g, relay.ReadWrite, "w")
+		began := time.Now()
+		g.Ask(t.Context())
+		if took := time.Since(began); took > 5*calm {
+			t.Errorf("it took %s", took)
+		}
+		leads(t, g, relay.ReadWrite, "r")
+		c.set("w", true, refused)
+		g.Ask(t.Context()) // returns when that is known
+		leads(t, g, relay.ReadWrite, "r")
+	})
+}
+
 func TestAReplicaIsAskedOftenAsSoonAsTheWriterIsLost(t *testing.T) {
 	for _, c := range []struct {
 		how      string

@@ -62,7 +62,7 @@ func (m *Member) poolOrNil() *relay.Pool {
 	return m.pool
 }
 
-// freshAnswers is how often a target that says it is the writer beside another must have been asked since: one question
+// freshAnswers is how often a target must have answered since something happened for an answer to be about what is so since: one question
 // may have been on its way already.
 const freshAnswers = 2
 
