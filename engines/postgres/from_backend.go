@@ -71,6 +71,7 @@ const (
 	resetTag         = "RESET\x00"
 	discardAllTag    = "DISCARD ALL\x00"
 	deallocateAllTag = "DEALLOCATE ALL\x00"
+	deallocateTag    = "DEALLOCATE\x00"
 )
 
 // heldWhole says that a message is looked into, and so waits until it is there: it is short, or an error.
@@ -86,6 +87,8 @@ func (m *machine) heldWhole(fr frame) bool {
 			return true
 		case len(setTag), len(resetTag):
 			return m.lend.sets.sent > 0
+		case len(deallocateTag):
+			return len(m.named.standIns) > 0
 		}
 	case 't', 'T', 'n':
 		return !m.queue.empty() && m.queue.first().describesNamed() && fr.holdable()
@@ -218,6 +221,9 @@ func (m *machine) completed(a expected, tag []byte) {
 	}
 	if all || string(tag) == deallocateAllTag {
 		m.forgetNamed()
+	}
+	if a&answerSwallow == 0 && string(tag) == deallocateTag {
+		m.deallocated()
 	}
 }
 

@@ -239,7 +239,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	default:
 		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 	}
-	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, text, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, text, false, f, w) {
 		return false
 	}
 	if v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text) {
@@ -306,18 +306,17 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if ok {
 		v = m.judge(text)
 	}
-	if len(name) > 0 && !m.named.direct && ok {
+	if len(name) > 0 && m.unsettled(f, w) {
+		return false, nil
+	}
+	if len(name) > 0 && ok && (!m.named.direct || m.named.byName[string(name)] != nil) {
 		return m.parseNamed(fr, name, rest, v, f, w), nil
 	}
 	if len(name) > 0 && reserved(name) {
 		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
 		return true, nil
 	}
-	if v.sequence && m.waits(m.lend.sequences, f, w) || len(name) > 0 && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, nil, f, w) {
-		return false, nil
-	}
-	// In the batch that this begins, another of the session's statements that cannot be prepared would be an error.
-	if deallocates := v.names && !v.kinds.has(engine.KindPreparedStatement); deallocates && !m.reading.batch && m.lend.tx == 'I' && !m.goDirect(v, text, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false, nil
 	}
 	if v.sequence {
@@ -326,6 +325,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	}
 	owed := answerParse
 	if len(name) > 0 {
+		m.named.direct = true
 		v.kinds.add(engine.KindPreparedStatement)
 		v.opaque = v.opaque || v.garbled
 		m.creates = m.creates || v.creates
@@ -362,6 +362,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if (!ok || !named) && !whole(fr, f) {
 			return false, errName
 		}
+		if len(statement) > 0 && m.named.direct && m.unsettled(f, w) {
+			return false, nil
+		}
 		if len(statement) > 0 && m.mapped(statement) {
 			return m.bindNamed(p[:len(portal)+1], statement, fr, f, w), nil
 		}
@@ -376,7 +379,11 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		m.lend.sweep.creates = m.lend.sweep.creates || len(statement) > 0 && m.creates
 	case 'D':
-		if name := statementName(p); name != nil && m.mapped(name) {
+		name := statementName(p)
+		if name != nil && m.named.direct && m.unsettled(f, w) {
+			return false, nil
+		}
+		if name != nil && m.mapped(name) {
 			return m.describeNamed(name, fr, f, w), nil
 		}
 		owed = answerDescribe
@@ -384,7 +391,11 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 			return false, nil
 		}
 	case 'C':
-		if name := statementName(p); name != nil && m.mapped(name) {
+		name := statementName(p)
+		if name != nil && m.named.direct && m.unsettled(f, w) {
+			return false, nil
+		}
+		if name != nil && m.mapped(name) {
 			return m.closeNamed(name, fr, f, w), nil
 		}
 		owed = answerClose
@@ -432,7 +443,7 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 		v = v.or(m.unnamed.pendingVerdict)
 	}
 	if m.waits(m.lend.unnamed, f, w) || executed && v.sequence && m.waits(m.lend.sequences, f, w) ||
-		executed && v.names && !m.goDirect(v, m.unnamedText(), f, w) {
+		executed && v.names && !m.goDirect(v, m.unnamedText(), portal, f, w) {
 		return false
 	}
 	m.flush(f, w)

@@ -45,19 +45,24 @@ func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
 // longParse passes on the beginning of a Parse. name is its statement's, rest is what has come behind that.
 func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire) bool {
 	named := len(name) > 0
+	if named && m.unsettled(f, w) {
+		return false
+	}
 	switch {
-	case named && reserved(name):
+	case named && (reserved(name) || m.named.byName[string(name)] != nil):
 		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
 		return true
 	case named && !m.named.direct && m.collect(fr, f, w):
 		return true
-	case m.waits(m.lend.sequences, f, w) || named && !m.goDirect(verdict{kinds: 1 << engine.KindPreparedStatement}, nil, f, w):
+	case m.waits(m.lend.sequences, f, w):
 		return false
 	}
 	m.flush(f, w)
 	m.prepareSequences(false, w)
 	owed := answerParse
-	if !named {
+	if named {
+		m.named.direct = true
+	} else {
 		owed |= answerUnnamed
 		m.parseSent(f.rest(), fr.size, untilRead)
 	}
@@ -167,7 +172,7 @@ func (m *machine) longSent(l *longMessage, w engine.Wire) {
 		m.creates = m.creates || v.creates
 		m.directSets = m.directSets || v.changesSettings()
 	}
-	m.named.direct = m.named.direct || v.kinds.has(engine.KindPreparedStatement) && len(m.named.byName) == 0
+	m.named.direct = m.named.direct || v.kinds.has(engine.KindPreparedStatement)
 	m.report(v, l.head, true, w)
 }
 

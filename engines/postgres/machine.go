@@ -315,6 +315,9 @@ func (m *machine) boundary(w engine.Wire) {
 	}
 	m.settleStandings()
 	m.settleNamed()
+	if !m.reading.batch && m.dropStandIns(w) {
+		return
+	}
 	l := &m.lend
 	if !l.ready || l.asked || l.owed || l.tx != 'I' || m.reading.backend.rest > 0 ||
 		m.reading.client.rest > 0 && !m.reading.client.drop {

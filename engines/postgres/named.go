@@ -16,7 +16,9 @@ import (
 const maxNamed = 1000
 
 // mapped says that a client's name is not the backend's.
-func (m *machine) mapped(name []byte) bool { return !m.named.direct || reserved(name) }
+func (m *machine) mapped(name []byte) bool {
+	return !m.named.direct || reserved(name) || m.named.byName[string(name)] != nil
+}
 
 var (
 	nobodysName = []byte(sharedPrefix + "\x00") // a name that no backend ever has
@@ -54,8 +56,9 @@ type named struct {
 	clearing bool            // something was sent that may drop all statements
 	flushed  bool            // the backend was asked for the answers that are waited for, all of them
 	reported bool
-	// direct says that the names are the backend's own: SQL refers to them, and the session is pinned.
-	direct bool
+	// direct says that names which byName does not have are the backend's own: SQL refers to them, and the session is pinned.
+	direct   bool
+	standIns []reference // of the text that is under way, from the next one on, if the backend has some (named_sql.go)
 }
 
 // namedOp is what to do when an answer comes, or to undo when it does not.
@@ -121,7 +124,7 @@ func (m *machine) undoNamed(count int) {
 // name means.
 func (m *machine) unsettled(f *feed, w engine.Wire) bool {
 	n := &m.named
-	if n.check == nil && (n.head == len(n.ops) || n.ops[n.head].batch == n.batch) && !(n.clearing && !m.queue.empty()) {
+	if n.check == nil && !(len(n.standIns) > 0 && !m.queue.empty()) && (n.head == len(n.ops) || n.ops[n.head].batch == n.batch) && !(n.clearing && !m.queue.empty()) {
 		return false
 	}
 	m.flush(f, w)
@@ -279,14 +282,15 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	if executed && v.sequence && m.waits(m.lend.sequences, f, w) {
 		return nil, false
 	}
-	if executed && v.names && !m.goDirect(v, s.shared.text, f, w) {
+	if executed && v.names && !m.goDirect(v, s.shared.text, portal, f, w) {
 		return nil, false
 	}
-	if !m.named.direct && !m.room(s) {
+	own := m.named.byName[string(name)] == nil // its text named itself
+	if !own && !m.room(s) {
 		m.refuseStatement("53200", "prepared statements of more than 64 KiB take too much memory in the proxy", fr, f, w)
 		return nil, true
 	}
-	if !m.named.direct && !m.present(s, f, w) {
+	if !own && !m.present(s, f, w) {
 		return nil, false
 	}
 	if m.named.stale == s {
@@ -313,7 +317,7 @@ func (m *machine) bindNamed(before, name []byte, fr frame, f *feed, w engine.Wir
 		return goOn
 	}
 	m.pushBatch(answerBind, w)
-	if m.named.direct {
+	if m.named.byName[string(name)] == nil {
 		m.begin(fr, f, false, w)
 		return true
 	}
@@ -355,58 +359,6 @@ func (m *machine) closeNamed(name []byte, fr frame, f *feed, w engine.Wire) bool
 	m.named.set(string(name), nil)
 	m.begin(fr, f, true, w)
 	return true
-}
-
-// goDirect gives the backend the session's statements under the session's own names, because SQL that refers to them is about
-// to be executed: PREPARE, EXECUTE, DEALLOCATE, in text. It returns false if that has to wait for answers.
-func (m *machine) goDirect(v verdict, text []byte, f *feed, w engine.Wire) bool {
-	n := &m.named
-	pins := v.kinds.has(engine.KindPreparedStatement)
-	if n.direct || !pins && len(n.byName) == 0 && n.head == len(n.ops) {
-		return true
-	}
-	// After an error the server would skip what it is given here.
-	if m.unsettled(f, w) || !m.queue.empty() && m.waitNamed(f, w) || 4*len(n.byName) >= maxAnswers-injected {
-		return false
-	}
-	if m.lend.tx == 'E' && len(n.byName) > 0 && !(m.reading.batch && m.lend.flight.decides) {
-		return true // nothing can be prepared in a transaction that failed, and what refers to a name fails, too
-	}
-	m.flush(f, w)
-	var dropped deallocated
-	if !pins {
-		dropped = deallocations(text, m.lexing)
-	}
-	apart := !m.reading.batch && m.lend.tx == 'I' // an error is the end of nothing
-	for name, s := range n.byName {
-		if reserved([]byte(name)) {
-			continue
-		}
-		stands := dropped.has(name) && (apart || dropped.alone)
-		if !stands || apart {
-			m.sendDirect(name, s.shared.rest(), w)
-		}
-		if stands { // refused, because the name is taken, if the statement could be prepared
-			m.sendDirect(name, standIn, w)
-		}
-		m.directSets = m.directSets || s.verdict.changesSettings()
-	}
-	if !pins && len(n.byName) > 0 {
-		m.hold(engine.KindPreparedStatement, nil, w)
-	}
-	n.direct = pins || len(n.byName) > 0
-	n.byName = nil
-	return true
-}
-
-// sendDirect sends a Parse under a client's name, and swallows what becomes of it.
-func (m *machine) sendDirect(name string, rest []byte, w engine.Wire) {
-	w.ToBackend(parseMessage(append([]byte(name), 0), rest))
-	m.push(answerOwn | answerSwallow)
-	if !m.reading.batch { // in a batch it would end the implicit transaction
-		w.ToBackend(syncMessage)
-		m.push(answerSync | answerSwallow)
-	}
 }
 
 // waitNamed asks for the answers that are waited for.

@@ -185,13 +185,44 @@ func TestSQLDeallocatesAStatementThatCannotBePreparedAnyMore(t *testing.T) {
 					&pgproto3.Parse{Query: "deallocate a"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
 				f.expect("1 2 C(ROLLBACK) 1 2 C(DEALLOCATE) Z(I)")
 			},
+			"with others, in a transaction": func(f *raw) {
+				f.send(&pgproto3.Query{String: "begin"})
+				f.expect("C(BEGIN) Z(T)")
+				f.send(&pgproto3.Query{String: "select; deallocate a; deallocate b"})
+				f.expect("T D() C(SELECT 1) C(DEALLOCATE) C(DEALLOCATE) Z(T)")
+				f.send(&pgproto3.Query{String: "deallocate a"})
+				f.expect("E(26000) Z(E)")
+				f.send(&pgproto3.Query{String: "rollback"})
+				f.expect("C(ROLLBACK) Z(I)")
+			},
+			"behind a savepoint": func(f *raw) {
+				f.send(&pgproto3.Query{String: "begin; savepoint s"})
+				f.expect("C(BEGIN) C(SAVEPOINT) Z(T)")
+				f.send(&pgproto3.Query{String: "select 1/0"})
+				f.expect("E(22012) Z(E)")
+				f.send(&pgproto3.Parse{Query: "rollback to s"}, &pgproto3.Bind{}, &pgproto3.Execute{},
+					&pgproto3.Parse{Query: "deallocate a"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+				f.expect("1 2 C(ROLLBACK) 1 2 C(DEALLOCATE) Z(T)")
+				f.send(&pgproto3.Query{String: "commit"})
+				f.expect("C(COMMIT) Z(I)")
+			},
+			"in a transaction that failed, with what ends it": func(f *raw) {
+				f.send(&pgproto3.Query{String: "begin"})
+				f.expect("C(BEGIN) Z(T)")
+				f.send(&pgproto3.Query{String: "select 1/0"})
+				f.expect("E(22012) Z(E)")
+				f.send(&pgproto3.Query{String: "deallocate a"})
+				f.expect("E(25P02) Z(E)")
+				f.send(&pgproto3.Query{String: "rollback; deallocate a"})
+				f.expect("C(ROLLBACK) C(DEALLOCATE) Z(I)")
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				harness.Exec(t, r.server, "drop table if exists dropped", "create table dropped (a int)", "grant all on dropped to public")
 				f := frontend(t, conn(t, r.Endpoint, harness.App()))
 				f.send(&pgproto3.Parse{Name: "a", Query: "select * from dropped"}, &pgproto3.Sync{})
 				f.expect("1 Z(I)")
-				if strings.HasSuffix(name, "of that kind") {
+				if strings.HasSuffix(name, "of that kind") || strings.HasPrefix(name, "with others") {
 					f.send(&pgproto3.Parse{Name: "b", Query: "table dropped"}, &pgproto3.Sync{})
 					f.expect("1 Z(I)")
 				}
@@ -206,6 +237,62 @@ func TestSQLDeallocatesAStatementThatCannotBePreparedAnyMore(t *testing.T) {
 				f.send(&pgproto3.Terminate{})
 			})
 		}
+		r.whole(t)
+	})
+}
+
+// The session goes on with a statement of the protocol that DEALLOCATE has not come to, and with all that the text does not name.
+func TestSQLThatNamesAStatementLeavesTheOthers(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		harness.Exec(t, r.server, "drop table if exists dropped", "create table dropped (a int)", "grant all on dropped to public")
+		f := frontend(t, conn(t, r.Endpoint, harness.App()))
+		f.send(&pgproto3.Parse{Name: "a", Query: "select 1"}, &pgproto3.Parse{Name: "b", Query: "select 2"}, &pgproto3.Parse{Name: "gone", Query: "table dropped"}, &pgproto3.Sync{})
+		f.expect("1 1 1 Z(I)")
+		holder := conn(t, r.Endpoint, harness.App()) // has its backend from now on
+		ask(t, holder, "begin")
+		harness.Exec(t, r.server, "drop table dropped")
+		use := func(name, want string) {
+			t.Helper()
+			f.send(&pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			f.expect(want)
+		}
+		for _, sql := range []string{"select 1/0; deallocate a", "begin; select 1/0; deallocate b"} {
+			f.send(&pgproto3.Query{String: sql})
+			f.untilReady()
+			f.send(&pgproto3.Query{String: "rollback"})
+			f.untilReady()
+			use("a", "2 D(1) C(SELECT 1) Z(I)")
+		}
+		f.send(&pgproto3.Parse{Query: "deallocate a"}, &pgproto3.Bind{}, &pgproto3.Sync{})
+		f.expect("1 2 Z(I)")
+		use("a", "2 D(1) C(SELECT 1) Z(I)")
+		f.send(&pgproto3.Query{String: "deallocate a"}, &pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Sync{}, &pgproto3.Bind{PreparedStatement: "b"}, &pgproto3.Sync{})
+		f.expect("C(DEALLOCATE) Z(I) E(26000) Z(I) 2 Z(I)")
+		if s := r.session(t, f.pid); s.Pinned != "" {
+			t.Errorf("after DEALLOCATE: %+v", s)
+		}
+		f.send(&pgproto3.Parse{Query: "prepare own as select 3"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		f.expect("1 2 C(PREPARE) Z(I)")
+		use("own", "2 D(3) C(SELECT 1) Z(I)")
+		use("b", "2 D(2) C(SELECT 1) Z(I)")
+		use("gone", "E(42P01) Z(I)")
+		f.send(&pgproto3.Query{String: "prepare b as select 4"})
+		f.expect("E(42P05) Z(I)")
+		f.send(&pgproto3.Parse{Name: "b", Query: "select 5"}, &pgproto3.Sync{}, &pgproto3.Parse{Name: "own", Query: "select 6"}, &pgproto3.Sync{})
+		f.expect("E(42P05) Z(I) E(42P05) Z(I)")
+		f.send(&pgproto3.Query{String: "execute own; execute b"})
+		f.expect("T D(3) C(SELECT 1) T D(2) C(SELECT 1) Z(I)")
+		use("b", "2 D(2) C(SELECT 1) Z(I)")
+		f.send(&pgproto3.Close{ObjectType: 'S', Name: "gone"}, &pgproto3.Sync{}, &pgproto3.Parse{Name: "gone", Query: "select 7"}, &pgproto3.Sync{})
+		f.expect("3 Z(I) 1 Z(I)")
+		f.send(&pgproto3.Query{String: "execute gone"})
+		f.expect("T D(7) C(SELECT 1) Z(I)")
+		f.send(&pgproto3.Query{String: "deallocate gone; deallocate b; deallocate own"})
+		f.expect("C(DEALLOCATE) C(DEALLOCATE) C(DEALLOCATE) Z(I)")
+		harness.Eventually(t, settleWithin, "the session is not pinned", func() bool { return r.session(t, f.pid).Pinned == "" })
+		ask(t, holder, "rollback")
+		_ = holder.Close(t.Context())
+		f.send(&pgproto3.Terminate{})
 		r.whole(t)
 	})
 }

@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"slices"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// SQL may name what a client has prepared by the protocol: EXECUTE and DEALLOCATE find it, PREPARE finds the name taken. The backend
+// gets such a statement under the client's own name just before; all others stay shared (named.go). Once SQL may have prepared
+// something, or executes something, the session is pinned, and names that are not mapped are the backend's own: direct.
+//
+// What is only deallocated, or only in the way, is stood in for by a statement that the server always takes, in a transaction that
+// failed, too, and whether or not the tables are still there of what the client has prepared. When the text is over, a stand-in that
+// is left is closed again.
+
+// standIn is what follows the name in the Parse of that: an empty text. Nobody executes it by mistake: it wants a value of the type
+// "internal" (8.21), which there is not.
+var standIn = []byte{0, 0, 1, 0, 0, oidInternal >> 8, oidInternal & 0xff}
+
+const oidInternal = 2281 // pg_type.dat
+
+// reference is where a text names a prepared statement.
+type reference struct {
+	name string // "" if it is written with escapes, or is one that the server cuts
+	use  referenceUse
+}
+
+type referenceUse uint8
+
+const (
+	usePrepares referenceUse = iota
+	useExecutes
+	useDeallocates
+)
+
+// references reads which statements a text names, in the order in which they come. It may find some where there are none.
+func references(text []byte, lex lexing) (all []reference) {
+	s := scanner{text: text, lex: lex}
+	first := true
+	for s.next(); s.kind != tokenEnd && s.kind != tokenBroken; s.next() {
+		use, found := referenceUse(0), true
+		switch {
+		case first && s.is("prepare"):
+			use = usePrepares
+		case first && s.is("deallocate"):
+			use = useDeallocates
+			ahead := s
+			if ahead.next(); ahead.is("prepare") {
+				s = ahead
+			}
+		default: // EXPLAIN and CREATE TABLE may have an EXECUTE, too
+			use, found = useExecutes, s.is("execute")
+		}
+		if found {
+			s.next()
+			if s.kind == tokenWord || s.kind == tokenQuoted {
+				all = append(all, reference{string(s.word()), use})
+			}
+		}
+		first = s.kind == ';'
+	}
+	return all
+}
+
+// named returns what a text, nil if it is not known, does first to each of the session's statements that it names.
+func (n *named) named(text []byte, refs []reference) map[string]referenceUse {
+	found := make(map[string]referenceUse)
+	if text == nil || slices.ContainsFunc(refs, func(r reference) bool { return r.name == "" }) {
+		for name := range n.byName {
+			found[name] = useExecutes
+		}
+		return found
+	}
+	for _, r := range refs {
+		if _, again := found[r.name]; !again && n.byName[r.name] != nil && !reserved([]byte(r.name)) {
+			found[r.name] = r.use
+		}
+	}
+	return found
+}
+
+// goDirect gives the backend those of the session's statements, under the session's own names, that SQL refers to which is about to
+// be executed: text, or, if that is nil, nobody knows what. later says that it is a portal that the client executes when it likes. It
+// returns false if that has to wait for answers.
+func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine.Wire) bool {
+	n := &m.named
+	pins := v.kinds.has(engine.KindPreparedStatement)
+	if len(n.byName) == 0 && n.head == len(n.ops) && (n.direct || !pins) {
+		return true
+	}
+	if m.unsettled(f, w) {
+		return false
+	}
+	refs := references(text, m.lexing)
+	named := n.named(text, refs)
+	if len(named) == 0 && len(n.standIns) == 0 {
+		n.direct = n.direct || pins
+		return true
+	}
+	// After an error the server would skip what it is given here.
+	if !m.queue.empty() && m.waitNamed(f, w) || 4*len(named) >= maxAnswers-injected {
+		return false
+	}
+	m.flush(f, w)
+	m.dropStandIns(w)
+	failed := m.lend.tx == 'E' && !(m.reading.batch && m.lend.flight.decides) // and nothing can be prepared
+	apart := !m.reading.batch && m.lend.tx == 'I'                             // an error is the end of nothing
+	moved, stands := false, false
+	for name, use := range named {
+		s := n.byName[name]
+		if use != useExecutes && !later {
+			m.sendDirect(name, standIn, w)
+			stands = true
+			continue
+		}
+		switch {
+		case use != useExecutes && !apart:
+			m.sendDirect(name, standIn, w)
+		case failed:
+			continue // what refers to it fails, too
+		default:
+			m.sendDirect(name, s.shared.rest(), w)
+			if use != useExecutes { // refused, because the name is taken, if the statement could be prepared
+				m.sendDirect(name, standIn, w)
+			}
+		}
+		m.directSets = m.directSets || s.verdict.changesSettings()
+		n.set(name, nil)
+		moved = true
+	}
+	if stands {
+		n.standIns = refs
+	}
+	if !pins && moved {
+		m.hold(engine.KindPreparedStatement, nil, w)
+	}
+	n.direct = n.direct || pins || moved
+	return true
+}
+
+// sendDirect sends a Parse under a client's name, and swallows what becomes of it.
+func (m *machine) sendDirect(name string, rest []byte, w engine.Wire) {
+	w.ToBackend(parseMessage(append([]byte(name), 0), rest))
+	m.push(answerOwn | answerSwallow)
+	if !m.reading.batch { // in a batch it would end the implicit transaction
+		w.ToBackend(syncMessage)
+		m.push(answerSync | answerSwallow)
+	}
+}
+
+// deallocated notes that the server has deallocated the statement that the text names next.
+func (m *machine) deallocated() {
+	n := &m.named
+	for i, r := range n.standIns {
+		if r.use == useDeallocates {
+			n.set(r.name, nil)
+			n.standIns = n.standIns[i+1:]
+			return
+		}
+	}
+}
+
+// dropStandIns closes those that nobody has deallocated, and says whether there are some. Everything that was sent is answered.
+func (m *machine) dropStandIns(w engine.Wire) (waits bool) {
+	n := &m.named
+	for _, r := range n.standIns {
+		if n.byName[r.name] != nil {
+			w.ToBackend(statementMessage('C', append([]byte(r.name), 0)))
+			m.push(answerClose | answerSwallow)
+			waits = true
+		}
+	}
+	n.standIns = nil
+	if waits && !m.reading.batch {
+		w.ToBackend(syncMessage)
+		m.push(answerSync | answerSwallow)
+	}
+	return waits
+}
