@@ -278,6 +278,18 @@ func (p *Pool[K, V]) Retire() (todo Todo[K, V]) {
 	return todo
 }
 
+// Yield closes the idle connection that was used longest ago, of whatever key, and says whether there was one: the server has no place for
+// somebody who needs one more.
+func (p *Pool[K, V]) Yield() (todo Todo[K, V], yielded bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ages.len == 0 {
+		return todo, false
+	}
+	p.retire(p.ages.first.of, idle, &todo)
+	return todo, true
+}
+
 // Closed says that a closing connection is closed as far as the server is concerned; its slot is free. Its Value is
 // dropped: sessions that remember the connection must not keep it alive.
 func (p *Pool[K, V]) Closed(c *Conn[K, V], now time.Duration) (todo Todo[K, V]) {

@@ -708,6 +708,23 @@ func TestCloseRefusesWaitersAndClosesEverythingAsItComesBack(t *testing.T) {
 	w.stats(Stats{})
 }
 
+func TestTheConnectionThatWasUsedLongestAgoYields(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9})
+	if todo, yielded := w.Yield(); yielded || len(todo.Close) > 0 {
+		t.Error("an empty pool yields")
+	}
+	a, b := w.fill("a", 0, 1), w.fill("b", 0, 1)
+	w.give(a[0])
+	w.now++
+	w.give(b[0])
+	todo, yielded := w.Yield()
+	if !yielded || len(todo.Close) != 1 || todo.Close[0].Key() != "a" {
+		t.Errorf("%+v", todo)
+	}
+	w.do(todo)
+	w.stats(Stats{Open: 2, Idle: 1, Closing: 1, Max: 9})
+}
+
 func TestOnlyAnIdleConnectionCanBeTaken(t *testing.T) {
 	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
 	r := w.fill("a", 0, 1)[0]

@@ -73,6 +73,13 @@ func (p *Pool) Unclaim(w *Worker) { p.do(w, p.accounts.Unclaim(w.loop.Now())) }
 // Reachable says on w's loop that the target is up again: who waits for a dial that failed need not wait out its pause.
 func (p *Pool) Reachable(w *Worker) { p.do(w, p.accounts.Reachable(w.loop.Now())) }
 
+// Yield closes on w's loop an idle backend, if there is one: the server has no place for a connection more. It says whether there was one.
+func (p *Pool) Yield(w *Worker) bool {
+	todo, yielded := p.accounts.Yield()
+	p.do(w, todo)
+	return yielded
+}
+
 // Retire closes the idle backends, on w's loop: they may be dead without that anybody was told.
 func (p *Pool) Retire(w *Worker) { p.do(w, p.accounts.Retire()) }
 

@@ -92,8 +92,10 @@ func explainServer(s *engine.ServerError) failure {
 	switch {
 	case len(s.Code) == 5 && s.Code[:2] == "28":
 		return failure{reason: AuthFailure, cause: "it refuses the login: " + said}
-	case s.Code == "53300", s.Code == "08004": // too_many_connections; ER_CON_COUNT_ERROR has the SQL standard's
+	case s.Code == "53300", s.Number == 1040: // too_many_connections; ER_CON_COUNT_ERROR, before a handshake without its SQLSTATE
 		return failure{reason: ConnectionFailed, cause: "too many connections: " + said, crowded: true}
+	case s.Number == 1203, s.Number == 1226 && strings.Contains(s.Message, "connections"): // ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED
+		return failure{reason: ConnectionFailed, cause: "too many connections of the user: " + said, crowded: true}
 	}
 	return failure{reason: ConnectionFailed, cause: "it refuses: " + said}
 }

@@ -97,9 +97,14 @@ type Member struct {
 	probed chan struct{} // closed when it was asked for the first time
 	once   sync.Once
 	wake   chan struct{} // tells the monitor to ask
-	watch  engine.Watch  // the monitor's connection, nil if there is none
 	log    zerolog.Logger
 	closed atomic.Bool // its pool is, because it left
+
+	// The monitor's.
+
+	watch   engine.Watch // its connection, nil if there is none
+	crowded bool         // there was no place for one
+	yielded time.Time    // when the pool made one last
 
 	// Under the group's lock.
 

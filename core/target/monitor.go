@@ -19,6 +19,8 @@ const (
 	askUrgent = 100 * time.Millisecond
 	// calm is how soon a target is asked again at the earliest: a hundred lost backends are one reason to ask.
 	calm = 20 * time.Millisecond
+	// yieldEvery is how often a pool gives an idle backend away for the monitor.
+	yieldEvery = 5 * time.Second
 	// fallMemory is how long it is remembered that a target was lost.
 	fallMemory = time.Minute
 	// fallsForgiven is how often a target may be lost in that time without being suspected of flapping. Each time more
@@ -46,10 +48,41 @@ func (m *Member) monitor(ctx context.Context) {
 			m.rest(ctx, m.pause())
 			continue
 		}
+		if m.crowded && m.makePlace(ctx) {
+			retry = retryFirst
+		}
 		m.rest(ctx, min(retry, m.longest()))
 		retry = min(2*retry, retryMost)
 	}
 }
+
+// makePlace closes an idle backend of a server that has no place for the monitor, and says whether there was one. The place may be another's before
+// the monitor comes for it: a pool gives one now and then. The only target of a group need not be asked while it has connections.
+func (m *Member) makePlace(ctx context.Context) bool {
+	if m.group.solo() && !m.group.limitsLag() || time.Since(m.yielded) < yieldEvery {
+		return false
+	}
+	w, done := m.group.workers[0], make(chan bool, 1)
+	w.Loop().Post(&yield{m.pool, w, done})
+	select {
+	case yielded := <-done:
+		if yielded {
+			m.yielded = time.Now()
+		}
+		return yielded
+	case <-ctx.Done(): // the loop may have ended, too
+		return false
+	}
+}
+
+// yield is posted to the loop of its worker.
+type yield struct {
+	pool   *relay.Pool
+	worker *relay.Worker
+	done   chan<- bool
+}
+
+func (y *yield) Run() { y.done <- y.pool.Yield(y.worker) }
 
 // longest is the longest pause between attempts to reach m. Servers lock accounts that come with wrong passwords too often.
 func (m *Member) longest() time.Duration {
@@ -209,6 +242,7 @@ func (m *Member) report(ctx context.Context, a answer) bool {
 	if ctx.Err() != nil {
 		return true
 	}
+	m.crowded = a.err != nil && explain(m.target.Address, a.err).crowded
 	m.publish(a.facts, a.err)
 	if a.err == nil {
 		w := m.group.workers[0]

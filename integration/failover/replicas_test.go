@@ -104,7 +104,7 @@ func read(t *testing.T, e harness.Endpoint) reader {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return reader{func(ctx context.Context, query string) (answer string, err error) {
-		if strings.HasPrefix(query, "set ") || strings.HasPrefix(query, "insert ") {
+		if !strings.HasPrefix(query, "select ") {
 			_, err = c.ExecContext(ctx, query)
 			return "", err
 		}
@@ -120,6 +120,14 @@ func (r reader) must(t *testing.T, query string) string {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return answer
+}
+
+// run executes statements whose answers do not matter.
+func (r reader) run(t *testing.T, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		r.must(t, s)
+	}
 }
 
 // spread asks each session where it is, and counts them by server: the writer, then the replicas.
