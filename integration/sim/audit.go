@@ -25,7 +25,7 @@ func (r *run) audit() {
 	seen := make(map[*transaction]bool)
 	alone := make(map[string]bool) // by value: it was executed outside of its transaction
 	scattered := make(map[*transaction]bool)
-	for _, entry := range r.server.db.journal {
+	for _, entry := range r.db.journal {
 		t := owner[entry[0].value]
 		switch {
 		case t == nil:

@@ -37,6 +37,8 @@ type client struct {
 	serial  int // of the last request
 	cancels bool
 	asked   bool          // a cancel was sent in this session
+	stalled bool          // it did not read for long
+	leaving bool          // it said that it is going to say no more
 	quiet   time.Duration // since when the client awaits or says nothing, but for the last request
 	before  time.Duration // what quiet was before that
 
@@ -111,7 +113,7 @@ func (c *client) user() string { return c.r.config.users[c.number%len(c.r.config
 // live runs the client's sessions.
 func (c *client) live(sessions int) {
 	for range sessions {
-		c.p.sleep(c.r.w.upTo(c.r.config.pause))
+		c.p.sleep(c.r.w.upTo(c.r.config.rest))
 		if c.r.draining {
 			return
 		}
@@ -133,6 +135,7 @@ func (c *client) visit() error {
 	c.conn = c.r.connect(c)
 	c.in = &reader{from: c.conn}
 	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
+	c.stalled, c.leaving = false, false
 	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
 	c.extended = map[string]bool{}
 	c.prepared = map[string]*myPrepared{}
@@ -210,6 +213,13 @@ func (c *client) batch() (left bool, err error) {
 	} else if err := c.send(c.conn, out[:stop]); err != nil {
 		return false, c.excuse(err)
 	}
+	if w.chance(6) { // which must have no effect
+		other := c.r.clients[w.rng.IntN(len(c.r.clients))]
+		if other != c {
+			c.r.cancel(other.id, c.secret, w.upTo(50*time.Millisecond))
+		}
+		c.r.cancel(c.id, []byte("guessed"), w.upTo(50*time.Millisecond))
+	}
 	if c.cancels && w.chance(2) {
 		c.asked = true
 		c.r.cancel(c.id, c.secret, w.upTo(50*time.Millisecond))
@@ -221,11 +231,21 @@ func (c *client) batch() (left bool, err error) {
 		c.r.w.log("client %d leaves", c.number)
 		return true, nil
 	}
+	if c.stalled = w.chance(c.r.config.stall); c.stalled {
+		c.p.sleep(w.upTo(20 * time.Second))
+	}
+	if c.leaving = w.chance(c.r.config.leave); c.leaving { // but for what is on its way
+		w.log("client %d says no more", c.number)
+		c.conn.closeWrite()
+	}
 	for i, q := range sent {
 		c.loosen(open, sent[i+1:], txns[i+1:])
 		if err := c.answer(q, txns[i], begun, i == 0); err != nil {
 			return false, err
 		}
+	}
+	if c.leaving {
+		return true, nil
 	}
 	for c.writer != nil && !c.writer.ended { // an upload may be refused before it is there
 		c.p.sleep(time.Millisecond)
@@ -269,7 +289,7 @@ func (c *client) foresee(requests []request) []*transaction {
 // loosen notes which writes of the transaction that is open may be executed outside of it: those that are sent behind a request
 // that may be told that the transaction was lost, where there is none any more then. A deadlock does the same to MySQL's clients.
 func (c *client) loosen(open *transaction, behind []request, txns []*transaction) {
-	if open == nil || c.r.dialect.bereaved() != 'I' || !c.r.config.faults.lossy() {
+	if open == nil || c.r.dialect.bereaved() != 'I' || !c.r.config.lossy() {
 		return
 	}
 	open.loose = 0
@@ -295,9 +315,11 @@ func (c *client) answer(q request, txn *transaction, begun time.Duration, first 
 	if len(f) < 3 || f[0] != q.tag && (f[0] != own || !strings.HasSuffix(line, "error aborted")) {
 		return fmt.Errorf("%q answers %q", line, q.line())
 	}
-	c.quiet = w.now
+	if c.quiet = w.now; c.stalled {
+		c.quiet = begun
+	}
 	if f[2] == "error" {
-		err = c.disappoint(q, txn, f[3:], begun, first)
+		err = c.disappoint(q, txn, f[3:], begun, first, a.partly)
 	} else {
 		err = c.fulfil(q, txn, f, a.rows)
 	}
@@ -312,13 +334,13 @@ func (c *client) answer(q request, txn *transaction, begun time.Duration, first 
 		state = "E"
 	}
 	if f[1] != state {
-		return fmt.Errorf("%q: the state should be %s", line, state)
+		return fmt.Errorf("%q to %q: the state should be %s", line, q.line(), state)
 	}
 	return nil
 }
 
 // disappoint judges an error.
-func (c *client) disappoint(q request, txn *transaction, why []string, begun time.Duration, first bool) error {
+func (c *client) disappoint(q request, txn *transaction, why []string, begun time.Duration, first, partly bool) error {
 	switch why[0] {
 	case "aborted":
 		if !c.failed {
@@ -329,7 +351,8 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 			return errors.New("unexpected")
 		}
 	case "lost":
-		if q.verb != "lastid" || !c.r.config.faults.lossy() {
+		// Of a long statement the proxy does not know that it asks for nothing.
+		if q.verb != "lastid" && q.verb != "load" || !c.r.config.lossy() {
 			return errors.New("nothing was lost")
 		}
 	case "canceled":
@@ -341,7 +364,12 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 	default:
 		return errors.New("unexpected")
 	}
-	if txn != nil && (q.verb == "put" || q.verb == "multi") {
+	switch {
+	case txn == nil || q.verb != "put" && q.verb != "multi":
+	case partly && !c.open:
+		txn.fate = committed
+		c.values[q.args[0]] = q.args[1]
+	case !partly:
 		txn.fate = aborted
 		if c.open && !c.r.dialect.dooms() { // the transaction goes on without it
 			txn.writes = slices.DeleteFunc(txn.writes, func(x write) bool { return x.value == q.args[1] })
@@ -358,7 +386,7 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 // behind a statement that failed: then the transaction goes on as a failed one, and its next statement borrows another backend.
 func (c *client) refused(q request, txn *transaction, why string, begun time.Duration, first bool) error {
 	switch {
-	case c.open && !(c.failed && c.r.dialect.bereaved() == 'E' && c.r.config.faults.lossy()):
+	case c.open && !(c.failed && c.r.dialect.bereaved() == 'E' && c.r.config.lossy()):
 		return errors.New("refused within a transaction")
 	case len(c.settings) > 0 && !c.r.dialect.restores() || len(c.locks) > 0:
 		return errors.New("refused although it is pinned")
@@ -372,18 +400,21 @@ func (c *client) refused(q request, txn *transaction, why string, begun time.Dur
 		}
 		return nil
 	}
+	if strings.Contains(why, engine.ErrNoTarget.Error()) && c.r.config.failover && c.r.config.timeout == 0 {
+		return nil
+	}
 	if !strings.Contains(why, engine.ErrBorrowTimeout.Error()) {
 		if strings.Contains(why, engine.ErrShutdown.Error()) && c.r.draining {
 			return nil
 		}
 		return errors.New("no reason to refuse")
 	}
-	took, timeout := c.r.w.now-begun, c.r.group.timeout
-	if took < timeout {
-		return fmt.Errorf("after %v of %v", took, timeout)
+	took := c.r.w.now - begun
+	if took < c.r.config.timeout {
+		return fmt.Errorf("after %v of %v", took, c.r.config.timeout)
 	}
-	if first && took > timeout+c.r.config.slack {
-		return fmt.Errorf("not before %v of %v", took, timeout)
+	if first && took > c.r.longest+c.r.config.slack && !c.stalled {
+		return fmt.Errorf("not before %v of %v", took, c.r.longest)
 	}
 	return nil
 }
@@ -433,9 +464,9 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		clear(c.settings)
 		clear(c.locks)
 		c.insertID = 0
-	case "lock":
+	case "lock", "temp":
 		c.locks[q.args[0]] = true
-	case "unlock":
+	case "unlock", "drop":
 		delete(c.locks, q.args[0])
 	case "rows":
 		want = "rows " + q.args[0]
@@ -506,6 +537,8 @@ func (c *client) ended(commit bool, txn *transaction) string {
 type answer struct {
 	line string
 	rows []byte
+	// partly says that the request was answered in part before it failed: of several statements the first was executed.
+	partly bool
 }
 
 // patiently reads the answer to q. An end that has a reason is errGone.
@@ -534,11 +567,11 @@ func (c *client) farewell(why string) error {
 	c.r.w.log("client %d: ! %s", c.number, why)
 	w := c.r.w
 	idle, quiet := c.r.config.idleTimeout, c.quiet
-	if w.now-quiet < crossing {
+	if w.now-quiet < crossing || c.stalled {
 		quiet = c.before
 	}
 	switch {
-	case why == "lost" && (c.r.config.faults.lossy() || c.r.config.stops()):
+	case why == "lost" && (c.r.config.lossy() || c.r.config.stops()):
 	case why == engine.ErrTransactionTimeout.Error() && c.r.config.times.Transaction > 0,
 		why == engine.ErrIdleInTransaction.Error() && c.r.config.times.IdleInTransaction > 0:
 		if !c.open {
@@ -557,13 +590,16 @@ func (c *client) farewell(why string) error {
 	return errGone
 }
 
+// lossy says whether connections may be lost.
+func (c *config) lossy() bool { return c.faults.lossy() || c.failover }
+
 // stops says whether the proxy stops requests that take too long.
 func (c *config) stops() bool { return c.times.Query > 0 || c.times.Transaction > 0 }
 
 // excuse judges an end without a word.
 func (c *client) excuse(err error) error {
 	switch {
-	case c.r.config.faults.lossy(), c.r.killed[c.id], c.r.draining, c.r.config.idleTimeout > 0, c.r.config.times != relay.TimeLimits{}:
+	case c.r.config.lossy(), c.r.killed[c.id], c.leaving, c.r.draining, c.r.config.idleTimeout > 0, c.r.config.times != relay.TimeLimits{}:
 		return errGone
 	}
 	return fmt.Errorf("connection ended: %w", err)

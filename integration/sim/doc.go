@@ -10,6 +10,14 @@
 // process: a coroutine that the scheduler resumes and that parks itself, so that at any moment one thing runs, and the
 // order is the seed's. Two runs of a seed make the same trace, byte by byte.
 //
+// # What happens
+//
+// Clients pipeline, prepare, cancel (also what is not theirs), do not read for long, close their half of the connection, or leave in
+// the middle of a message. Connections of either side are torn at any byte; servers are slow, stall, shut down, or say that they
+// are going to say no more; dials fail, or are never answered. Limits and rules are reloaded, pools are paused, the proxy drains. There may be
+// several targets: servers crash, the writer changes, sessions are rerouted and cut, for either role. Which one that is, is the
+// simulation's decision: monitors (core/target) live in real time and have tests of their own.
+//
 // # What is checked
 //
 //   - each request of a client gets its own answers, in order, within a bounded virtual time;

@@ -57,6 +57,9 @@ func (c *session) perform(q request) (text string, more []byte) {
 	if c.server.w.chance(c.faults.slow) {
 		d = c.server.w.upTo(2 * time.Second)
 	}
+	if c.server.w.chance(c.faults.stall) {
+		d = c.server.w.upTo(20 * time.Second)
+	}
 	if q.verb == "sleep" {
 		ms, _ := strconv.Atoi(q.args[0])
 		d = time.Duration(ms) * time.Millisecond
@@ -65,7 +68,7 @@ func (c *session) perform(q request) (text string, more []byte) {
 	switch ending := q.verb == "commit" || q.verb == "rollback"; {
 	case c.gone:
 		return "", nil
-	case canceled:
+	case canceled && !ending: // the end of a transaction is not stopped
 		text = "error canceled"
 		c.fail()
 	case c.failed && !ending:
@@ -109,9 +112,9 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 		return "value " + c.settings[args[0]], nil
 	case "reset":
 		c.reset()
-	case "lock":
+	case "lock", "temp":
 		c.locks[args[0]] = true
-	case "unlock":
+	case "unlock", "drop":
 		if !c.locks[args[0]] {
 			c.fail()
 			return "error not locked", nil

@@ -125,7 +125,7 @@ func (m my) answer(c *client, q request) (answer, error) {
 		return m.answerPrepare(c, q)
 	}
 	next := uint8(1)
-	for {
+	for partly := false; ; partly = true {
 		sequence, p, err := c.in.packet()
 		if err != nil {
 			return answer{}, err
@@ -141,7 +141,9 @@ func (m my) answer(c *client, q request) (answer, error) {
 		var status uint16
 		switch {
 		case p[0] == 0xff:
-			return m.complaint(c, p, q), nil
+			a = m.complaint(c, p, q)
+			a.partly = partly
+			return a, nil
 		case p[0] == 0 || p[0] == 0xfe:
 			ok := parseMyOK(p)
 			status = ok.status
@@ -243,9 +245,11 @@ func (my) complaint(c *client, p []byte, q request) answer {
 		return answer{line: tag + " " + state + " " + rest}
 	case number == 9501:
 		return answer{line: q.tag + " I error refused: " + engine.ErrBorrowTimeout.Error()}
+	case number == 1105 && strings.HasPrefix(said, "No database server"):
+		return answer{line: q.tag + " I error refused: " + engine.ErrNoTarget.Error()}
 	case (number == 1094 || number == 1095) && q.verb == "kill":
 		return answer{line: q.tag + " " + state + " none"}
-	case number == 1105 && q.verb == "lastid":
+	case number == 1105 && strings.Contains(said, "is unknown since"):
 		return answer{line: q.tag + " " + state + " error lost"}
 	case number == 1317:
 		return answer{line: "! " + engine.ErrKilled.Error()}

@@ -260,6 +260,10 @@ func myStatement(q request) string {
 		return "DO GET_LOCK('" + arg(0) + "', 0)" + comment
 	case "unlock":
 		return "DO RELEASE_LOCK('" + arg(0) + "')" + comment
+	case "temp":
+		return "CREATE TEMPORARY TABLE " + arg(0) + " (k text)" + comment
+	case "drop":
+		return "DROP TEMPORARY TABLE " + arg(0) + comment
 	case "sleep":
 		return "DO SLEEP(" + arg(0) + " / 1000)" + comment
 	case "fail":

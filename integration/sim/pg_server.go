@@ -153,7 +153,7 @@ func (s *pgSession) copyIn(q *request) bool {
 
 var pgTags = map[string]string{
 	"begin": "BEGIN", "commit": "COMMIT", "rollback": "ROLLBACK", "put": "INSERT 0 1", "set": "SET", "reset": "DISCARD ALL",
-	"show": "SHOW", "load": "COPY 1",
+	"show": "SHOW", "temp": "CREATE TABLE", "drop": "DROP TABLE", "load": "COPY 1",
 }
 
 // ask answers what only the proxy asks. Clients see nothing of it.
@@ -200,13 +200,15 @@ func (s *pgSession) restore(statements []string) {
 	}
 }
 
-// holds answers the proxy's question what a session holds: locks are all that this model has.
+// holds answers the proxy's question what a session holds: temporary tables and locks are all that this model has.
 func (s *pgSession) holds() []byte {
 	row := []byte{0, 6}
 	for column := range 5 {
 		answer := byte('f')
-		if column == 1 && len(s.locks) > 0 {
-			answer = 't'
+		for name := range s.locks {
+			if table := strings.HasPrefix(name, tables); column == 0 && table || column == 1 && !table {
+				answer = 't'
+			}
 		}
 		row = append(row, 0, 0, 0, 1, answer)
 	}
@@ -317,6 +319,10 @@ func pgStatement(q request) string {
 		return "SELECT pg_advisory_lock(" + number() + ")" + comment
 	case "unlock":
 		return "SELECT pg_advisory_unlock(" + number() + ")" + comment
+	case "temp":
+		return "CREATE TEMP TABLE " + arg(0) + " (k text)" + comment
+	case "drop":
+		return "DROP TABLE " + arg(0) + comment
 	case "sleep":
 		return "SELECT pg_sleep(" + arg(0) + " / 1000.0)" + comment
 	case "fail":

@@ -14,20 +14,21 @@ type end struct {
 	peer  *end
 	space int // how many bytes this end lets wait
 
-	in      []segment // sent to this end and not read yet, in the order of arrival
-	waiting int       // bytes in it
-	last    time.Duration
-	failed  error // this end is broken
-	closed  bool
-	halved  bool // nothing more is sent
-	taken   bool // by a loop
-	reader  *proc
-	writer  *proc
-	notify  func() // of a loop; nil: none
-	net     *network
-	onEnd   func()                // the model's: called when this end is closed or broken, once
-	delay   time.Duration         // of what is sent to this end, at least
-	breakAt func(n int) (cut int) // at which of the next n bytes sent the connection breaks; n: not now; nil: never
+	in                 []segment // sent to this end and not read yet, in the order of arrival
+	waiting            int       // bytes in it
+	last               time.Duration
+	failed             error // this end is broken
+	closed             bool
+	halved             bool // nothing more is sent
+	halvedAt, closedAt time.Duration
+	taken              bool // by a loop
+	reader             *proc
+	writer             *proc
+	notify             func() // of a loop; nil: none
+	net                *network
+	onEnd              func()                // the model's: called when this end is closed or broken, once
+	delay              time.Duration         // of what is sent to this end, at least
+	breakAt            func(n int) (cut int) // at which of the next n bytes sent the connection breaks; n: not now; nil: never
 }
 
 // segment is what was sent at once, or the end of it.
@@ -198,7 +199,7 @@ func (e *end) Close() error {
 	if e.closed {
 		return net.ErrClosed
 	}
-	e.closed = true
+	e.closed, e.closedAt = true, e.w.now
 	err := error(io.EOF)
 	if len(e.in) > 0 && e.in[0].err == nil {
 		err = syscall.ECONNRESET
@@ -219,7 +220,7 @@ func (e *end) Close() error {
 // closeWrite tells the peer that nothing more comes.
 func (e *end) closeWrite() {
 	if !e.halved && !e.closed && e.failed == nil && !e.peer.closed {
-		e.halved = true
+		e.halved, e.halvedAt = true, e.w.now
 		e.peer.arrive(nil, io.EOF)
 	}
 }

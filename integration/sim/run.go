@@ -30,7 +30,7 @@ type config struct {
 	slack       time.Duration // how late anything may be
 	idleTimeout time.Duration
 	times       relay.TimeLimits
-	pause       time.Duration // between the sessions of a client, at most
+	rest        time.Duration // between the sessions of a client, at most
 	think       time.Duration // between its requests, at most
 	sleep       int           // milliseconds of a sleep, at most
 	leave       int           // a client leaves in the middle of something, once in so many batches
@@ -39,7 +39,12 @@ type config struct {
 	pins, kills bool
 	sticky      bool
 	drain       bool
-	resize      bool // the pool's limit changes
+	resize      bool // the pools' limit changes
+	targets     int  // how many; the first is the writer in the beginning
+	failover    bool // others take its place
+	reload      bool // limits and rules change
+	pause       bool // the pools are paused
+	stall       int  // a client does not read for long, once in so many batches
 	variant     int  // see changes
 }
 
@@ -62,12 +67,13 @@ func configure(w *world) config {
 		},
 		timeout: time.Duration(w.between(1, 8000)) * time.Millisecond,
 		slack:   time.Second,
-		pause:   time.Second,
+		rest:    time.Second,
 		think:   time.Duration(w.between(1, 4000)) * time.Millisecond,
 		sleep:   w.between(1, 1500),
 		leave:   w.often(w.between(3, 60)),
 		users:   []string{"ann", "bob", "eve"}[:w.between(1, 3)],
-		pins:    w.chance(2), kills: w.chance(4), sticky: w.chance(3), drain: w.chance(4), resize: w.chance(4),
+		targets: 1, reload: w.chance(3), pause: w.chance(8), stall: w.often(w.between(10, 100)),
+		pins: w.chance(2), kills: w.chance(4), sticky: w.chance(3), drain: w.chance(4), resize: w.chance(4),
 	}
 	c.pool.MaxIdle = w.between(0, c.pool.Max)
 	if w.chance(5) {
@@ -82,8 +88,11 @@ func configure(w *world) config {
 	if w.chance(2) {
 		c.faults = faults{
 			refuseDial: w.often(3), tear: w.often(w.between(2, 8)), bye: w.often(20), slow: w.often(10),
-			notice: w.often(4), cancel: w.often(3), poller: w.often(30),
+			notice: w.often(4), cancel: w.often(3), poller: w.often(30), hang: w.often(5), stall: w.often(50), half: w.often(30),
 		}
+	}
+	if w.chance(4) {
+		c.targets, c.failover = w.between(2, 3), true
 	}
 	if w.chance(2) {
 		c.times = relay.TimeLimits{
@@ -97,49 +106,37 @@ func configure(w *world) config {
 
 // run is one seed's run.
 type run struct {
-	protocol string
-	w        *world
-	config   config
-	net      *network
-	server   *server
-	loops    []*simLoop
-	workers  []*relay.Worker
-	registry *relay.Registry
-	pool     *relay.Pool
-	group    *group
-	engine   engine.Engine
-	front    relay.Front
-	policy   pin.Policy
-	listener telemetry.Listener
-	heads    relay.Headcount
-	times    relay.Times
-	target   telemetry.Target
-	clients  []*client
-	order    []*transaction // that clients began
-	killed   map[uint32]bool
-	draining bool
-	lastID   uint32
-	dialect  dialect
-	dialer   *dialer
-	visits   int           // sessions that clients began
-	longest  time.Duration // that a borrow may take
+	protocol       string
+	w              *world
+	config         config
+	net            *network
+	db             *database
+	targets        []*target
+	loops          []*simLoop
+	workers        []*relay.Worker
+	registry       *relay.Registry
+	group          *group
+	engine         engine.Engine
+	listener       telemetry.Listener
+	heads          relay.Headcount
+	times          relay.Times
+	strict         bool          // sessions that begin are pinned by everything
+	idleTimeout    time.Duration // of clients that connect
+	lastConnection int           // of a server
+	clients        []*client
+	order          []*transaction // that clients began
+	killed         map[uint32]bool
+	draining       bool
+	lastID         uint32
+	dialect        dialect
+	dialer         *dialer
+	visits         int           // sessions that clients began
+	longest        time.Duration // that a borrow may take
 
 	waiters map[*watched]bool
 	holders map[uint64]*watched // by the backend's ID
-	opened  int                 // at the last step
 	steps   int
 }
-
-// group is a target group with one target.
-type group struct {
-	pool    *relay.Pool
-	timeout time.Duration
-}
-
-func (g *group) Pool(relay.Role, *relay.Pool) *relay.Pool    { return g.pool }
-func (g *group) Balance(relay.Role, *relay.Pool) *relay.Pool { return g.pool }
-func (g *group) Serves(relay.Role, *relay.Pool) bool         { return true }
-func (g *group) BorrowTimeout() time.Duration                { return g.timeout }
 
 // simulate runs a seed to its end and returns what went wrong, its trace goes to trace, if that is not nil.
 //
@@ -157,7 +154,7 @@ func simulate(protocol string, seed uint64, ch changes, trace io.Writer) (*run, 
 	}
 	ch.apply(&r.config)
 	w.reseed(seed, r.config.variant)
-	r.longest = r.config.timeout
+	r.longest = r.config.timeout * 2
 	r.build()
 	w.each = r.step
 	w.log("%+v", r.config)
@@ -183,7 +180,9 @@ func simulate(protocol string, seed uint64, ch changes, trace io.Writer) (*run, 
 // state describes what there is, for a failure.
 func (r *run) state() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pool: %+v\n", r.pool.Stats())
+	for _, t := range r.targets {
+		fmt.Fprintf(&b, "pool: %+v\n", t.pool.Stats())
+	}
 	for i, worker := range r.workers {
 		worker.Visit(func(s *relay.Session) { fmt.Fprintf(&b, "session on loop %d: %+v\n", i, s.Snapshot()) })
 		for s := range r.loops[i].streams {
@@ -202,31 +201,36 @@ func (r *run) build() {
 	r.net.delay, r.net.jitter = w.upTo(5*time.Millisecond), w.upTo(2*time.Millisecond)
 	r.net.space = w.between(100, 200<<10)
 	r.net.poller = c.faults.poller
-	r.server = &server{
-		w: w, net: r.net, db: newDatabase(), budget: c.pool.Max, sessions: make(map[int]*session), sticky: c.sticky,
-		faults: c.faults,
-	}
-	d := &dialer{w: w, server: r.server, ids: make(map[any]int), sticky: c.sticky}
+	r.db = newDatabase()
+	d := &dialer{w: w, servers: make(map[string]*server), faults: c.faults, ids: make(map[any]int), sticky: c.sticky}
 	r.dialer = d
 	r.speak(d)
-	r.server.serve, r.server.undoes, r.server.dooms = r.dialect.serve, r.dialect.undoes(), r.dialect.dooms()
 	ids := new(atomic.Uint64)
-	r.pool = relay.NewPool(r.engine, engine.Target{Name: "target"}, c.pool, &r.target, ids, zerolog.Nop())
-	r.group = &group{r.pool, c.timeout}
-	r.policy = pin.Multiplex()
-	r.times.Set(c.times)
-	r.front = relay.Front{
-		Group: r.group, IdleTimeout: c.idleTimeout, Counters: &r.listener, Heads: &r.heads, Times: &r.times,
+	for range c.targets {
+		r.addTarget(ids)
 	}
+	r.group = &group{timeout: c.timeout}
+	r.idleTimeout = c.idleTimeout
+	r.times.Set(c.times)
 	for i := range c.loops {
 		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))
 		worker := relay.NewWorker(l, r.registry, func(f func()) { w.spawn("blocking call", func(*proc) { f() }) }, zerolog.Nop())
 		r.loops, r.workers = append(r.loops, l), append(r.workers, worker)
 		l.Post(task(worker.Begin))
 	}
+	r.lead(r.targets[0])
 	r.tick()
 	if c.resize {
 		w.after(w.upTo(20*time.Second), r.resize)
+	}
+	if c.reload {
+		w.after(w.upTo(10*time.Second), r.reload)
+	}
+	if c.pause {
+		w.after(w.upTo(10*time.Second), r.pause)
+	}
+	if c.failover {
+		w.after(w.upTo(10*time.Second), r.failOver)
 	}
 	if c.drain {
 		w.after(w.upTo(40*time.Second), r.drain)
@@ -258,15 +262,19 @@ func (t task) Run() { t() }
 // tick does what is done all the time: the pool's janitor, the server's mischief, the checks.
 func (r *run) tick() {
 	l := r.loops[0]
-	l.Post(task(func() { r.pool.Tick(r.workers[0]) }))
-	r.server.mischief(r.dialect.mischief)
+	for _, t := range r.targets {
+		l.Post(task(func() { t.pool.Tick(r.workers[0]) }))
+		t.server.mischief(r.dialect.mischief)
+	}
 	r.check()
 	r.w.after(relay.TickEvery, r.tick)
 }
 
 func (r *run) check() {
-	if err := r.pool.Check(); err != nil {
-		r.w.fail("the pool's accounts: %w", err)
+	for _, t := range r.targets {
+		if err := t.pool.Check(); err != nil {
+			r.w.fail("the pool's accounts: %w", err)
+		}
 	}
 }
 
@@ -276,10 +284,10 @@ func (r *run) resize() {
 	c.Max = r.w.between(1, 8)
 	c.MaxIdle = r.w.between(0, c.Max)
 	r.w.log("the limit is %d now", c.Max)
-	if c.Max > r.server.budget {
-		r.server.budget = c.Max
+	for _, t := range r.targets {
+		t.server.budget = max(t.server.budget, c.Max)
+		r.loops[0].Post(task(func() { t.pool.Configure(r.workers[0], c) }))
 	}
-	r.loops[0].Post(task(func() { r.pool.Configure(r.workers[0], c) }))
 }
 
 func (r *run) drain() {
@@ -293,10 +301,23 @@ func (r *run) drain() {
 // connect is a client's way to the proxy.
 func (r *run) connect(c *client) *end {
 	near, far := r.net.connect(fmt.Sprintf("client %d", c.number), "proxy")
+	if r.w.chance(r.config.faults.tear) {
+		near.breakAt, far.breakAt = breakAfter(r.w.between(0, 4000)), breakAfter(r.w.between(0, 4000))
+	}
 	r.lastID++
 	r.visits++
 	id := r.lastID
 	i := r.w.rng.IntN(len(r.loops))
+	policy := pin.Multiplex()
+	if r.strict {
+		policy = pin.Policy{}
+	}
+	front := &relay.Front{
+		Group: r.group, IdleTimeout: r.idleTimeout, Counters: &r.listener, Heads: &r.heads, Times: &r.times,
+	}
+	if r.config.failover && r.w.chance(3) {
+		front.Role = relay.ReadOnly
+	}
 	r.listener.ClientConnections.Inc()
 	r.listener.ClientConnectionsInSetup.Inc()
 	r.w.spawn("login", func(*proc) {
@@ -310,7 +331,7 @@ func (r *run) connect(c *client) *end {
 			return
 		}
 		a.Machine = r.watch(a.Machine, id)
-		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: &r.front, Policy: &r.policy, Address: "client"}, r.workers[i])
+		s := relay.NewSession(relay.Login{ID: id, Conn: conn, Client: a, Front: front, Policy: &policy, Address: "client"}, r.workers[i])
 		r.loops[i].Post(task(func() { s.Start(conn) }))
 	})
 	return near
@@ -336,22 +357,26 @@ func (r *run) wind() {
 	if w.failure != nil {
 		return
 	}
-	if s := r.pool.Stats(); s.Lent != 0 || s.Waiting != 0 || s.Closing != 0 || s.Dialing != 0 {
-		w.fail("at the end: %+v", s)
-		return
+	for _, t := range r.targets {
+		if s := t.pool.Stats(); s.Lent != 0 || s.Waiting != 0 || s.Closing != 0 || s.Dialing != 0 {
+			w.fail("at the end: %+v", s)
+			return
+		}
+		r.loops[0].Post(task(func() { t.pool.Close(r.workers[0]) }))
 	}
-	r.loops[0].Post(task(func() { r.pool.Close(r.workers[0]) }))
 	wait(10 * time.Second)
 }
 
 // judge looks at what is left when all is over.
 func (r *run) judge() {
 	w := r.w
-	if s := r.pool.Stats(); s.Open != 0 {
-		w.fail("after the end: %+v", s)
-	}
-	if n := len(r.server.sessions); n != 0 {
-		w.fail("after the end the server has %d connections", n)
+	for _, t := range r.targets {
+		if s := t.pool.Stats(); s.Open != 0 {
+			w.fail("after the end: %+v", s)
+		}
+		if n := len(t.server.sessions); n != 0 {
+			w.fail("after the end a server has %d connections", n)
+		}
 	}
 	for i, worker := range r.workers {
 		worker.Visit(func(s *relay.Session) { w.fail("session left: %+v", s.Snapshot()) })
@@ -368,7 +393,11 @@ func (r *run) judge() {
 			w.fail("after the end %d sessions of %s are counted, and %d of the database", n, c.user(), m)
 		}
 	}
-	for _, counters := range []any{&r.listener, &r.target} {
+	counted := []any{&r.listener}
+	for _, t := range r.targets {
+		counted = append(counted, &t.counters)
+	}
+	for _, counters := range counted {
 		v := reflect.ValueOf(counters).Elem()
 		for i := range v.NumField() {
 			if g, ok := v.Field(i).Addr().Interface().(*telemetry.Gauge); ok && g.Value() != 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // compose makes up the next requests: some alone, some pipelined. A transaction is begun by a request of its own, because
@@ -124,18 +125,29 @@ func (c *client) size() int {
 	return w.rng.IntN(3000)
 }
 
-// lock takes a new lock or gives one back; locks is what is held when the request is executed, if it is.
+// tables begins the names of temporary tables among the locks: they hold a session to its backend as locks do.
+const tables = "t_"
+
+// lock takes a new lock or gives one back, or makes or drops a temporary table; locks is what is held when the request is executed,
+// if it is.
 func (c *client) lock(locks map[string]bool) request {
 	q := c.request("lock")
 	for _, name := range sorted(locks) {
 		if c.locks[name] { // the answer to its lock has been read
 			delete(locks, name)
 			q.verb, q.args = "unlock", []string{name}
+			if strings.HasPrefix(name, tables) {
+				q.verb = "drop"
+			}
 			return q
 		}
 	}
-	q.args = []string{q.tag}
-	locks[q.tag] = true
+	name := q.tag
+	if c.r.protocol != "line" && c.r.w.chance(2) {
+		q.verb, name = "temp", tables+strings.ReplaceAll(q.tag, ".", "_")
+	}
+	q.args = []string{name}
+	locks[name] = true
 	return q
 }
 

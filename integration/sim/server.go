@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
@@ -17,8 +19,8 @@ type server struct {
 
 	budget   int // what the proxy may open; grows at once and shrinks late, see limit
 	sessions map[int]*session
-	lastID   int
-	most     int // connections at once
+	lastID   *int // shared by all servers
+	down     bool // it refuses connections
 	sticky   bool
 	faults   faults
 }
@@ -29,12 +31,15 @@ type faults struct {
 	tear       int // of connections break at a random byte
 	bye        int // the server closes a connection between two requests
 	slow       int // an answer takes long
+	stall      int // an answer takes very long
+	half       int // the server says that it is going to say no more, and goes on to listen
+	hang       int // a dial is never answered
 	notice     int // a notice on an idle connection
 	cancel     int // a cancel fails, before or after it took effect
 	poller     int // a loop cannot take a descriptor
 }
 
-func (f faults) lossy() bool { return f.tear > 0 || f.bye > 0 || f.poller > 0 }
+func (f faults) lossy() bool { return f.tear > 0 || f.bye > 0 || f.half > 0 || f.poller > 0 }
 
 // session is one connection as the server sees it.
 type session struct {
@@ -59,8 +64,8 @@ func (s *server) dial(name string) *end {
 		near.breakAt = breakAfter(n)
 		far.breakAt = breakAfter(s.w.between(0, 4000))
 	}
-	s.lastID++
-	c := &session{connectionState: s.db.connect(), server: s, id: s.lastID, conn: far}
+	*s.lastID++
+	c := &session{connectionState: s.db.connect(), server: s, id: *s.lastID, conn: far}
 	c.connectionState.undoes, c.connectionState.dooms = s.undoes, s.dooms
 	far.onEnd = c.leave
 	c.p = s.w.spawn(fmt.Sprintf("connection %d", c.id), func(*proc) {
@@ -86,18 +91,20 @@ func (c *session) enter(key engine.Key) {
 	c.key = key
 	c.counted = true
 	c.sessions[c.id] = c
-	c.most = max(c.most, len(c.sessions))
 	c.server.w.log("connection %d opened for %s, %d now", c.id, key.User, len(c.sessions))
 	if open := c.held(); open > c.budget {
 		c.server.w.fail("the server has %d connections, the budget is %d", open, c.budget)
 	}
 }
 
+// partWithin is how long the proxy waits for a server that does not notice the end.
+const partWithin = 3 * time.Second
+
 // held is how many connections the proxy has. One that its poller refused is closed at once, and does not wait until the
-// server has noticed.
+// server has noticed; nor does any other longer than for partWithin.
 func (s *server) held() (n int) {
 	for _, c := range s.sessions {
-		if near := c.conn.peer; !near.closed || near.halved {
+		if near := c.conn.peer; !near.closed || near.halved && near.closedAt-near.halvedAt < partWithin {
 			n++
 		}
 	}
@@ -148,7 +155,7 @@ func (s *server) cancel(id int) {
 
 // mischief does now and then to connections what servers do.
 func (s *server) mischief(say func(c *session, last bool)) {
-	for id := range s.lastID + 1 {
+	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
 		c := s.sessions[id]
 		switch {
 		case c == nil || c.gone:
@@ -158,8 +165,22 @@ func (s *server) mischief(say func(c *session, last bool)) {
 				say(c, true)
 			}
 			_ = c.conn.Close()
+		case c.idle && s.w.chance(s.faults.half):
+			s.w.log("connection %d says no more", id)
+			c.conn.closeWrite()
+			s.w.after(time.Second, func() { _ = c.conn.Close() })
 		case c.idle && s.w.chance(s.faults.notice):
 			say(c, false)
+		}
+	}
+}
+
+// crash ends every connection, and none is possible until the server is up again.
+func (s *server) crash() {
+	s.down = true
+	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
+		if c := s.sessions[id]; c != nil {
+			c.conn.tear()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -22,10 +23,11 @@ func (c *config) knobs() []knob {
 	f := &c.faults
 	return []knob{
 		{"clients", 1, &c.clients}, {"sessions", 1, &c.sessions}, {"batches", 1, &c.batches}, {"loops", 1, &c.loops},
-		{"pipeline", 2, &c.pipeline}, {"drain", 0, &c.drain}, {"resize", 0, &c.resize}, {"kills", 0, &c.kills},
-		{"leave", 0, &c.leave}, {"pins", 0, &c.pins}, {"sticky", 0, &c.sticky},
+		{"pipeline", 2, &c.pipeline}, {"failover", 0, &c.failover}, {"targets", 1, &c.targets}, {"reload", 0, &c.reload},
+		{"pause", 0, &c.pause}, {"drain", 0, &c.drain}, {"resize", 0, &c.resize}, {"kills", 0, &c.kills},
+		{"leave", 0, &c.leave}, {"stall", 0, &c.stall}, {"pins", 0, &c.pins}, {"sticky", 0, &c.sticky},
 		{"refuse_dial", 0, &f.refuseDial}, {"tear", 0, &f.tear}, {"bye", 0, &f.bye}, {"slow", 0, &f.slow},
-		{"notice", 0, &f.notice}, {"cancel", 0, &f.cancel}, {"poller", 0, &f.poller},
+		{"notice", 0, &f.notice}, {"cancel", 0, &f.cancel}, {"poller", 0, &f.poller}, {"hang", 0, &f.hang}, {"slow_server", 0, &f.stall}, {"half", 0, &f.half},
 		{"query_limit", 0, &c.times.Query}, {"transaction_limit", 0, &c.times.Transaction},
 		{"idle_limit", 0, &c.times.IdleInTransaction}, {"idle_client", 0, &c.idleTimeout},
 		{"lifetime", 0, &c.pool.MaxLifetime}, {"idle_backend", 0, &c.pool.IdleTimeout},
@@ -100,6 +102,14 @@ func parseChanges(s string) (changes, error) {
 		}
 	}
 	return ch, nil
+}
+
+var particular = regexp.MustCompile(`"[^"]*"|[0-9.]+([mµn]?s)?`)
+
+// sortOf is what a failure has in common with others of its sort.
+func sortOf(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return particular.ReplaceAllString(first, "")
 }
 
 // with is ch and one more.

@@ -81,8 +81,8 @@ func try(t *testing.T, protocol string, seed uint64) (sessions int) {
 	}
 	t.Logf("%s: %v", command, r.w.failure)
 	small := shrink(r.config, shrinking, func(ch changes) bool {
-		_, err := again(ch)
-		return err != nil
+		small, err := again(ch)
+		return err != nil && sortOf(small.w.failure) == sortOf(r.w.failure)
 	})
 	if len(small) > 0 {
 		_, err = again(small)

@@ -23,6 +23,7 @@ type watched struct {
 	borrow int // and is the how many-th
 	key    engine.Key
 	passed int // by borrows that began later, and were granted
+	bound  int // how often that may be
 }
 
 var (
@@ -85,6 +86,12 @@ func (m *watched) asks(key engine.Key) {
 	r := m.r
 	m.asked, m.since, m.key, m.passed = true, r.w.now, key, 0
 	m.borrow++
+	m.bound = meanwhile
+	for y := range r.waiters {
+		if y.key == key {
+			m.bound += 9
+		}
+	}
 	r.waiters[m] = true
 	which, within := m.borrow, r.longest+r.config.slack
 	r.w.after(within, func() {
@@ -108,9 +115,9 @@ func (m *watched) alive() (found bool) {
 	return found
 }
 
-// unfair is how often a waiter may be passed by later ones of its key: what core/pool allows, and as many grants and budgets of
-// backends as may be on their way from one loop to another meanwhile.
-const unfair = 8 + 8 + 16
+// meanwhile is how often a waiter may be passed beside what core/pool allows, nine times for each one that it finds: by grants that are on
+// their way from one loop to another.
+const meanwhile = 9 + 16
 
 // take notes that the session holds b, on which nothing may be left that holds a session to it.
 func (m *watched) take(b *engine.Backend) {
@@ -127,14 +134,14 @@ func (m *watched) take(b *engine.Backend) {
 			m.fail("was lent connection %d with the locks of another: %v", c.id, c.left())
 		}
 	}
-	if r.config.faults.poller > 0 {
-		return // who is granted what a poller refuses begins to wait anew
+	if r.config.faults.poller > 0 || r.config.targets > 1 {
+		return // who is granted what a poller refuses begins to wait anew; and each target has its own queues
 	}
 	for y := range r.waiters {
 		if y.key != b.Key || y.since >= m.since || !y.alive() {
 			continue
 		}
-		if y.passed++; y.passed > unfair {
+		if y.passed++; y.passed > y.bound {
 			y.fail("waits since %v, and %d that came later were served", y.since, y.passed)
 		}
 	}
@@ -185,19 +192,21 @@ func (w *watchedWire) Close(reason error) {
 
 // connectionOf finds the server's side of a backend.
 func (r *run) connectionOf(b *engine.Backend) *session {
-	return r.server.sessions[r.dialer.ids[b.State]]
+	return r.dialer.servers[b.Target.Name].sessions[r.dialer.ids[b.State]]
 }
 
 // step is what is checked after every event.
 func (r *run) step() {
-	s := r.pool.Stats()
-	if s.Open != s.Idle+s.Lent+s.Dialing+s.Closing {
-		r.w.fail("open is not the sum: %+v", s)
+	for _, t := range r.targets {
+		s := t.pool.Stats()
+		if s.Open != s.Idle+s.Lent+s.Dialing+s.Closing {
+			r.w.fail("open is not the sum: %+v", s)
+		}
+		if s.Open > max(s.Max, t.opened) {
+			r.w.fail("more than the budget: %+v, %d before", s, t.opened)
+		}
+		t.opened = s.Open
 	}
-	if s.Open > max(s.Max, r.opened) {
-		r.w.fail("more than the budget: %+v, %d before", s, r.opened)
-	}
-	r.opened = s.Open
 	if r.steps++; r.steps%checkEvery == 0 {
 		r.check()
 	}
