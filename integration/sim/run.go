@@ -286,7 +286,10 @@ func (r *run) resize() {
 	r.w.log("the limit is %d now", c.Max)
 	for _, t := range r.targets {
 		t.server.budget = max(t.server.budget, c.Max)
-		r.loops[0].Post(task(func() { t.pool.Configure(r.workers[0], c) }))
+		r.loops[0].Post(task(func() {
+			t.pool.Configure(r.workers[0], c)
+			t.opened = max(t.opened, c.Max)
+		}))
 	}
 }
 
