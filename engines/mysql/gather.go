@@ -9,41 +9,54 @@ import (
 )
 
 // A session that sets what cannot be restored has statements whose meaning no other backend can be given, see meaning. All its
-// statements are brought to the backend before that; they stay there if it has happened.
+// statements are brought to the backend before that; they stay there if it has happened. Code sets what it wants, and nobody knows what
+// by the time that it is reported, or failed.
 
 // mayObscure says whether a request of class c may set what decides how statements are understood, so that it cannot be restored.
-func mayObscure(c class) bool {
-	return c.kinds&bit(engine.KindSetting) != 0 || c.sets != nil && slices.ContainsFunc(c.sets.names, func(name string) bool {
-		return !indifferent(name) && !restorable(name, "0")
-	})
+func (m *Machine) mayObscure(c class) bool {
+	const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement // EXECUTE of any text
+	return c.kinds&opaque != 0 || c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave) ||
+		c.sets != nil && slices.ContainsFunc(c.sets.names, func(name string) bool {
+			return !indifferent(name) && !restorable(name, "0")
+		})
+}
+
+// mayDisturb says whether statements may be prepared in front of a request of class c: not if that may read what the one before left.
+func (m *Machine) mayDisturb(c class) bool {
+	return c.flags&(classPrevious|classDiagnostics) == 0 && !m.hides(hiddenPrevious)
 }
 
 // gather brings the session's statements to the held backend if a request of class c may obscure their meaning. It returns false
 // if answers are awaited first.
 func (m *Machine) gather(c class, w engine.Wire) bool {
 	t := &m.statements
-	if len(t.byID) == 0 || !mayObscure(c) {
+	if len(t.byID) == 0 || !m.mayObscure(c) {
 		return true
 	}
+	disturbs := m.mayDisturb(c)
 	t.gathering = true
 	for _, s := range t.byID {
-		if s.own != nil || s.lost {
+		if s.own != nil || s.lost || s.missing || !disturbs && m.lacks(s) {
 			continue
 		}
 		h := m.present(s, w)
-		if h == nil && m.queue.count == 0 { // it cannot be prepared
-			s.lost, m.refusal = true, nil
-			continue
-		}
-		if h == nil {
+		switch {
+		case h != nil:
+			m.detach(s, h)
+			s.gathered, t.gathered = true, true
+		case m.queue.count > 0:
 			return false
+		default: // it cannot be prepared
+			m.refusal = nil
+			m.miss(s)
 		}
-		m.detach(s, h)
-		s.gathered, t.gathered = true, true
 	}
 	t.gathering = false
 	return true
 }
+
+// miss notes that gather could not bring s to the backend.
+func (m *Machine) miss(s *statement) { s.missing, m.statements.gathered = true, true }
 
 // release ends what gather began, behind a request of the client: obscured says whether the session's settings cannot be given to
 // another backend now.
@@ -54,7 +67,7 @@ func (m *Machine) release(obscured bool, w engine.Wire) {
 		return
 	}
 	for _, s := range t.byID {
-		s.gathered = false
+		s.gathered, s.missing = false, false
 		switch {
 		case !obscured:
 			m.share(s, w)
@@ -83,15 +96,30 @@ type settingsReport struct {
 }
 
 // obscured says whether the request that is over has obscured the meaning of statements. Settings that do not pin, by
-// configuration, do not last.
-func (m *Machine) obscured() bool {
+// configuration, do not last. kinds are those of what it left.
+func (m *Machine) obscured(kinds uint32) bool {
 	r := &m.request
 	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 || r.command == protocol.COM_SET_OPTION {
 		return false
+	}
+	if r.failed && (kinds&bit(engine.KindUnknown) != 0 || m.executedAny()) {
+		return true // the server reports what was set only with what succeeds
 	}
 	if (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0 || r.settings.reported && !r.settings.matter && !r.failed {
 		return false
 	}
 	a := r.class.sets
 	return a == nil || a.charsets > 0 || r.class.kinds&bit(engine.KindSetting) != 0 || slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) })
+}
+
+// executedAny says whether the request, which failed, may have executed any text by EXECUTE.
+func (m *Machine) executedAny() bool {
+	r, h := &m.request, m.holding
+	switch {
+	case r.class.kinds&bit(engine.KindPreparedStatement) == 0, r.errno == protocol.ER_UNKNOWN_STMT_HANDLER && r.single:
+		return false
+	case r.act == nil, !r.act.single:
+		return true
+	}
+	return r.act.verb == verbExecute && (h == nil || !slices.Contains(h.names[holdPrepared], r.act.names[0]))
 }

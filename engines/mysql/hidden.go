@@ -18,11 +18,12 @@ const (
 	hiddenSetsInsertID                    // it may set LAST_INSERT_ID() without the server's OK saying so
 	hiddenPrevious                        // it may read ROW_COUNT(), FOUND_ROWS() and counts of warnings of the statement before
 	hiddenCallsLeave                      // procedures may leave what triggers and functions cannot, and no tracker reports
+	hiddenSets                            // procedures and functions may set variables, which trackers report
 )
 
 // hiddenUnknown is what code counts as that cannot be read. That it reads values of the previous statement is not assumed:
 // its users would keep their backends for ever.
-const hiddenUnknown = hiddenLeaves | hiddenInsertID | hiddenCallsLeave
+const hiddenUnknown = hiddenLeaves | hiddenInsertID | hiddenCallsLeave | hiddenSets
 
 // hiddenOf reads the answer to unseenQuery.
 func hiddenOf(row []byte) hidden {
@@ -39,9 +40,9 @@ func hiddenOf(row []byte) hidden {
 // user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
 var unseenQuery = strings.Join([]string{
 	"SELECT COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
-		hiddenBits("routine_definition", "routine_body <> 'SQL'", readsEarly, proceduresLeave) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
-	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, neverLeave) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "view_definition = ''", readsPrevious, neverLeave) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+		hiddenBits("routine_definition", "routine_body <> 'SQL'", readsEarly, proceduresLeave, anySET) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, never, never) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "view_definition = ''", readsPrevious, never, never) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
 	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = 'SEQUENCE'",
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT '%' AS pattern, privilege_type FROM information_schema.user_privileges " +
@@ -51,9 +52,9 @@ var unseenQuery = strings.Join([]string{
 
 const usersSchemas = "NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
 
-// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL; calls is a
-// regular expression for hiddenCallsLeave.
-func hiddenBits(body, alien string, previous func(body string) string, calls string) string {
+// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL; calls and
+// sets are regular expressions for hiddenCallsLeave and hiddenSets.
+func hiddenBits(body, alien string, previous func(body string) string, calls, sets string) string {
 	lower := "LOWER(" + body + ")"
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
 		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value' OR " +
@@ -61,7 +62,8 @@ func hiddenBits(body, alien string, previous func(body string) string, calls str
 		"+(" + lower + " REGEXP 'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
 		"+(" + lower + " REGEXP 'last_insert_id`?[[:space:]]*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
-		"+(" + lower + " REGEXP '" + calls + "')*" + decimalOf(hiddenCallsLeave) + " END"
+		"+(" + lower + " REGEXP '" + calls + "')*" + decimalOf(hiddenCallsLeave) +
+		"+(" + lower + " REGEXP '" + sets + "')*" + decimalOf(hiddenSets) + " END"
 }
 
 // silentSET is SET @@name = value, of which MariaDB reports nothing.
@@ -72,7 +74,9 @@ const silentSET = "(^|[^a-z0-9_$])set[[:space:]][^;]*@@`?[a-z0-9_]+`?[[:space:]]
 const (
 	proceduresLeave = "execute|prepare|temporary|flush|backup|lock[[:space:]]+instance|handler[[:space:]]+[^[:space:]]+[[:space:]]+open|" +
 		"(sys|mysql|mariadb_schema)`?[.]|set[[:space:]]+(default[[:space:]]+)?role|resource[[:space:]]+group"
-	neverLeave = "^$"
+	never = "^$"
+	// anySET is SET, also of what is local, or of UPDATE.
+	anySET = "(^|[^a-z0-9_$])set[^a-z0-9_$]"
 )
 
 // readsPrevious is an expression that says whether a body may read values of the previous statement.
@@ -99,4 +103,10 @@ func decimalOf(h hidden) string { return strconv.FormatUint(uint64(h), 10) }
 func (m *Machine) hides(h hidden) bool {
 	u := m.state.unseen
 	return u != nil && m.unseenChanges != engine.UnseenTrust && hidden(u.hidden.Load())&h != 0
+}
+
+// mayHide is hides where nobody asks what there is, or it does not matter for other purposes: there may be anything.
+func (m *Machine) mayHide(h hidden) bool {
+	u := m.state.unseen
+	return u == nil || m.unseenChanges == engine.UnseenTrust || hidden(u.hidden.Load())&h != 0
 }

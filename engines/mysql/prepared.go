@@ -129,7 +129,8 @@ type statement struct {
 	own      *heldStatement
 	long     bool // parts of long data were sent
 	cursor   bool // a cursor is open
-	gathered bool // settings may be about to be obscured (gather)
+	gathered bool // settings may be about to be obscured (gather),
+	missing  bool // and it could not be prepared
 	kept     bool // no other backend can have it: it pins
 	lost     bool // and that backend is gone
 	// failure is why its long data did not reach the server: it must not be executed without.
@@ -286,7 +287,7 @@ func (m *Machine) loseStatements() {
 	}
 	for _, s := range t.byID {
 		s.lost = s.lost || s.kept
-		s.own, s.long, s.cursor, s.gathered = nil, false, false, false
+		s.own, s.long, s.cursor, s.gathered, s.missing = nil, false, false, false, false
 	}
 	t.live, t.gathered = 0, false
 }

@@ -423,6 +423,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if kinds != 0 || m.holding != nil {
 		kinds = m.holds(kinds)
 	}
+	left := kinds
 	for k := engine.Kind(0); kinds != 0; k, kinds = k+1, kinds>>1 {
 		if kinds&1 != 0 {
 			m.report(k, w)
@@ -431,7 +432,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if m.holding != nil {
 		m.letGo(w)
 	}
-	m.release(m.obscured(), w)
+	m.release(m.obscured(left), w)
 	if r.class.has(classRelease) && !r.failed {
 		w.Discard(nil)
 		m.forget()

@@ -74,10 +74,11 @@ func (m *Machine) askBack(name string) {
 func (m *Machine) tellSettings(w engine.Wire) {
 	r := &m.request
 	if a := r.class.sets; a != nil {
-		if r.failed && !a.assignsNothing(r.errno) {
+		assigned := !r.failed || !a.assignsNothing(r.errno)
+		if r.failed && assigned && !a.asksAll() {
 			r.leaves(engine.KindSetting)
 		}
-		if !r.failed || a.statements > 1 {
+		if assigned || a.statements > 1 {
 			for _, name := range a.names {
 				m.noteAssigned(name)
 			}

@@ -368,15 +368,24 @@ func TestSettingsThatCannotBeRestoredPin(t *testing.T) {
 	}
 }
 
-func TestSETThatFailsPinsOnlyIfItMayHaveAssigned(t *testing.T) {
-	q := query("SET a = 1, b = 2")
-	for answer, pinned := range map[string]bool{
-		"\xff\xa9\x04#HY000Unknown system variable": false, "\xff\xce\x04#42000no default value": true,
+func TestSETThatFailsMakesTheServerBeAskedOnlyIfItMayHaveAssigned(t *testing.T) {
+	const unknown, other = "\xff\xa9\x04#HY000Unknown system variable", "\xff\xce\x04#42000no default value"
+	for _, c := range []struct {
+		text, answer string
+		asks         []string
+		pins         bool
+	}{
+		{"SET a = 1, b = 2", unknown, nil, false},
+		{"SET a = 1, b = 2", other, []string{"a", "b"}, false},
+		{"SET a = 1; SET b = 2", other, []string{"a", "b"}, true},
+		{"SET NAMES x, b = 2", other, []string{"b"}, true},
+		{"SET a = 1, timestamp = 2", other, []string{"a"}, true},
 	} {
 		r := newRig(t, modernClient)
-		r.ask(q, q, reply(answer))
-		if got := slices.Contains(r.kinds(), engine.KindSetting); got != pinned {
-			t.Errorf("%q: %v", answer, r.events)
+		q := query(c.text)
+		r.ask(q, q, reply(c.answer))
+		if got := slices.Contains(r.kinds(), engine.KindSetting); got != c.pins || !slices.Equal(r.m.session.asks, c.asks) {
+			t.Errorf("%s: %v, asks for %q", c.text, r.events, r.m.session.asks)
 		}
 	}
 }

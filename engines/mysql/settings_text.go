@@ -210,6 +210,9 @@ func (r *setReader) value() bool {
 	}
 }
 
+// asksAll says whether to ask for the variables in names, and for user variables, is to know all that the text may have assigned.
+func (a *assignments) asksAll() bool { return a.statements == 1 && a.count == len(a.names)+a.users }
+
 // assignsNothing says whether an error comes before anything is assigned. Most are found before that;
 // servers are not consistent about a value that is wrong.
 func (a *assignments) assignsNothing(number uint16) bool {

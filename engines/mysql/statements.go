@@ -253,7 +253,7 @@ func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire
 	case p == purposePrepare && m.fullServer(failure, w):
 		return // it is tried again
 	case t.gathering:
-		s.lost = true
+		m.miss(s)
 	default:
 		m.refusal = failure
 	}
@@ -428,8 +428,14 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 		r.class.flags &^= classCounts | classFinds
 	}
 	switch {
-	case r.failed && s.own == nil && (r.errno == protocol.ER_UNKNOWN_STMT_HANDLER || r.errno == protocol.ER_NEED_REPREPARE):
-		m.drop(s.shared, w) // it is prepared again for the next execution
+	case r.failed && (s.own == nil || s.gathered && !s.live()) && (r.errno == protocol.ER_UNKNOWN_STMT_HANDLER || r.errno == protocol.ER_NEED_REPREPARE):
+		// It is prepared again for the next execution.
+		if s.own != nil {
+			m.closeOnServer(s.own.id, w)
+			s.own, s.gathered = nil, false
+		} else {
+			m.drop(s.shared, w)
+		}
 	case r.command == protocol.COM_STMT_EXECUTE && r.failed:
 		h.types = nil // nobody knows how far it came
 		m.mark(s, h, s.long, t.opened, w)

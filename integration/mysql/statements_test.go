@@ -524,6 +524,57 @@ func TestASettingThatPinsLeavesStatementsThatDoNotDependOnIt(t *testing.T) {
 	})
 }
 
+// obscuringCode sets what decides how statements are understood.
+var obscuringCode = []string{
+	"create procedure p_ansi() begin set sql_mode = 'ANSI_QUOTES'; end",
+	"create procedure p_fails() begin set sql_mode = 'ANSI_QUOTES'; signal sqlstate '45000'; end",
+	"create function f_ansi() returns int deterministic begin set sql_mode = 'ANSI_QUOTES'; return 1; end",
+}
+
+// TestStatementsOutliveCodeThatSets shows that a session which pins to another backend than the one where its statements are has them
+// there, as they were.
+func TestStatementsOutliveCodeThatSets(t *testing.T) {
+	rotating(t, harness.Route{Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "obscuring", obscuringCode...)
+		open := func() *wire { return dial(t, f.Endpoint, l, with([]uint32{multi})) }
+		for name, sets := range map[string]func(t *testing.T, w *wire){
+			"CALL":            func(t *testing.T, w *wire) { w.do(t, "call p_ansi()") },
+			"CALL that fails": func(_ *testing.T, w *wire) { w.outcome("call p_fails()") },
+			"CALL, prepared":  func(t *testing.T, w *wire) { w.executes(t, w.mustPrepare(t, "call p_ansi()"), "ok 0") },
+			"several":         func(_ *testing.T, w *wire) { w.outcome("select 1; call p_ansi(); selekt") },
+			"function":        func(t *testing.T, w *wire) { w.do(t, "select f_ansi()") },
+			"EXECUTE":         func(t *testing.T, w *wire) { w.do(t, `prepare p from 'set sql_mode = ''ANSI_QUOTES'''`, "execute p") },
+			"a wrong value": func(t *testing.T, w *wire) {
+				w.executes(t, w.mustPrepare(t, "set sql_mode = ?"), "error 1231", "no such mode")
+			},
+			"a value of a wrong type": func(t *testing.T, w *wire) {
+				s := w.mustPrepare(t, "set time_zone = ?")
+				_, _ = w.execute(s, 0, 1) // servers do not agree on the error
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				for turns := range 2 * pair {
+					one, other := open(), open()
+					one.do(t, "begin")
+					other.do(t, "begin", "commit")
+					one.do(t, "commit")
+					twice, mine := one.mustPrepare(t, `select "a"`), one.mustPrepare(t, `select "a"`)
+					for range turns {
+						other.sees(t, "select 1", "[1]")
+					}
+					sets(t, one)
+					for range 2 {
+						one.executes(t, mine, "[a]")
+						one.executes(t, twice, "[a]")
+					}
+					other.quit()
+					one.quit()
+				}
+			})
+		}
+	})
+}
+
 func TestUnknownStatementsAreRefusedInTheServersWords(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		a, d := f.client(t), f.direct(t)
