@@ -69,6 +69,8 @@ const (
 	classTracking
 	// classShows: it is one SHOW and nothing else.
 	classShows
+	// classGets: it is one GET DIAGNOSTICS and nothing else.
+	classGets
 	// classDefinesPrevious: what it creates may read values of the statement before.
 	classDefinesPrevious
 )
@@ -102,7 +104,7 @@ type classifier struct {
 	found class
 
 	statements int        // that have begun
-	opening    classFlags // what the first of them is, of classKeeps, classOpens and classShows
+	opening    classFlags // what the first of them is, of classKeeps, classOpens, classShows and classGets
 	hidden     bool       // there is more in an executable comment
 	first      keyword
 	position   int // tokens of the statement so far
@@ -141,6 +143,8 @@ func opening(word []byte) classFlags {
 		return classKeeps | classOpens
 	case "SHOW":
 		return classShows
+	case "GET":
+		return classGets
 	}
 	return 0
 }

@@ -137,6 +137,8 @@ func (m *Machine) notePrevious() {
 	case r.failed:
 		v.rows, v.rowsKnown, v.foundKnown = -1, true, false
 		return
+	case r.class.has(classGets):
+		m.noteGot()
 	case r.command == protocol.COM_QUERY, r.command == protocol.COM_STMT_EXECUTE, r.command == protocol.COM_INIT_DB:
 		v.rows, v.rowsKnown = r.affected, true
 	default:
@@ -147,6 +149,17 @@ func (m *Machine) notePrevious() {
 		v.found, v.foundKnown = r.rows, true
 	case !r.class.has(classKeepsFound):
 		v.foundKnown = false
+	}
+}
+
+// noteGot notes that GET DIAGNOSTICS leaves ROW_COUNT() what it was, also on the backend, but where what it asks for is not there.
+func (m *Machine) noteGot() {
+	r, v := &m.request, &m.previous
+	switch {
+	case r.warnings > 0:
+		v.setRows(-1)
+	case r.cleared:
+		v.local = true
 	}
 }
 

@@ -465,7 +465,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	}
 	told := r.failed || r.warnings > 0
 	m.noteListed(told)
-	if !r.class.has(classDiagnostics) || r.failed {
+	if !r.class.has(classDiagnostics) || r.failed || r.class.has(classGets) && r.warnings > 0 {
 		if left := told && m.previous.unsupported == nil || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)

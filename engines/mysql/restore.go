@@ -71,7 +71,7 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		m.sendDiagnostics(c, w)
 	}
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
-		m.alignInsertID(w)
+		m.alignInsertID(c, w)
 	}
 	if (c.has(classPrevious) && foreign || c.has(classAsksFound) && !m.foundHere()) && m.queue.count == 0 {
 		m.refusal = errPrevious
@@ -94,9 +94,12 @@ func (m *Machine) touchInsertID() {
 	m.insertID.exact = m.insertID.exact || m.insertID.value == 0 && !m.insertID.lost
 }
 
-// alignInsertID gives the backend the session's LAST_INSERT_ID(), unless a statement has just made it there.
-func (m *Machine) alignInsertID(w engine.Wire) {
+// alignInsertID gives the backend the session's LAST_INSERT_ID() for a statement of class c, unless a statement has just made it there.
+func (m *Machine) alignInsertID(c class, w engine.Wire) {
 	switch {
+	case m.insertID.value == 0 && !m.insertID.touched && !m.insertID.lost: // as backends have
+	case c.has(classDiagnostics) && m.pins.result && !m.state.mariaDB:
+		m.refusal = errPrevious // to set or to ask for it replaces the diagnostics, but for MariaDB's
 	case m.insertID.touched:
 		m.ask(readInsertID, purposeRead, w) // then set, if it had not changed after all
 	case m.insertID.lost:

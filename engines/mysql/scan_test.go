@@ -257,8 +257,8 @@ func TestFlagsOfStatements(t *testing.T) {
 		"/*!KILL*/ 5":                      classKill,
 		"SELECT CONNECTION_ID()":           none,
 		"SELECT CONNECTION_ID(); SELECT 1": none,
-		"GET DIAGNOSTICS @a = ROW_COUNT":   classPrevious | classDiagnostics,
-		"GET DIAGNOSTICS @a = NUMBER":      classDiagnostics,
+		"GET DIAGNOSTICS @a = ROW_COUNT":   classPrevious | classDiagnostics | classGets,
+		"GET DIAGNOSTICS @a = NUMBER":      classDiagnostics | classGets,
 		"COMMIT RELEASE":                   classRelease,
 		"ROLLBACK AND CHAIN NO RELEASE":    none,
 	} {

@@ -493,3 +493,50 @@ func TestValuesOfAStatementThatFailedAreToldWithTheServersStatus(t *testing.T) {
 		}
 	})
 }
+
+// TestGETDIAGNOSTICSLeavesTheRowCountAlone shows so on whatever backend it is executed. Where what it asks for is not there, it leaves a
+// warning of its own.
+func TestGETDIAGNOSTICSLeavesTheRowCountAlone(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: 3}, func(t *testing.T, f front) { // one more than may be pinned
+		c := cross(t, f, 2, [2]string{})
+		each := func(statement string) {
+			for i := range c.mine {
+				c.same(i, statement)
+			}
+		}
+		for _, get := range []string{
+			"get diagnostics condition 1 @m = message_text", "get diagnostics @n = number", "get diagnostics condition 2 @m = message_text",
+		} {
+			for _, then := range []string{"select row_count()", "show warnings", "show count(*) warnings", get} {
+				for _, first := range []string{"", "select 1", "do 1", "select cast('1x' as signed)", "set @r = 1"} {
+					if first != "" {
+						each(first)
+					}
+					each(get)
+					each(then)
+					each("select row_count()")
+					each("select schema_name from information_schema.schemata limit 0") // which empties MariaDB's list
+				}
+			}
+		}
+		for _, w := range slices.Concat(c.mine, c.theirs) {
+			w.quit()
+		}
+	})
+}
+
+func TestNothingReplacesDiagnosticsInFrontOfWhatAsksForThem(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: 3}, func(t *testing.T, f front) {
+		c := cross(t, f, 2, [2]string{})
+		for range 3 {
+			for _, statement := range []string{"select cast('1x' as signed)", "show count(*) warnings; insert into mysql.nowhere values (last_insert_id())"} {
+				for i := range c.mine {
+					c.same(i, statement)
+				}
+			}
+		}
+		for _, w := range slices.Concat(c.mine, c.theirs) {
+			w.quit()
+		}
+	})
+}
