@@ -507,6 +507,38 @@ func TestAStatementIsExecutedWithoutACursorBehindOneWithACursor(t *testing.T) {
 	})
 }
 
+// A function that fails under a cursor makes MariaDB send older clients the ERR in place of the EOF behind the definitions. Through Berth
+// they get both.
+func TestAFunctionFailsUnderACursor(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		own := ownSchema(t, f.server, "failing",
+			"create function f(n int) returns int deterministic begin if n > 1 then signal sqlstate '45000'; end if; return n; end")
+		if err := f.server.Exec(t.Context(), "grant execute on "+own.Database+".* to app@'%'"); err != nil {
+			t.Fatal(err)
+		}
+		for _, caps := range []uint32{modern, basics} {
+			mine, theirs := dial(t, f.Endpoint, plain(), caps), f.direct(t)
+			for _, text := range []string{"select f(?)", "select f(a) from (select 1 as a union select ?) s", "select f(?) + 1"} {
+				text = strings.ReplaceAll(text, "f(", own.Database+".f(")
+				m, s := mine.mustPrepare(t, text), theirs.mustPrepare(t, text)
+				for _, value := range []any{int64(2), int64(1), "x"} {
+					for _, cursor := range []byte{protocol.CURSOR_TYPE_READ_ONLY, protocol.CURSOR_TYPE_NO_CURSOR, protocol.CURSOR_TYPE_READ_ONLY} {
+						got, err := mine.execute(m, cursor, value)
+						m = mine.mustPrepare(t, text) // behind a cursor MySQL answers one without it by no rows
+						want, werr := theirs.execute(s, cursor, value)
+						s = theirs.mustPrepare(t, text)
+						if show(got, err) != show(want, werr) {
+							t.Errorf("%s, %v, cursor %d: %s, the server says %s", text, value, cursor, show(got, err), show(want, werr))
+						}
+					}
+				}
+			}
+			mine.quit()
+			theirs.quit()
+		}
+	})
+}
+
 // insert_id is of one connection, and pins; what a statement means does not depend on it.
 func TestASettingThatPinsLeavesStatementsThatDoNotDependOnIt(t *testing.T) {
 	rotating(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
