@@ -34,6 +34,8 @@ const (
 	classAsksFound
 	// classFinds: it is one SELECT, so that FOUND_ROWS() is about it.
 	classFinds
+	// classFindsRows: it begins with WITH or TABLE: FOUND_ROWS() is about it if it has rows.
+	classFindsRows
 	// classFoundRows: it leaves a count for FOUND_ROWS() that differs from what the client got.
 	classFoundRows
 	// classUse: it is one USE and nothing else.
@@ -55,7 +57,7 @@ const (
 	classCalls
 	// classCallsNamed: some of it are functions without their schema: the server must say that they are stored ones.
 	classCallsNamed
-	// classCounts: it is one SELECT whose rows are as many as FOUND_ROWS() says then.
+	// classCounts: it is one of both, and its rows are as many as FOUND_ROWS() says then.
 	classCounts
 	// classKeepsFound: it changes nothing about FOUND_ROWS().
 	classKeepsFound
@@ -118,7 +120,7 @@ type classifier struct {
 	assigns  bool // what SET assigns begins with @
 	system   bool // @@ was before, and perhaps a scope with its dot
 	target   killTarget
-	// counts says that the text is one SELECT; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
+	// counts says that the text is one SELECT, WITH or TABLE; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
 	// is the position of its last LIMIT.
 	counts, uncounted bool
 	selected          bool // a statement before it in the text is a SELECT
@@ -188,8 +190,12 @@ func (c *classifier) end() class {
 	case c.counts && !c.uncounted:
 		c.flag(classCounts)
 	}
-	if c.counts && c.statements == 1 && !c.hidden {
+	switch {
+	case !c.counts || c.statements > 1 || c.hidden:
+	case c.selected:
 		c.flag(classFinds)
+	default:
+		c.flag(classFindsRows)
 	}
 	return c.found
 }

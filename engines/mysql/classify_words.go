@@ -9,7 +9,7 @@ func (c *classifier) begin(w word) {
 	case kwEndOfTransaction, kwBegin, kwStart:
 		c.flag(classKeepsFound)
 	case kwRelease:
-	case kwSelect:
+	case kwSelect, kwWith, kwTable:
 		c.counts = c.statements == 1
 		c.flag(classCode)
 	default:
@@ -134,7 +134,7 @@ func (c *classifier) special(w word) {
 		c.naming = true
 		c.uncounted = true
 	case kwUncounted:
-		c.uncounted = true
+		c.uncounted = c.uncounted || c.depth == 0
 	case kwLimit:
 		c.limit = c.position
 	case kwRename:

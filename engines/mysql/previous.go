@@ -122,8 +122,9 @@ func (m *Machine) notePrevious() {
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
 		return
 	}
+	shown := r.affected < 0 && !r.failed // WITH may begin a DELETE
 	switch {
-	case r.class.has(classFinds) && !r.failed:
+	case r.class.has(classFinds) && !r.failed, r.class.has(classFindsRows) && shown:
 		v.foundOn, m.state.found = m.state, m
 	case r.class.has(classKeepsFound):
 	case !m.foundHere(): // it may have made one of its own
@@ -145,7 +146,7 @@ func (m *Machine) notePrevious() {
 		v.rowsKnown = false
 	}
 	switch {
-	case r.class.has(classCounts):
+	case r.class.has(classCounts) && shown:
 		v.found, v.foundKnown = r.rows, true
 	case !r.class.has(classKeepsFound):
 		v.foundKnown = false

@@ -262,7 +262,7 @@ func TestFlagsOfStatements(t *testing.T) {
 		"COMMIT RELEASE":                   classRelease,
 		"ROLLBACK AND CHAIN NO RELEASE":    none,
 	} {
-		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classFinds | classKeepsFound | classKeeps | classOpens); got != want {
+		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classFinds | classFindsRows | classKeepsFound | classKeeps | classOpens); got != want {
 			t.Errorf("%s: %b, not %b", s, got, want)
 		}
 	}
@@ -278,7 +278,9 @@ func TestFoundRowsIsCountedWhereItIsTheNumberOfRows(t *testing.T) {
 		"SELECT a FROM t LIMIT 5, 2": 0, "SELECT a FROM t LIMIT ?,?": 0, "SELECT a FROM t LIMIT 2 OFFSET 5": 0,
 		"SELECT 1 UNION SELECT 2": 0, "(SELECT 1)": 0, "SELECT 1; SELECT 2": 0, "SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1": 0,
 		"SELECT a INTO @a FROM t": 0, "SELECT /*!50000 a */ FROM t": 0, "SELECT a FROM t LIMIT ROWS EXAMINED 5": 0,
-		"SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS WITH TIES": 0, "WITH c AS (SELECT 1) SELECT * FROM c": 0, "TABLE t": 0,
+		"SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS WITH TIES": 0, "WITH c AS (SELECT 1) SELECT * FROM c": classCounts, "TABLE t": classCounts,
+		"SELECT * FROM (SELECT 1 UNION SELECT 2 LIMIT 1 OFFSET 1) AS d": classCounts, "WITH RECURSIVE r AS (SELECT 1 AS n UNION SELECT n + 1 FROM r) SELECT * FROM r": classCounts,
+		"WITH c AS (SELECT 1) SELECT * FROM c UNION SELECT 2": 0, "TABLE t UNION SELECT 2": 0, "TABLE t LIMIT 1 OFFSET 1": 0, "TABLE t INTO @a": 0,
 		"BEGIN": classKeepsFound, "COMMIT": classKeepsFound, "SAVEPOINT a": 0, "COMMIT; SELECT 1": 0, "UPDATE t SET a = 1": 0, "SHOW TABLES": 0,
 	} {
 		if got := scan([]byte(s), false, false).flags & (classCounts | classKeepsFound); got != want {

@@ -425,7 +425,7 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 		return
 	}
 	if t.opened { // its rows are still to come
-		r.class.flags &^= classCounts | classFinds
+		r.class.flags &^= classCounts | classFinds | classFindsRows
 	}
 	switch {
 	case r.failed && (s.own == nil || s.gathered && !s.live()) && (r.errno == protocol.ER_UNKNOWN_STMT_HANDLER || r.errno == protocol.ER_NEED_REPREPARE):
