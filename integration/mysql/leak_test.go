@@ -171,6 +171,9 @@ func TestChangeUserStartsTheSessionAfresh(t *testing.T) {
 		if numberOf(err) != 1045 {
 			t.Errorf("a wrong password: %v, want 1045", err)
 		}
+		if all, err := a.query("select 1"); err == nil {
+			t.Errorf("the session goes on behind a wrong password: %s", show(all, err))
+		}
 	})
 }
 
