@@ -34,6 +34,8 @@ const (
 	answerNamed expected = 0x80
 	// answerForgets marks the Execute or Query that makes the server forget the application's name, unless it fails.
 	answerForgets expected = 0x100
+	// answerRolls marks what rolls back a transaction before the client's Query that does so, and that Query (failed.go).
+	answerRolls expected = 0x200
 )
 
 func (a expected) kind() expected { return a & answerKind }

@@ -81,6 +81,8 @@ func (m *machine) heldWhole(fr frame) bool {
 		return m.lend.sweep.active && fr.holdable()
 	case 'Z', 'S', 'E':
 		return fr.holdable()
+	case 'N':
+		return m.rollsBack() && fr.holdable()
 	case 'C':
 		switch fr.size - headerLength {
 		case len(discardAllTag), len(deallocateAllTag):
@@ -99,8 +101,10 @@ func (m *machine) heldWhole(fr frame) bool {
 // answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
 func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
 	switch fr.kind {
-	case 'A', 'N':
-		return fr.kind == 'A' || !m.lend.sweep.active, ""
+	case 'A':
+		return true, ""
+	case 'N':
+		return !m.lend.sweep.active && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
 	case 'S':
 		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0, w)
 	case 'E':
@@ -129,6 +133,12 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	}
 	if fr.kind == 'D' && a.kind() == answerVerify {
 		m.verifyRow(body(fr, f))
+	}
+	if fr.kind == 'C' && m.rollsBack() {
+		*m.queue.at(0) &^= answerRolls
+		m.toClient(f, w)
+		w.ToClient(rollbackComplete)
+		forward = false
 	}
 	if fr.kind == 'C' && (a.kind() == answerQuery || a.kind() == answerExecute) {
 		m.completed(a, body(fr, f))
@@ -310,6 +320,9 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	}
 	*m.queue.at(0) &^= answerForgets
 	a := m.queue.first()
+	if a&(answerRolls|answerSwallow) == answerRolls|answerSwallow && !isFatal(body) {
+		return m.rollFailed(a, body, w)
+	}
 	if m.calmable(body) {
 		m.lend.sweep.failed = true
 		return false
@@ -376,13 +389,16 @@ func (m *machine) skipped(a expected) {
 }
 
 // errorCode reads the SQLSTATE in the body of an ErrorResponse, "" if there is none.
-func errorCode(body []byte) string {
+func errorCode(body []byte) string { return errorField(body, 'C') }
+
+// errorField reads a field (54.8) of an ErrorResponse or NoticeResponse with body, "" if there is none.
+func errorField(body []byte, field byte) string {
 	for len(body) > 1 && body[0] != 0 {
 		value, rest, ok := cutString(body[1:])
 		if !ok {
 			break
 		}
-		if body[0] == 'C' {
+		if body[0] == field {
 			return string(value)
 		}
 		body = rest
@@ -451,6 +467,12 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	if a.kind() == answerDoom {
 		if !m.doomed(status[0], w) {
 			return false, "a transaction that did not fail"
+		}
+		return false, ""
+	}
+	if a&(answerRolls|answerSwallow) == answerRolls|answerSwallow {
+		if !m.rolledBack(status[0]) {
+			return false, "a transaction that is not rolled back"
 		}
 		return false, ""
 	}

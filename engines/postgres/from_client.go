@@ -239,19 +239,34 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	default:
 		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 	}
-	if v.sequence && m.waits(m.lend.sequences, f, w) || v.names && !m.goDirect(v, text, false, f, w) {
+	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false
 	}
-	if v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text) {
+	tells := v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text)
+	if tells || v.kinds.has(engine.KindPreparedStatement) && len(m.named.byName) > 0 {
 		// In a failed transaction the DISCARD fails, and what follows a ROLLBACK in this text would not.
 		if !m.queue.empty() {
-			m.waitNamed(f, w)
+			if m.lend.rolling == rollingNot {
+				m.waitNamed(f, w)
+			}
 			return false
 		}
+		ends := endingNot
 		if m.lend.tx == 'E' {
+			ends = endingOf(text, true, m.lexing)
+		}
+		if ends == endingRuns {
+			m.flush(f, w)
+			m.rollBack(text, w)
+			return false
+		}
+		if ends == endingElse && tells {
 			m.refuseQuery(fr, f, w)
 			return true
 		}
+	}
+	if v.names && !m.goDirect(v, text, false, f, w) {
+		return false
 	}
 	if v.sequence {
 		m.flush(f, w)
@@ -264,6 +279,9 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
 	}
 	m.named.batch++
+	if m.lend.rolling == rollingBehind {
+		owed, m.lend.rolling = owed|answerRolls, rollingNot
+	}
 	m.push(owed | m.forgetting(v))
 	m.begin(fr, f, false, w)
 	return true
@@ -319,7 +337,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false, nil
 	}
-	if v.sequence {
+	if v.sequence && (m.lend.tx != 'E' || m.reading.batch || !m.queue.empty()) { // or else the server refuses it
 		m.flush(f, w)
 		m.prepareSequences(false, w)
 	}

@@ -31,6 +31,16 @@ func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
 	if m.waits(m.lend.sequences, f, w) {
 		return false
 	}
+	if m.lend.sequences != standingYes { // as in query
+		if !m.queue.empty() {
+			m.waitNamed(f, w)
+			return false
+		}
+		if m.lend.tx == 'E' && endingOf(body(fr, f), false, m.lexing) != endingNot {
+			m.refuseQuery(fr, f, w)
+			return true
+		}
+	}
 	m.flush(f, w)
 	m.prepareSequences(true, w)
 	m.began(w)

@@ -99,6 +99,7 @@ type lend struct {
 	verify    verification
 	sets      pendingSettings
 	flight    flight
+	rolling   rolling
 	dooms     int    // attempts to make a transaction that failed, 0 if none is under way
 	mixed     bool   // a request was answered outside of a transaction while others were not
 	restoring bool   // what brings the backend in line is not answered

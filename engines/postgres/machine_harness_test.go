@@ -27,13 +27,16 @@ func message(text string) []byte {
 		out = append(out, parts[0]+"\x00"+parts[1]+"\x00\x00\x00"...)
 	case kind == "B":
 		out = append(out, parts[0]+"\x00"+parts[1]+"\x00\x00\x00\x00\x00\x00\x00"...)
-	case kind == "!": // an error of the server: ! CODE or ! FATAL|CODE
+	case kind == "!": // an error of the server: ! CODE, ! FATAL|CODE or ! CODE|routine
 		out[0] = 'E'
-		severity := "ERROR"
-		if len(parts) == 2 {
-			severity = parts[0]
+		severity, code, more := "ERROR", parts[0], ""
+		switch {
+		case len(parts) == 2 && parts[0] == severityFatal:
+			severity, code = parts[0], parts[1]
+		case len(parts) == 2:
+			more = "R" + parts[1] + "\x00"
 		}
-		out = append(out, "S"+severity+"\x00V"+severity+"\x00C"+parts[len(parts)-1]+"\x00\x00"...)
+		out = append(out, "S"+severity+"\x00V"+severity+"\x00C"+code+"\x00"+more+"\x00"...)
 	case (kind == "C" || kind == "D") && (parts[0] == "S" || parts[0] == "P") && len(parts) == 2:
 		out = append(out, parts[0]+parts[1]+"\x00"...)
 	case kind == "E":

@@ -232,6 +232,7 @@ var (
 	// statement that the client cannot have; it leaves the unnamed ones alone.
 	prepareDiscard = append(parseMessage(ownName, []byte("DISCARD SEQUENCES\x00\x00\x00")), executeOwn...)
 	ownName        = []byte("berth\x00")
+	closeOwn       = statementMessage('C', ownName)
 	executeOwn     = []byte("B\x00\x00\x00\x16berth\x00berth\x00\x00\x00\x00\x00\x00\x00" +
 		"E\x00\x00\x00\x0eberth\x00\x00\x00\x00\x00" +
 		"C\x00\x00\x00\x0bPberth\x00" +

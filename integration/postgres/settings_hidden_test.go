@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -132,8 +134,15 @@ func TestNobodySeesAnothersSequenceValueBehindAFailedTransaction(t *testing.T) {
 		if _, err := asked(t.Context(), b, "select 1/0"); code(err) != "22012" {
 			t.Fatal(err)
 		}
-		if got, err := asked(t.Context(), b, "rollback; select lastval()"); code(err) != "25P02" {
-			t.Errorf("the session is told %q, %v", got, err)
+		for _, sql := range []string{"rollback; select lastval()", "commit; select lastval()", "rollback and chain; select lastval()", "rollback; " + strings.Repeat(" ", 1<<18) + "select lastval()",
+			"/*" + strings.Repeat(" ", 1<<18) + "*/ rollback; select lastval()"} {
+			if got, err := asked(t.Context(), b, sql); code(err) != "55000" && code(err) != "25P02" {
+				t.Errorf("%.50s: the session is told %q, %v", sql, got, err)
+			}
+			ask(t, b, "rollback; begin")
+			if _, err := asked(t.Context(), b, "select 1/0"); code(err) != "22012" {
+				t.Fatal(err)
+			}
 		}
 		ask(t, b, "rollback")
 		if got, err := asked(t.Context(), b, "select lastval()"); code(err) != "55000" {
@@ -156,6 +165,36 @@ func TestAFunctionBehindARollbackIsExecutedWhereNoCodeIsSuspected(t *testing.T) 
 		}
 		if got, err := asked(t.Context(), b, "select lastval()"); code(err) != "55000" {
 			t.Errorf("the session is told %q, %v", got, err)
+		}
+	})
+}
+
+// What follows the end of a failed transaction in one text is executed as the server would, where the machine brings something before it.
+func TestWhatFollowsARollbackInATextIsExecuted(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "rolled", "create table counted (n bigserial)", "create function setter() returns text language sql as $$ select set_config('my.own', 'x', false) $$")
+		for _, sql := range []string{"rollback; select setter()", "abort work; select setter(); select 1/0", "commit; begin; select setter()", "end and no chain;; select setter(); vacuum", "rollback; vacuum; select setter()",
+			"rollback; select setter(); selekt", "rollback to s; select setter()", "select setter(); rollback", "selekt; select setter()", "rollback; execute p", "rollback; rollback; select setter()",
+			"rollback; select setter() from nowhere", "rollback; -- select setter();"} {
+			var said [2]string
+			for i, at := range []harness.Endpoint{r.Endpoint, r.server.Endpoint} {
+				other, c := conn(t, at, l), conn(t, at, l)
+				ask(t, other, "insert into counted default values")
+				f := frontend(t, c)
+				f.send(&pgproto3.Parse{Name: "p", Query: "select 8"}, &pgproto3.Sync{})
+				f.untilReady()
+				ask(t, other, "begin")
+				ask(t, other, "commit")
+				for _, q := range []string{"begin", "select 1/0", sql, "select coalesce(current_setting('my.own', true), '')", "rollback"} {
+					f.send(&pgproto3.Query{String: q})
+					said[i] += q + ": " + f.untilReady() + "\n"
+				}
+				f.send(&pgproto3.Terminate{})
+				_ = other.Close(t.Context())
+			}
+			if said[0] != said[1] && !strings.HasPrefix(sql, "rollback to") {
+				t.Errorf("%s\nwant %s", said[0], said[1])
+			}
 		}
 	})
 }

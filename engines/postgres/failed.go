@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"bytes"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// A simple Query of several statements, of which the first ends a transaction that has failed, may need something brought to its
+// backend before the others: that it forgets another session's sequence values, or the statements that SQL names. In the failed
+// transaction nothing can be brought. So the machine rolls it back itself, just before, and hides that the text's own ROLLBACK or
+// COMMIT has nothing left to do. As text that is no SQL ends no transaction, the server reads the text first: as one for a
+// prepared statement, which it refuses because of the other statements, and only if there is nothing else wrong with it
+// (postgres.c exec_parse_message).
+
+// rolling is how far the machine is with that; the client's message waits.
+type rolling uint8
+
+const (
+	rollingNot    rolling = iota
+	rollingAsked          // the server reads the text
+	rollingRead           // it has, and found nothing wrong
+	rollingBack           // ROLLBACK was sent
+	rollingBehind         // and is done
+)
+
+var rollbackMessage = queryMessage("ROLLBACK")
+
+// ending is what the first of several statements does in a transaction that has failed. Unless it ends that, or goes back to a
+// savepoint, the server executes none of them.
+type ending uint8
+
+const (
+	endingNot  ending = iota
+	endingRuns        // it is rolled back, and other statements follow outside of it
+	endingElse        // something else, or what cannot be read
+)
+
+// endingOf reads a text, or the beginning of one.
+func endingOf(text []byte, whole bool, lex lexing) ending {
+	if lex.opaque {
+		return endingElse
+	}
+	s := scanner{text: text, lex: lex}
+	for s.next(); s.kind == ';'; {
+		s.next()
+	}
+	switch {
+	case s.is("prepare"), !whole && (s.kind == tokenEnd || s.kind == tokenBroken):
+		return endingElse
+	case !s.is("rollback") && !s.is("abort") && !s.is("commit") && !s.is("end"):
+		return endingNot
+	}
+	if s.next(); s.is("work") || s.is("transaction") {
+		s.next()
+	}
+	if s.is("and") && s.follow("no") && s.follow("chain") {
+		s.next()
+	}
+	if s.kind != ';' {
+		return endingElse
+	}
+	for s.kind == ';' {
+		s.next()
+	}
+	if s.kind == tokenEnd || s.kind == tokenBroken {
+		return endingElse
+	}
+	return endingRuns
+}
+
+// rollBack makes the next step towards the end of the failed transaction that text ends. The queue is empty.
+func (m *machine) rollBack(text []byte, w engine.Wire) {
+	l := &m.lend
+	l.owed = true
+	if l.rolling == rollingRead {
+		l.rolling = rollingBack
+		w.ToBackend(rollbackMessage)
+		m.push(answerQuery | answerSwallow | answerRolls)
+		return
+	}
+	l.rolling = rollingAsked
+	w.ToBackend(parseMessage(ownName, append(bytes.Clone(text), 0, 0, 0)))
+	w.ToBackend(closeOwn) // which it does not come to
+	w.ToBackend(syncMessage)
+	m.push(answerOwn | answerSwallow | answerRolls)
+	m.push(answerClose | answerSwallow)
+	m.push(answerSync | answerSwallow)
+}
+
+// rollFailed notes an error in the answer to that, and says whether it is the answer to the client's message.
+func (m *machine) rollFailed(a expected, body []byte, w engine.Wire) (forward bool) {
+	for !m.queue.first().readies() {
+		m.pop()
+	}
+	if a.kind() == answerOwn && errorCode(body) == "42601" && errorField(body, 'R') == "exec_parse_message" {
+		m.lend.rolling = rollingRead
+		return false
+	}
+	m.lend.rolling = rollingNot
+	m.reading.refused = true
+	*m.queue.at(0) = answerCall // up to the ReadyForQuery that is awaited
+	m.began(w)
+	return true
+}
+
+// rolledBack notes the end of the machine's own ROLLBACK. It returns false if the backend must not be used any more.
+func (m *machine) rolledBack(status byte) bool {
+	m.lend.rolling = rollingBehind
+	return status == 'I'
+}
+
+// rollsBack says that the first statement is under way of a client's Query that the machine has gone before.
+func (m *machine) rollsBack() bool {
+	return !m.queue.empty() && m.queue.first()&(answerRolls|answerSwallow) == answerRolls
+}
+
+var rollbackComplete = appendMessage(nil, &pgproto3.CommandComplete{CommandTag: []byte("ROLLBACK")})
