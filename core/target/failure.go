@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -116,6 +117,8 @@ func explainTLS(err error) (failure, bool) {
 		cause = "its certificate is signed by an authority that is not trusted: " + authority.Error()
 	case errors.As(err, &hostname):
 		cause = "its certificate is for another name: " + hostname.Error()
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // its text tells the time: another cause with every question
+		cause = fmt.Sprintf("its certificate is good from %s to %s, which is not now", day(invalid.Cert.NotBefore), day(invalid.Cert.NotAfter))
 	case errors.As(err, &invalid):
 		cause = "its certificate is not valid: " + invalid.Error()
 	case errors.As(err, &certificate):
@@ -133,6 +136,8 @@ func explainTLS(err error) (failure, bool) {
 	}
 	return failure{reason: ConnectionFailed, cause: "tls: " + cause}, true
 }
+
+func day(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func timedOut(err error) bool {
 	var timeout net.Error

@@ -19,6 +19,8 @@ type greeted struct {
 	pg    *pgconn.PgConn
 	conn  *engine.Conn
 	heard *tap
+	// unconnected is why there is no connection to log in on.
+	unconnected error
 }
 
 // Dial implements engine.Engine. The backend gets the key's start-up parameters, so that the server itself judges them and
@@ -79,6 +81,7 @@ func (e *Engine) connectAs(ctx context.Context, t engine.Target, key engine.Key,
 		}
 		conn, transport, err := dialTarget(ctx, t)
 		if err != nil {
+			s.unconnected = err
 			return nil, err
 		}
 		s.conn = conn
@@ -95,8 +98,12 @@ func (e *Engine) connectAs(ctx context.Context, t engine.Target, key engine.Key,
 	return s, nil
 }
 
-// explain makes an error of the library what the server said, if it said anything.
+// explain makes an error of the library what the server said, if it said anything, or what kept it from being asked: of a timeout the
+// library does not tell whether there was a connection.
 func (s *greeted) explain(err error) error {
+	if s.unconnected != nil {
+		return s.unconnected
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return err

@@ -35,7 +35,7 @@ func requestTLS(ctx context.Context, conn *engine.Conn, t engine.Target) (*tls.C
 	default:
 		// An ErrorResponse may be a server's that could not even start a process. It is not authenticated, so
 		// nobody is shown its text (CVE-2024-10977).
-		return nil, fmt.Errorf("answer to SSLRequest: unexpected byte %q", answer[0])
+		return nil, &engine.ProtocolError{Side: engine.SideBackend, Reason: fmt.Sprintf("answer to SSLRequest: unexpected byte %q", answer[0])}
 	}
 	config, err := targetTLSConfig(t)
 	if err != nil {

@@ -2,52 +2,13 @@ package failover
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berthdb/berth/integration/harness"
 )
-
-// strange is a server that is none: it does with each connection what its name says.
-func strange(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var conns sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
-	conns.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conns.Go(func() { defer func() { _ = nc.Close() }(); serve(nc) })
-		}
-	})
-	return l.Addr().String()
-}
-
-// silent accepts and never answers.
-func silent(nc net.Conn) { _, _ = io.Copy(io.Discard, nc) }
-
-// curt closes.
-func curt(net.Conn) {}
-
-// plain has no TLS (PostgreSQL 54.2.10 "SSL Session Encryption").
-func plain(nc net.Conn) {
-	var request [8]byte
-	if _, err := io.ReadFull(nc, request[:]); err == nil {
-		_, _ = nc.Write([]byte{'N'})
-	}
-	silent(nc)
-}
 
 // full starts a server whose connections are taken, and returns it.
 func full(t *testing.T, name string) *harness.Server {
@@ -78,62 +39,101 @@ func full(t *testing.T, name string) *harness.Server {
 	return s
 }
 
-func TestEveryReasonWhyATargetIsDownIsToldWithItsCause(t *testing.T) {
+// state is what a target group comes to, and what is said of its only target.
+type state struct {
+	name                 string
+	route                harness.Route
+	state, reason, cause string
+}
+
+// states are those that a server of this name can be made to have, or what is taken for one.
+func states(t *testing.T, name string) []state {
+	s := harness.Shared(t, name)
+	port, err := harness.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := harness.Shared(t, map[bool]string{true: "pg15", false: "pg18"}[name == "pg18"])
+	at := func(address string) harness.Route {
+		return harness.Route{Group: harness.Keys{"targets": []harness.Keys{{"name": "primary", "address": address}}}}
+	}
+	with := func(tls harness.Keys) harness.Route { return harness.Route{Group: harness.Keys{"tls": tls}} }
+	const down, noRoute, failed = "UNAVAILABLE", "UNREACHABLE", "CONNECTION_FAILED"
+	registering := at(strange(t, silent))
+	registering.Group["health_check"] = harness.Keys{"timeout": "10m"}
+	all := []state{
+		{"up", harness.Route{}, "AVAILABLE", "", ""},
+		{"unused", harness.Route{Unused: true}, "UNUSED", "", "no listener leads to this target group"},
+		{"registering", registering, "REGISTERING", "", ""},
+		{"refused", at(fmt.Sprintf("127.0.0.1:%d", port)), down, noRoute, "connection refused"},
+		{"name", at("no-such-host.invalid:1"), down, noRoute, "no-such-host.invalid"},
+		{"deaf", at(deaf(t)), down, noRoute, "no answer: connecting to 127.0.0.1"},
+		{"authority", with(harness.Keys{"mode": "verify-full", "ca_file": other.CAFile}), down, failed, "tls: its certificate is signed by an authority that is not trusted"},
+		{"identity", with(harness.Keys{"server_name": "elsewhere.example"}), down, failed, "tls: its certificate is for another name"},
+		{"password", harness.Route{Users: []harness.Account{{User: "app", Password: "wrong"}}}, down, "AUTH_FAILURE", "it refuses the login"},
+		{"full", harness.Route{Server: full(t, name)}, down, failed, "too many connections"},
+		{"silent", at(strange(t, silent)), down, failed, "accepts connections but does not answer"},
+		{"curt", at(strange(t, curt)), down, failed, "closed the connection"},
+		{"garbled", at(strange(t, garbled)), down, failed, "it does not keep to the protocol"},
+	}
+	if s.Engine == harness.Postgres {
+		ca, certificate := expired(t)
+		old := at(strange(t, secure(certificate)))
+		old.Group["tls"] = harness.Keys{"ca_file": ca, "server_name": "localhost"}
+		all = append(all,
+			state{"plain", at(strange(t, plain)), down, failed, "tls: the server does not offer tls"},
+			state{"expired", old, down, failed, "tls: its certificate is good from "},
+			state{"mute", at(strange(t, muteTLS)), down, failed, "tls: it does not speak TLS"})
+	} else {
+		all = append(all, state{"plain", at(strange(t, plainMySQL)), down, failed, "tls: the server does not offer tls"})
+	}
+	for i := range all {
+		r := &all[i].route
+		r.Name = all[i].name
+		if r.Server == nil {
+			r.Server = s
+		}
+		if r.Group == nil {
+			r.Group = harness.Keys{}
+		}
+		if r.Group["health_check"] == nil {
+			r.Group["health_check"] = harness.Keys{"timeout": "2s"}
+		}
+	}
+	return all
+}
+
+func TestEveryStateOfATargetIsToldWithItsCause(t *testing.T) {
 	for _, name := range []string{"pg18", "mariadb1011", "mysql97"} {
 		t.Run(name, func(t *testing.T) {
-			s := harness.Shared(t, name)
-			port, err := harness.FreePort()
-			if err != nil {
-				t.Fatal(err)
+			all := states(t, name)
+			c := harness.Config{Unready: true}
+			for _, s := range all {
+				c.Routes = append(c.Routes, s.route)
 			}
-			other := harness.Shared(t, map[bool]string{true: "pg15", false: "pg18"}[name == "pg18"])
-			at := func(address string) harness.Keys {
-				return harness.Keys{"targets": []harness.Keys{{"name": "primary", "address": address}}}
-			}
-			cases := []struct {
-				name          string
-				route         harness.Route
-				reason, cause string
-			}{
-				{"refused", harness.Route{Group: at(fmt.Sprintf("127.0.0.1:%d", port))}, "UNREACHABLE", "connection refused"},
-				{"name", harness.Route{Group: at("no-such-host.invalid:1")}, "UNREACHABLE", "no-such-host.invalid"},
-				{"authority", harness.Route{Group: harness.Keys{"tls": harness.Keys{"mode": "verify-full", "ca_file": other.CAFile}}}, "CONNECTION_FAILED", "tls: its certificate is signed by an authority that is not trusted"},
-				{"identity", harness.Route{Group: harness.Keys{"tls": harness.Keys{"server_name": "elsewhere.example"}}}, "CONNECTION_FAILED", "tls: its certificate is for another name"},
-				{"password", harness.Route{Users: []harness.Account{{User: "app", Password: "wrong"}}}, "AUTH_FAILURE", "it refuses the login"},
-				{"full", harness.Route{Server: full(t, name)}, "CONNECTION_FAILED", "too many connections"},
-				{"silent", harness.Route{Group: at(strange(t, silent))}, "CONNECTION_FAILED", "accepts connections but does not answer"},
-				{"curt", harness.Route{Group: at(strange(t, curt))}, "CONNECTION_FAILED", "closed the connection"},
-			}
-			if s.Engine == harness.Postgres {
-				cases = append(cases, struct {
-					name          string
-					route         harness.Route
-					reason, cause string
-				}{"plain", harness.Route{Group: at(strange(t, plain))}, "CONNECTION_FAILED", "tls: the server does not offer tls"})
-			}
-			var c harness.Config
-			for i := range cases {
-				r := &cases[i].route
-				r.Name = cases[i].name
-				if r.Server == nil {
-					r.Server = s
-				}
-				if r.Group == nil {
-					r.Group = harness.Keys{}
-				}
-				r.Group["health_check"] = harness.Keys{"timeout": "2s"}
-				c.Routes = append(c.Routes, *r)
-			}
-			c.Unready = true
 			p := harness.Start(t, c)
-			for _, c := range cases {
+			for _, s := range all {
 				var got harness.TargetStatus
-				harness.Eventually(t, settleWithin, c.name+" is down", func() bool {
-					got = targets(t, p, c.name)["primary"]
-					return got.State == "UNAVAILABLE"
+				harness.Eventually(t, settleWithin, s.name+" is "+s.state, func() bool {
+					got = targets(t, p, s.name)["primary"]
+					return got.State == s.state
 				})
-				if got.Reason != c.reason || !strings.Contains(got.Cause, c.cause) {
-					t.Errorf("%s: %s: %s", c.name, got.Reason, got.Cause)
+				if got.Reason != s.reason || !strings.Contains(got.Cause, s.cause) {
+					t.Errorf("%s: %s: %s", s.name, got.Reason, got.Cause)
+				}
+			}
+			code, out, err := p.Command(t.Context(), "status")
+			if err != nil || code != 0 {
+				t.Fatalf("berth status: %v, %d, %s", err, code, out)
+			}
+			for _, s := range all {
+				said := false
+				for line := range strings.Lines(out) {
+					said = said || strings.HasPrefix(line, s.name+"/primary ") && strings.Contains(line, " "+s.state+" ") &&
+						strings.Contains(line, s.reason) && strings.Contains(line, s.cause)
+				}
+				if !said {
+					t.Errorf("berth status does not say that %s is %s: %s, %s\n%s", s.name, s.state, s.reason, s.cause, out)
 				}
 			}
 			if p.Ready(t.Context()) == nil {
@@ -171,40 +171,41 @@ func TestAProxyWithoutFileDescriptorsSaysSo(t *testing.T) {
 }
 
 func TestOfTwoWritersNoneIsUsed(t *testing.T) {
-	writer, replica := harness.Pair(t, "pg18")
-	p := harness.Start(t, harness.Config{Routes: []harness.Route{{
-		Server: writer, Replica: replica, Pool: harness.Keys{"connection_borrow_timeout": "500ms"},
-	}}})
-	c, err := p.Endpoint(writer.Name).PgxConn(t.Context(), harness.App())
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"pg18", "mariadb1011"} {
+		t.Run(name, func(t *testing.T) {
+			c := startPair(t, name, false)
+			p := harness.Start(t, harness.Config{Routes: []harness.Route{{
+				Server: c.primary, Replica: c.replica, Pool: harness.Keys{"connection_borrow_timeout": "500ms"},
+			}}})
+			client := read(t, p.Endpoint(name))
+			got := targets(t, p, name)
+			if got["primary"].State != "AVAILABLE" || got["replica"].State != "AVAILABLE" || got["primary"].ReadOnly || !got["replica"].ReadOnly {
+				t.Errorf("before: %+v", got)
+			}
+			if err := c.replica.Promote(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			harness.Eventually(t, settleWithin, "both are out of use", func() bool {
+				got = targets(t, p, name)
+				return got["primary"].State == "UNAVAILABLE" && got["replica"].State == "UNAVAILABLE"
+			})
+			if got["primary"].Reason != "INVALID_REPLICATION_STATE" || got["replica"].Reason != "PROMOTED" {
+				t.Errorf("two writers: %+v", got)
+			}
+			if _, out, err := p.Command(t.Context(), "status"); err != nil || !strings.Contains(out, "INVALID_REPLICATION_STATE: primary and replica say") ||
+				!strings.Contains(out, "PROMOTED: it was a replica") {
+				t.Errorf("%v, %s", err, out)
+			}
+			if _, err := client.ask(t.Context(), "insert into direct values ('x')"); err == nil {
+				t.Error("a write went to one of two writers")
+			}
+			if err := c.primary.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			harness.Eventually(t, settleWithin, "the other is used", func() bool {
+				_, err := client.ask(t.Context(), "insert into direct values ('y')")
+				return err == nil
+			})
+		})
 	}
-	defer func() { _ = c.Close(t.Context()) }()
-	if _, err := c.Exec(t.Context(), "create table t (n int)"); err != nil {
-		t.Fatal(err)
-	}
-	got := targets(t, p, writer.Name)
-	if got["primary"].State != "AVAILABLE" || got["replica"].State != "AVAILABLE" || got["primary"].ReadOnly || !got["replica"].ReadOnly {
-		t.Errorf("before: %+v", got)
-	}
-	if err := replica.Promote(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	harness.Eventually(t, settleWithin, "both are out of use", func() bool {
-		got = targets(t, p, writer.Name)
-		return got["primary"].State == "UNAVAILABLE" && got["replica"].State == "UNAVAILABLE"
-	})
-	if got["primary"].Reason != "INVALID_REPLICATION_STATE" || got["replica"].Reason != "PROMOTED" {
-		t.Errorf("two writers: %+v", got)
-	}
-	if _, err := c.Exec(t.Context(), "insert into t values (1)"); err == nil {
-		t.Error("a write went to one of two writers")
-	}
-	if err := writer.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	harness.Eventually(t, settleWithin, "the other is used", func() bool {
-		_, err := c.Exec(t.Context(), "insert into t values (2)")
-		return err == nil
-	})
 }

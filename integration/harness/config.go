@@ -23,6 +23,7 @@ type Route struct {
 	MaxConnections int       // the pool's limit; 0 leaves it to max_connections_percent
 	Users          []Account // who may log in; App if empty
 	Plain          bool      // in clear to the server; else with TLS and its certificate verified
+	Unused         bool      // no listener leads to its group
 	Port           int       // 0: a free one
 
 	Listener Keys // further keys of the listener
@@ -76,7 +77,9 @@ func (c *Config) render(dir string) (path string, err error) {
 				return "", err
 			}
 		}
-		listeners = append(listeners, r.listener(authority))
+		if !r.Unused {
+			listeners = append(listeners, r.listener(authority))
+		}
 		if r.ReadOnly != "" {
 			readOnly, err := r.readOnlyListener(authority)
 			if err != nil {
