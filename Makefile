@@ -13,7 +13,7 @@ RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
 FUZZTIME ?= 30s
 SIM_TIME ?= 60s
 
-.PHONY: build demo test unit race integration oracle differential sim lint fuzz bench failover check clean
+.PHONY: build demo test unit race integration oracle differential sim mutants lint fuzz bench failover check clean
 
 build: ## bin/berth
 	$(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -47,6 +47,9 @@ differential: build ## random sessions against the servers and through Berth, SC
 
 sim: ## new seeds of the simulator for SIM_TIME on every core, counted
 	scripts/sim $(SIM_TIME)
+
+mutants: ## every mistake of integration/sim/mutations is found by the simulator
+	$(GO) test -count=1 -timeout 0 -tags mutants -v -run EveryMutation ./integration/sim | grep -v '^=== '
 
 lint: ## formatting, vet, staticcheck, the kqueue build
 	test -z "$$(gofmt -l cmd config core engines integration plugins | tee /dev/stderr)"

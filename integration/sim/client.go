@@ -476,6 +476,10 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		}
 	case "kill":
 		want = f[2]
+	case "prepare":
+		if c.r.protocol == "postgres" {
+			c.prepared[q.args[0]] = q.prepared
+		}
 	}
 	if got := strings.Join(f[2:], " "); got != want {
 		return fmt.Errorf("want %q", want)

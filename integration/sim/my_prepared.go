@@ -35,11 +35,13 @@ func typeOf(client int) byte {
 	return [...]byte{protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_STRING, protocol.MYSQL_TYPE_BLOB}[client%3]
 }
 
-// myPrepared is a statement as its client knows it.
+// myPrepared is a statement as its client knows it, of PostgreSQL too.
 type myPrepared struct {
 	id     uint32
-	schema string // when it was prepared
-	typed  bool   // the server was told the types
+	schema string      // when it was prepared
+	typed  bool        // the server was told the types
+	name   string      // PostgreSQL's
+	closes *myPrepared // PostgreSQL's: a statement that this one is to take the place of
 }
 
 // prepares is a request to prepare one of the texts, in place of the statement that the client has of it.
@@ -55,7 +57,7 @@ func (c *client) prepares() request {
 func (c *client) ready(q request) request {
 	if p := c.prepared[q.verb]; q.prepared == nil && p != nil && c.r.w.chance(2) {
 		q.prepared = p
-		q.long = c.r.w.chance(4)
+		q.long = c.r.protocol == "mysql" && c.r.w.chance(4)
 	}
 	return q
 }

@@ -89,6 +89,9 @@ func (p pg) login(c *client) error {
 
 // encode writes a request as a simple query, or as a batch with the unnamed statement.
 func (pg) encode(c *client, q request) []byte {
+	if q.prepared != nil {
+		return encodePgPrepared(c, q)
+	}
 	sql := text(pgStatement(q))
 	if q.verb == "load" {
 		out := message(nil, 'Q', sql)
@@ -133,7 +136,7 @@ func pgExecute(dst []byte, describe bool) []byte {
 // simple query ends it; a request that was refused never came to the server.
 func (pg) remember(c *client, q request, line string) {
 	switch {
-	case q.verb == "again", strings.Contains(line, "error refused"):
+	case q.verb == "again", q.prepared != nil, strings.Contains(line, "error refused"):
 	case !c.extended[q.tag], strings.Contains(line, "error aborted"), q.verb != "get":
 		c.unnamed = nil
 	default:
@@ -164,6 +167,10 @@ func (p pg) answer(c *client, q request) (a answer, err error) {
 		case 'N':
 			if said := fieldsOf(body)['M']; !strings.HasPrefix(said, "* ") {
 				words = said
+			}
+		case '1':
+			if q.verb == "prepare" {
+				words = q.tag + " ok"
 			}
 		case 'C':
 			if words == "" && q.verb == "reset" { // the proxy answers itself where no backend has anything

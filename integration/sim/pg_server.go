@@ -20,14 +20,14 @@ type pgSession struct {
 	*session
 	r       *reader
 	out     []byte
-	unnamed *request // the statement without a name
-	own     *request // the statement that the proxy prepares for itself
+	unnamed *request          // the statement without a name
+	named   map[string]string // verbs, by the names of statements
 	portal  *request
 	skip    bool // until Sync
 }
 
 func servePostgres(c *session) {
-	s := &pgSession{session: c, r: &reader{from: c.conn}}
+	s := &pgSession{session: c, r: &reader{from: c.conn}, named: make(map[string]string)}
 	if !c.greet(s.r) {
 		return
 	}
@@ -38,7 +38,7 @@ func servePostgres(c *session) {
 		if err != nil || kind == 'X' || !s.handle(kind, body) || c.gone {
 			return
 		}
-		if kind == 'Q' || kind == 'S' || c.server.w.chance(8) {
+		if kind == 'Q' || kind == 'S' || s.skip || c.server.w.chance(8) { // an error is never kept back
 			if _, err := c.conn.Write(s.out); err != nil {
 				return
 			}
@@ -69,11 +69,7 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		name, sql, _ := strings.Cut(string(body), "\x00")
 		q := pgRequest([]byte(sql))
 		if name != "" {
-			if q.verb != "forget" {
-				s.server.w.fail("connection %d: the script prepares nothing by name", s.id)
-			}
-			s.own = &q
-			s.out = message(s.out, '1')
+			s.prepare(name, strings.TrimRight(sql, "\x00"))
 			return true
 		}
 		s.unnamed = nil
@@ -85,9 +81,14 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		s.out = message(s.out, '1')
 	case 'B':
 		portal, rest, _ := strings.Cut(string(body), "\x00")
+		statement, parameters, _ := strings.Cut(rest, "\x00")
+		if statement != "" {
+			s.bind(statement, []byte(parameters))
+			return true
+		}
 		s.portal = s.unnamed
-		if statement, _, _ := strings.Cut(rest, "\x00"); portal+statement != "" {
-			s.portal = s.own
+		if portal != "" {
+			s.server.w.fail("connection %d: nobody has portals by name", s.id)
 		}
 		if s.portal == nil {
 			s.complain("26000", "? error no statement")
@@ -95,13 +96,27 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		}
 		s.out = message(s.out, '2')
 	case 'D':
+		switch name := strings.TrimRight(string(body[1:]), "\x00"); {
+		case body[0] == 'S' && s.named[name] == "":
+			s.complain("26000", "? error no statement")
+			return true
+		case body[0] == 'S':
+			s.out = message(s.out, 't', []byte{0, 0})
+		}
 		s.out = message(s.out, 'n')
+	case 'H':
+		if _, err := s.conn.Write(s.out); err != nil {
+			return false
+		}
+		s.out = s.out[:0]
 	case 'E':
 		s.implicit = true
 		s.run(*s.portal, false)
 	case 'C':
-		if string(body) == "S\x00" {
+		if name := strings.TrimRight(string(body[1:]), "\x00"); body[0] == 'S' && name == "" {
 			s.unnamed = nil
+		} else if body[0] == 'S' {
+			delete(s.named, name)
 		}
 		s.out = message(s.out, '3')
 	case 'S':
@@ -172,6 +187,7 @@ func (s *pgSession) ask(q request) {
 		}
 	case q.verb == "clean":
 		s.reset()
+		clear(s.named)
 	case q.verb == "restore":
 		s.restore(q.args)
 	case q.verb == "doom":
@@ -212,7 +228,8 @@ func (s *pgSession) holds() []byte {
 		}
 		row = append(row, 0, 0, 0, 1, answer)
 	}
-	return append(row, 0, 0, 0, 1, '0')
+	count := strconv.Itoa(s.shared())
+	return append(append(row, 0, 0, 0, byte(len(count))), count...)
 }
 
 // tellSettings answers the proxy's question which settings were changed.
@@ -236,6 +253,9 @@ func (s *pgSession) run(q request, described bool) {
 	why, rows := s.perform(q)
 	if s.gone {
 		return
+	}
+	if q.verb == "reset" && why == "ok" {
+		clear(s.named)
 	}
 	if strings.HasPrefix(why, "error") {
 		code := map[string]string{"error canceled": "57014", "error aborted": "25P02"}[why]

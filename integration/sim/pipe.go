@@ -43,7 +43,7 @@ func (n *network) connect(a, b string) (*end, *end) {
 	delay := n.w.upTo(n.delay)
 	side := func(name string) *end {
 		return &end{
-			w: n.w, name: name, space: n.w.between(1, n.space), net: n, delay: delay,
+			w: n.w, name: name, space: n.w.between(n.least(), n.space), net: n, delay: delay,
 		}
 	}
 	x, y := side(a), side(b)
@@ -61,6 +61,9 @@ type network struct {
 	space  int           // of an end's buffer, at most
 	poller int           // a loop's poller refuses, once in so many times
 }
+
+// least is how much an end takes at once, at least.
+func (n *network) least() int { return 1 + n.space/100 }
 
 // refuse says whether a poller takes no more.
 func (n *network) refuse() bool { return n.w.chance(n.poller) }

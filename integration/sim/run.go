@@ -213,7 +213,11 @@ func (r *run) build() {
 	r.idleTimeout = c.idleTimeout
 	r.times.Set(c.times)
 	for i := range c.loops {
-		l := newLoop(r.net, i, w.upTo(2*time.Millisecond))
+		lag := 2 * time.Millisecond
+		if w.chance(4) {
+			lag = 50 * time.Millisecond // it has much to do, so that much happens meanwhile
+		}
+		l := newLoop(r.net, i, w.upTo(lag))
 		worker := relay.NewWorker(l, r.registry, func(f func()) { w.spawn("blocking call", func(*proc) { f() }) }, zerolog.Nop())
 		r.loops, r.workers = append(r.loops, l), append(r.workers, worker)
 		l.Post(task(worker.Begin))

@@ -62,6 +62,8 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.request([]string{"commit", "commit", "commit", "rollback"}[w.rng.IntN(4)])
 	case x < 60 && c.r.protocol == "mysql" && w.chance(2):
 		return c.prepares()
+	case x < 60 && c.r.protocol == "postgres" && w.chance(2):
+		return c.pgPrepares()
 	case x < 63:
 		return c.special()
 	case x < 66:
@@ -116,11 +118,12 @@ func (c *client) special() request {
 	return c.request("left")
 }
 
-// size is of a result or upload: mostly small, sometimes more than any buffer takes.
+// size is of a result or upload: mostly small, sometimes more than any buffer takes, and never so much that it takes for ever where an
+// end takes only a few bytes at once.
 func (c *client) size() int {
 	w := c.r.w
 	if w.chance(8) {
-		return w.rng.IntN(400 << 10)
+		return w.rng.IntN(min(400<<10, 1000*c.r.net.least()))
 	}
 	return w.rng.IntN(3000)
 }

@@ -18,6 +18,7 @@ var (
 	changed   = flag.String("sim.with", "", "replay it with these changes")
 	traced    = flag.Bool("sim.trace", false, "print what happens")
 	manySeeds = flag.Int("sim.seeds", 1, "run this many new seeds")
+	shrinking = flag.Int("sim.shrink", 400, "make a failure smaller with so many runs at most")
 	newSeeds  = flag.Duration("sim.time", 0, "run new seeds for so long, and count them")
 )
 
@@ -53,9 +54,6 @@ func TestClientsGetTheirOwnAnswersAndTheServerItsBudget(t *testing.T) {
 	}
 }
 
-// shrinking is how many runs a failure is made smaller with.
-const shrinking = 400
-
 // try runs a seed and returns how many sessions there were. A failure is shrunk.
 func try(t *testing.T, protocol string, seed uint64) (sessions int) {
 	t.Helper()
@@ -80,7 +78,7 @@ func try(t *testing.T, protocol string, seed uint64) (sessions int) {
 		t.Fatalf("%s -sim.with=%s: %v", command, ch, err)
 	}
 	t.Logf("%s: %v", command, r.w.failure)
-	small := shrink(r.config, shrinking, func(ch changes) bool {
+	small := shrink(r.config, *shrinking, func(ch changes) bool {
 		small, err := again(ch)
 		return err != nil && sortOf(small.w.failure) == sortOf(r.w.failure)
 	})
