@@ -291,8 +291,8 @@ func (r *run) resize() {
 	for _, t := range r.targets {
 		t.server.budget = max(t.server.budget, c.Max)
 		r.loops[0].Post(task(func() {
+			t.opened = max(t.opened, t.pool.Stats().Max, c.Max)
 			t.pool.Configure(r.workers[0], c)
-			t.opened = max(t.opened, c.Max)
 		}))
 	}
 }

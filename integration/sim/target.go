@@ -18,7 +18,7 @@ type target struct {
 	server   *server
 	pool     *relay.Pool
 	counters telemetry.Target
-	opened   int // at the last step, or the limit since if that is higher
+	opened   int // at the last step, or a limit since if that is higher
 }
 
 // addTarget makes one more of r's targets.
