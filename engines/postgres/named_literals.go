@@ -19,9 +19,16 @@ var calendar = [...]string{"timezone", "datestyle", "intervalstyle", "timezone_a
 // readingFor says with which settings a statement is parsed that the backend does not have: those of now, or, if past, with the
 // calendar under which the client parsed it.
 func (m *machine) readingFor(s *sharedStatement) (reading string, past bool) {
+	if !s.dated {
+		return m.readingNow(), false
+	}
+	return m.readingAs(s.reading)
+}
+
+// readingAs is readingFor a statement that may have a time in it and was parsed with the reading then.
+func (m *machine) readingAs(then string) (reading string, past bool) {
 	now := m.readingNow()
-	if !s.dated || now == s.reading || unknownReading(now) || unknownReading(s.reading) ||
-		settingIn(now, "search_path") != settingIn(s.reading, "search_path") {
+	if now == then || unknownReading(now) || unknownReading(then) || settingIn(now, "search_path") != settingIn(then, "search_path") {
 		return now, false
 	}
 	var rest, times strings.Builder
@@ -31,10 +38,10 @@ func (m *machine) readingFor(s *sharedStatement) (reading string, past bool) {
 		}
 	}
 	for _, name := range calendar {
-		if sql := settingIn(s.reading, name); sql != "" {
+		if sql := settingIn(then, name); sql != "" {
 			writeSetting(&times, name, sql)
 		}
-		past = past || settingIn(now, name) != settingIn(s.reading, name)
+		past = past || settingIn(now, name) != settingIn(then, name)
 	}
 	if !past {
 		return now, false
@@ -56,8 +63,19 @@ func (m *machine) sendCalendar(from, to string, w engine.Wire) {
 	}
 }
 
-// unknownReading says that a reading is one of sharedStatements.unique.
-func unknownReading(reading string) bool { return strings.HasPrefix(reading, "\x00") }
+// unknownReading says that a reading is one of sharedStatements.unique, or undated.
+func unknownReading(reading string) bool { return strings.HasPrefix(reading, undated) }
+
+// undated stands for the reading of a text that has no time in it.
+const undated = "\x00"
+
+// readingOf is what counts, for times, when text is parsed now.
+func (m *machine) readingOf(text []byte) string {
+	if bytes.IndexByte(text, '\'') < 0 && bytes.IndexByte(text, '$') < 0 || !dated(text) { // mostly there is no string at all
+		return undated
+	}
+	return m.readingNow()
+}
 
 // settingsIn yields the names and the SQL in a reading (settings.reading) whose parts are known.
 func settingsIn(reading string) func(yield func(name, sql string) bool) {
@@ -91,7 +109,8 @@ func writeSetting(b *strings.Builder, name, sql string) {
 	b.WriteByte(0)
 }
 
-// dated says that text has a string that may be a time: with a digit, and what is written between the numbers of one.
+// dated says that text has a string that may be a time: with a digit, and what is written between the numbers of one, or a day's name
+// that depends on the time zone. When a day begins is read then as it was, but which one it is, only on the backend of the Parse.
 func dated(text []byte) bool {
 	s := scanner{text: text}
 	for {
@@ -100,9 +119,20 @@ func dated(text []byte) bool {
 		case tokenEnd, tokenBroken:
 			return false
 		case tokenString:
-			if found := text[begin:s.at]; bytes.ContainsAny(found, "0123456789") && bytes.ContainsAny(found, ":-/") {
+			found := text[begin:s.at]
+			if bytes.ContainsAny(found, "0123456789") && bytes.ContainsAny(found, ":-/") || relative(found) {
 				return true
 			}
 		}
 	}
+}
+
+// relative says that a string begins with the name of a day or a moment (8.5.1.4 "Special Values").
+func relative(quoted []byte) bool {
+	for _, day := range [...]string{"now", "today", "tomorrow", "yesterday"} {
+		if text := bytes.TrimLeft(quoted[max(bytes.IndexAny(quoted, "'$"), 0):], "'$ \t\r\n"); len(text) >= len(day) && bytes.EqualFold(text[:len(day)], []byte(day)) {
+			return true
+		}
+	}
+	return false
 }

@@ -36,10 +36,12 @@ type unnamed struct {
 	generation uint64
 	parse      kept    // the whole message
 	verdict    verdict // on its text
+	reading    string  // with which its times are read (named_literals.go)
 
 	// The last Parse that was sent and may not have been answered yet.
 	pending        kept
 	pendingVerdict verdict
+	pendingReading string
 	inFlight       int  // how many were sent and not answered
 	batched        bool // it was sent in this batch: whatever follows in it means that one, or is skipped
 }
@@ -157,7 +159,7 @@ func (m *machine) parseSent(message []byte, size int, v verdict) {
 	u.batched = true
 	u.pending.release()
 	u.pending.keep(message, size, m.e)
-	u.pendingVerdict = v
+	u.pendingVerdict, u.pendingReading = v, m.readingOf(u.pending.text())
 	m.lend.unnamed.establish()
 }
 
@@ -172,7 +174,7 @@ func (m *machine) parsed(a expected) {
 		if u.lost = u.inFlight > 0 || len(u.pending.message) == 0; u.inFlight == 0 {
 			u.parse, u.pending = u.pending, u.parse
 			u.pending.release()
-			u.verdict = u.pendingVerdict
+			u.verdict, u.reading = u.pendingVerdict, u.pendingReading
 		}
 	}
 	m.state.unnamed = statementID{m.serial, u.generation}
@@ -258,8 +260,18 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	}
 	m.lend.unnamed.establish()
 	if m.unnamed.exists && !m.unnamed.lost {
+		reading, past := "", false
+		if !unknownReading(m.unnamed.reading) {
+			reading, past = m.readingAs(m.unnamed.reading)
+		}
+		if past {
+			m.sendCalendar(m.readingNow(), reading, w)
+		}
 		w.ToBackend(m.unnamed.parse.message)
 		m.push(answerParse | answerUnnamed | answerSwallow)
+		if past {
+			m.sendCalendar(reading, m.readingNow(), w)
+		}
 		return
 	}
 	w.ToBackend(closeUnnamed)

@@ -125,6 +125,39 @@ func TestATimeInAPreparedStatementIsTheOneOfItsParse(t *testing.T) {
 	})
 }
 
+func TestATimeInTheUnnamedStatementIsTheOneOfItsParse(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		for text, want := range map[string]string{
+			"select '2024-01-01 00:00'::timestamptz::text || current_setting('timezone')": "2024-01-01 09:00:00+09Asia/Tokyo",
+			"select extract(hour from timestamptz 'today')::text":                         "9",
+			"select $$known$$ || current_setting('timezone')":                             "knownAsia/Tokyo",
+		} {
+			b := conn(t, r.Endpoint, harness.App())
+			f := frontend(t, conn(t, r.Endpoint, harness.App()))
+			f.send(&pgproto3.Query{String: "set timezone = 'UTC'"})
+			f.expect("C(SET) S(TimeZone) Z(I)")
+			f.send(&pgproto3.Parse{Name: "z", Query: "set timezone = 'Asia/Tokyo'"}, &pgproto3.Sync{}, &pgproto3.Parse{Query: text}, &pgproto3.Sync{})
+			f.expect("1 Z(I) 1 Z(I)")
+			f.send(&pgproto3.Bind{PreparedStatement: "z"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			f.expect("2 C(SET) S(TimeZone) Z(I)")
+			for range 2 {
+				ask(t, b, "begin") // on the connection that the other session had
+				ask(t, b, "select 1")
+				f.send(&pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}, &pgproto3.Parse{Name: "show", Query: "show timezone"}, &pgproto3.Bind{PreparedStatement: "show"}, &pgproto3.Execute{}, &pgproto3.Close{ObjectType: 'S', Name: "show"}, &pgproto3.Sync{})
+				f.expect("2 D(" + want + ") C(SELECT 1) Z(I) 1 2 D(Asia/Tokyo) C(SHOW) 3 Z(I)")
+				c := conn(t, r.Endpoint, harness.App())
+				ask(t, c, "begin")
+				ask(t, c, "select 1")
+				ask(t, b, "commit")
+				ask(t, c, "commit")
+				_ = c.Close(t.Context())
+			}
+			f.send(&pgproto3.Terminate{})
+			_ = b.Close(t.Context())
+		}
+	})
+}
+
 func TestNobodySeesAnothersSequenceValueBehindAFailedTransaction(t *testing.T) {
 	each(t, alone(), func(t *testing.T, r *rig) {
 		l := ownDatabase(t, r.server, "lasting", "create table counted (n bigserial)") // without code for which backends are cleaned
