@@ -198,7 +198,8 @@ func (b *Backend) giveBack() {
 		b.dismiss(engine.ErrCanceled)
 	default:
 		b.stream.Park()
-		b.pool.do(b.worker, b.pool.accounts.Return(b.conn, b.worker.loop.Now()))
+		w := b.worker // with the Return it may be another's, on another loop
+		b.pool.do(w, b.pool.accounts.Return(b.conn, w.loop.Now()))
 	}
 }
 
