@@ -53,7 +53,7 @@ func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheWriterIsKilled(t *testing.T) {
 }
 
 func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheWriterIsCutOff(t *testing.T) {
-	lose(t, cutOff, "pg18", "mariadb1011")
+	lose(t, cutOff, "pg18")
 }
 
 func TestNoAcknowledgedWriteIsLostOrDoubledWhenTheWriterHangs(t *testing.T) {
