@@ -57,7 +57,7 @@ lint: ## formatting, vet, staticcheck, the kqueue build
 	GOOS=darwin $(GO) vet ./core/... ./engines/... ./cmd/...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(PKGS)
 
-fuzz: ## every fuzz target for FUZZTIME
+fuzz: ## every fuzz target for FUZZTIME, with the count of executions
 	scripts/fuzz $(FUZZTIME)
 
 bench: build ## ratios against other proxies, from one run on this machine

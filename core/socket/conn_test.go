@@ -69,7 +69,7 @@ func read(t *testing.T, r io.Reader, n int) string {
 	return string(p)
 }
 
-func configs(t *testing.T) (server, client *tls.Config) {
+func configs(t testing.TB) (server, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -366,10 +366,13 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 	}
 	switch {
 	case txn == nil || q.verb != "put" && q.verb != "multi":
-	case partly && !c.open:
-		txn.fate = committed
-		c.values[q.args[0]] = q.args[1]
-	case !partly:
+	case partly:
+		c.insertID = serialOf(q.tag)
+		if !c.open {
+			txn.fate = committed
+			c.values[q.args[0]] = q.args[1]
+		}
+	default:
 		txn.fate = aborted
 		if c.open && !c.r.dialect.dooms() { // the transaction goes on without it
 			txn.writes = slices.DeleteFunc(txn.writes, func(x write) bool { return x.value == q.args[1] })
