@@ -429,7 +429,8 @@ func (a *act) prepare(s *pieces) {
 	text := s.take()
 	if text.kind == tokenText && len(s.all) == 0 {
 		c := scan(text.bytes[1:len(text.bytes)-1], false, false)
-		a.harmless = c.kinds == 0 && c.flags&^(classInsertID|classWrites|classCode|classCounts|classFinds|classFindsRows|classKeepsFound|classKeeps|classOpens) == 0
+		a.harmless = c.kinds == 0 && c.flags&^(classInsertID|classWrites|classCode|classCounts|classFinds|classFindsRows|classKeepsFound|classKeeps|classOpens|
+			classTables|classEnds) == 0
 	}
 	a.set(verbMake, holdPrepared, name)
 }

@@ -75,6 +75,9 @@ const (
 	classGets
 	// classDefinesPrevious: what it creates may read values of the statement before.
 	classDefinesPrevious
+	// classTables: it may use tables; classEnds: where it succeeds, no transaction is open that was open before. See autocommit.go.
+	classTables
+	classEnds
 )
 
 func (c class) has(f classFlags) bool { return c.flags&f != 0 }
@@ -116,6 +119,7 @@ type classifier struct {
 	calls bool
 	// naming says that a table's name stands here, so that a parenthesis begins a list of columns.
 	naming   bool
+	ends     bool // the statement ends transactions, see autocommit.go
 	argument bool // LAST_INSERT_ID( was the last, and something before it already set the value
 	assigns  bool // what SET assigns begins with @
 	system   bool // @@ was before, and perhaps a scope with its dot
@@ -157,20 +161,27 @@ func (c *classifier) flag(f classFlags) { c.found.flags |= f }
 // unknown is whatever might do anything: change session state, read values of the previous statement.
 func (c *classifier) unknown() {
 	c.pin(engine.KindUnknown)
-	c.flag(classInsertID | classCode)
+	c.flag(classInsertID | classCode | classTables)
 }
 
 // storedCode is code of the server's own: it may do anything, but the server can be asked what.
-func (c *classifier) storedCode() { c.flag(classCalls | classInsertID | classSetsInsertID | classCode) }
+func (c *classifier) storedCode() {
+	c.flag(classCalls | classInsertID | classSetsInsertID | classCode | classTables)
+}
 
 // storedFunction is storedCode that does not change LAST_INSERT_ID() for whoever calls it.
-func (c *classifier) storedFunction(f classFlags) { c.flag(classCalls | classInsertID | classCode | f) }
+func (c *classifier) storedFunction(f classFlags) {
+	c.flag(classCalls | classInsertID | classCode | classTables | f)
+}
 
 // doubt says that a server may read the text in another way.
 func (c *classifier) doubt() { c.unknown() }
 
 // conditional says that an executable comment begins: the text is not exactly what it seems.
-func (c *classifier) conditional() { c.uncounted, c.hidden = true, true }
+func (c *classifier) conditional() {
+	c.uncounted, c.hidden = true, true
+	c.flag(classTables)
+}
 
 // end judges what can only be said at the end.
 func (c *classifier) end() class {
@@ -196,6 +207,9 @@ func (c *classifier) end() class {
 		c.flag(classFinds)
 	default:
 		c.flag(classFindsRows)
+	}
+	if c.ends && !c.hidden {
+		c.flag(classEnds)
 	}
 	return c.found
 }
@@ -239,6 +253,7 @@ func (c *classifier) identifier(text []byte, first byte) {
 		if c.statements == 1 {
 			c.opening = opening(text)
 		}
+		c.works(text)
 		c.begin(w)
 		c.after(token{kind: tokenWord, word: w})
 		return
@@ -263,6 +278,7 @@ func (c *classifier) identifier(text []byte, first byte) {
 		c.naming = false
 	}
 	c.special(w)
+	c.worksOn(w)
 	c.after(t)
 }
 

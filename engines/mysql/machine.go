@@ -82,6 +82,7 @@ type session struct {
 	nulls       []string     // user variables with a NULL that pins
 	nullsPin    bool         // they do
 	status      uint16       // as the last OK said
+	unsaid      bool         // a transaction, or locks of tables, of which no OK tells, see autocommit.go
 	traits      bool         // SET TRANSACTION is waiting for its transaction
 	locked      bool         // LOCK TABLES
 	tracked     *tracked     // what it has set to be reported; nil if nothing
@@ -268,6 +269,7 @@ func (m *Machine) forget() {
 	m.session.traits, m.session.locked = false, false
 	m.loseStatements()
 	m.session.status &^= statusInTrans | statusReadOnly
+	m.session.unsaid = false
 	m.insertID.touched, m.insertID.exact = false, false
 }
 
@@ -298,8 +300,10 @@ func (m *Machine) Running() []byte {
 }
 
 // InTransaction is what the last OK said. An ERR says nothing: a transaction that was open counts as open until the
-// next OK.
-func (m *Machine) InTransaction() bool { return m.session.status&statusInTrans != 0 }
+// next OK, and with autocommit off one may have begun.
+func (m *Machine) InTransaction() bool {
+	return m.session.status&statusInTrans != 0 || m.session.unsaid
+}
 
 // boundary says whether another session may have the backend.
 func (m *Machine) boundary() bool {

@@ -455,6 +455,7 @@ func replaces(command byte) bool {
 // finishStatement notes what a statement leaves to the next one.
 func (m *Machine) finishStatement(w engine.Wire) {
 	r := &m.request
+	m.noteUnsaid()
 	if r.class.has(classSetsInsertID) || r.failed && r.class.has(classWrites) || r.class.has(classCode) && m.hides(hiddenSetsInsertID) {
 		m.touchInsertID()
 	}

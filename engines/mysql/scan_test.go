@@ -262,7 +262,8 @@ func TestFlagsOfStatements(t *testing.T) {
 		"COMMIT RELEASE":                   classRelease,
 		"ROLLBACK AND CHAIN NO RELEASE":    none,
 	} {
-		if got := scan([]byte(s), false, false).flags &^ (classCode | classDefines | classCounts | classFinds | classFindsRows | classKeepsFound | classKeeps | classOpens); got != want {
+		if got := scan([]byte(s), false, false).flags &^
+			(classCode | classDefines | classCounts | classFinds | classFindsRows | classKeepsFound | classKeeps | classOpens | classTables | classEnds); got != want {
 			t.Errorf("%s: %b, not %b", s, got, want)
 		}
 	}

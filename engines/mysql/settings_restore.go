@@ -217,6 +217,9 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 			m.request.leaves(engine.KindSetting)
 			continue
 		}
+		if name == "autocommit" && string(value) == "0" && m.request.failed {
+			m.session.unsaid = true // code that failed has set it
+		}
 		m.tellSetting(setting{name, string(value)}, w)
 	}
 	m.pinUserVariables(w)

@@ -61,6 +61,8 @@ const (
 	kwTracked
 	kwSequenceValue // of a sequence that is named in front of it, as Oracle writes it
 	kwLimit
+	kwFrom
+	kwTo
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
 )
 
@@ -143,6 +145,8 @@ var keywords = map[keyword]string{
 	kwInto:             "INTO REFERENCES",
 	kwWith:             "WITH RECURSIVE",
 	kwTable:            "TABLE",
+	kwFrom:             "FROM",
+	kwTo:               "TO",
 	kwTemporary:        "TEMPORARY",
 	kwWarnings:         "WARNINGS ERRORS",
 	kwCount:            "COUNT",

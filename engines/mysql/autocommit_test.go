@@ -1,0 +1,60 @@
+package mysql
+
+import "testing"
+
+func TestWhatStatementsLeaveOpenWithAutocommitOff(t *testing.T) {
+	const none = classFlags(0)
+	for text, want := range map[string]classFlags{
+		"select 1":                                 none,
+		"SELECT @@version, DATABASE()":             none,
+		"select now() from dual":                   classTables,
+		"SELECT (TABLE t)":                         classTables,
+		"(select a from t)":                        classTables,
+		"SELECT f(1)":                              classTables,
+		"SELECT /*!50000 a FROM t */":              classTables,
+		"DO 1":                                     none,
+		"DO (SELECT a FROM t)":                     classTables,
+		"SET @a = 1, autocommit = 0":               none,
+		"SET @a = (SELECT a FROM t)":               classTables,
+		"SET @a = (TABLE t)":                       classTables,
+		"VALUES ROW(1)":                            none,
+		"TABLE t":                                  classTables,
+		"WITH c AS (SELECT 1) SELECT 1":            classTables,
+		"INSERT t VALUES (1)":                      classTables,
+		"UPDATE t SET a = 1":                       classTables,
+		"DELETE FROM t":                            classTables,
+		"CALL p()":                                 classTables,
+		"EXECUTE p":                                classTables,
+		"EXPLAIN UPDATE t SET a = 1":               classTables,
+		"LOAD DATA INFILE 'x' INTO TABLE t":        classTables,
+		"SHOW WARNINGS":                            none,
+		"SHOW COUNT(*) ERRORS":                     none,
+		"SHOW VARIABLES LIKE 'a'":                  classTables,
+		"selekt":                                   classTables,
+		"BEGIN":                                    none,
+		"SAVEPOINT a":                              none,
+		"USE d":                                    none,
+		"ALTER TABLE t ADD b INT":                  none,
+		"TRUNCATE TABLE t":                         none,
+		"COMMIT":                                   classEnds,
+		"ROLLBACK WORK AND CHAIN":                  classEnds,
+		"ROLLBACK TO s":                            none,
+		"ROLLBACK WORK TO SAVEPOINT s":             none,
+		"CREATE TABLE t SELECT a FROM u":           classEnds,
+		"CREATE OR REPLACE VIEW v AS TABLE t":      classEnds,
+		"CREATE TEMPORARY TABLE t SELECT a FROM u": classTables,
+		"DROP TABLE t":                             classEnds,
+		"DROP TEMPORARY TABLE t":                   classTables,
+		"DROP PREPARE p":                           none,
+		"REVOKE ALL ON t FROM u":                   classEnds,
+		"INSERT t VALUES (1); COMMIT":              classTables | classEnds,
+		"INSERT t VALUES (1); COMMIT;":             classTables | classEnds,
+		"COMMIT; SELECT a FROM t":                  classTables,
+		"COMMIT; SELECT 1":                         none,
+		"/*!99999 COMMIT */":                       classTables,
+	} {
+		if got := scan([]byte(text), false, false).flags & (classTables | classEnds); got != want {
+			t.Errorf("%s: uses tables %t, ends %t", text, got&classTables != 0, got&classEnds != 0)
+		}
+	}
+}
