@@ -233,7 +233,7 @@ func (c *myClient) do(r request) (string, error) {
 	if err := c.WritePacket(append([]byte{0, 0, 0, 0, q.command}, body...)); err != nil {
 		return "", ended(err)
 	}
-	a := myAnswer{client: c, places: q.command == protocol.COM_INIT_DB || strings.HasPrefix(q.text, "use ")}
+	a := myAnswer{client: c, uncounted: c.maria && q.command == protocol.COM_STMT_EXECUTE, places: q.command == protocol.COM_INIT_DB || strings.HasPrefix(q.text, "use ")}
 	err := a.read(q)
 	return a.text.String(), ended(err)
 }

@@ -17,6 +17,8 @@ type myAnswer struct {
 	text   strings.Builder
 	// places says that the request is about the default database: servers report it, too, while they look at code in another one.
 	places bool
+	// uncounted says that MariaDB's numbers of rows in errors are those of all that the connection has executed.
+	uncounted bool
 	// out is what the EOF in front of the rows says if they are values of parameters: MySQL does not repeat that behind them.
 	out uint16
 }
@@ -198,8 +200,14 @@ func (a *myAnswer) rows() (more bool, err error) {
 // numbered are errors that name a statement by its number, which depends on how many there were before.
 var numberedStatement = regexp.MustCompile(`(statement handler|The statement) \(\d+\)`)
 
+var numberedRow = regexp.MustCompile(` at row \d+`)
+
 func (a *myAnswer) failed(p []byte) {
-	a.printf("ERR %q\n", numberedStatement.ReplaceAllString(string(p[1:]), "$1 (N)"))
+	text := numberedStatement.ReplaceAllString(string(p[1:]), "$1 (N)")
+	if a.uncounted {
+		text = numberedRow.ReplaceAllString(text, " at row N")
+	}
+	a.printf("ERR %q\n", text)
 }
 
 // end reads what ends rows: an EOF, or an OK in its place.

@@ -25,6 +25,7 @@ type myClient struct {
 	conn         net.Conn
 	id           uint32 // as the greeting says
 	capabilities uint32 // agreed on
+	maria        bool
 	collation    byte
 	statements   map[string]*myStatement
 }
@@ -128,6 +129,7 @@ func (c *myClient) greeted(p []byte) (plugin string, salt []byte, err error) {
 	if version < 0 || len(p) < version+1+fixed+13 {
 		return "", nil, errMalformed
 	}
+	c.maria = bytes.Contains(p[:version], []byte("MariaDB"))
 	p = p[version+1:]
 	c.id = binary.LittleEndian.Uint32(p)
 	offered := uint32(binary.LittleEndian.Uint16(p[13:])) | uint32(binary.LittleEndian.Uint16(p[18:]))<<16
@@ -168,6 +170,9 @@ func (a *myAnswer) authenticated(salt []byte, password string) (denied bool, err
 			a.failed(p)
 			return true, nil
 		case p[0] == 0:
+			if c.maria && len(p) > 6 { // it counts what the connection's thread had of the one before
+				p[5], p[6] = 0, 0
+			}
 			_, err := a.okay(p)
 			return false, err
 		case p[0] == 0xfe: // AuthSwitchRequest

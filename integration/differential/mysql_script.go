@@ -56,6 +56,8 @@ var myObjects = []string{
 	"create procedure d{i}.warner() begin select cast('1x' as signed); end",
 	"create procedure d{i}.uses() begin drop temporary table if exists pt; create temporary table pt (n int); insert into pt values (4); select * from pt; end",
 	"create function d{i}.f(n int) returns int deterministic return n + 1",
+	"create function d{i}.fails(n int) returns int deterministic begin if n > 1 then signal sqlstate '45000' set message_text = 'too many'; end if; return n; end",
+	"create procedure d{i}.ansi() begin set sql_mode = 'ANSI_QUOTES'; end",
 	"create function d{i}.adder(n int) returns int modifies sql data begin insert into d{i}.a (k) values (n); return last_insert_id(); end",
 	"create view d{i}.v as select id, name from d{i}.t where id < 10",
 	"create trigger d{i}.wt before insert on d{i}.w for each row set new.n = new.n * 2",
@@ -377,7 +379,7 @@ func (g *myGenerator) command() request {
 var myStatements = []string{
 	"select ? + 1", "select ?, ?", "select name from t where id = ? order by 1", "insert into d{i}.t (name) values (?)", "select @@sql_mode, @@time_zone", "selekt ?",
 	"update d{i}.t set name = 'upd' where id = ?", "select * from d{i}.x", "select * from d{i}.x where a > ?", "insert into d{i}.x (a) values (?)", "select last_insert_id()", "select last_insert_id(?)",
-	"select database()", "commit", "call d{i}.p(?)", "call d{i}.changes(?, ?)", "call d{i}.adds(?)", "select d{i}.f(?)", "insert into d{i}.a (k) values (?), (?)", "insert into d{i}.a (id, k) values (?, ?)",
+	"select database()", "commit", "call d{i}.p(?)", "call d{i}.changes(?, ?)", "call d{i}.adds(?)", "select d{i}.f(?)", "select d{i}.fails(?)", "select d{i}.fails(id) from d{i}.t order by id", "insert into d{i}.a (k) values (?), (?)", "insert into d{i}.a (id, k) values (?, ?)",
 	"set time_zone = ?", "set sql_mode = ?", "create temporary table d{i}.k (n int)", "drop temporary table if exists d{i}.k", "select get_lock(?, 0)", "do release_lock(?)", "select row_count()", "select found_rows()", "show warnings",
 	"select t.id + 0, t.name, u.n from d{i}.t left join d{i}.u on u.id = t.id where t.id < ? order by 1", "select concat(?, 'ü')", "select * from d{i}.v order by 1", "set @a = ?", "select ? into @b", "select @c := ?", "select id from t order by id", "delete from d{i}.u where n = ?",
 	"select \"double\"", "select 'x' || ?", "select * from d{i}.y", "select cast(? as signed)",
@@ -419,7 +421,7 @@ func (g *myGenerator) prepared() request {
 	}
 	types := []byte{
 		protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_LONGLONG, protocol.MYSQL_TYPE_TINY,
-		protocol.MYSQL_TYPE_BLOB, protocol.MYSQL_TYPE_NULL,
+		protocol.MYSQL_TYPE_BLOB, protocol.MYSQL_TYPE_NULL, protocol.MYSQL_TYPE_DATE, protocol.MYSQL_TYPE_NEWDECIMAL,
 	}
 	for range 2 {
 		q.types = append(q.types, types[g.r.IntN(len(types))])

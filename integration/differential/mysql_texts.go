@@ -145,7 +145,7 @@ func (g *myGenerator) value() string {
 			"show warnings limit 1", "get diagnostics @n = number, @r = row_count", "get diagnostics condition 1 @m = message_text", "select @n, @r, @m", "select row_count() as n", "select @@session.warning_count + 1",
 			"select found_rows()", "select found_rows() as n", "select row_count(), found_rows()", "select found_rows() + 0")
 	}
-	return g.pick("select sql_calc_found_rows name from d{i}.t limit 1", "select name from d{i}.t limit 1", "select name from d{i}.t union select 'x'", "select cast('1x' as signed)", "insert ignore into d{i}.u values (8, 1000)", "drop table if exists d{i}.nothing",
+	return g.pick("select sql_calc_found_rows name from d{i}.t limit 1", "select name from d{i}.t limit 1", "select name from d{i}.t union select 'x'", "with c as (select name from d{i}.t) select * from c limit 1", "select * from (select 1 union select 2) s", "select cast('1x' as signed)", "insert ignore into d{i}.u values (8, 1000)", "drop table if exists d{i}.nothing",
 		"update d{i}.t set name = 'z' where id < 3", "delete from d{i}.t where id > 100", "select * from d{i}.nothing", "select 1/0 from d{i}.t", "create table if not exists d{i}.t (id int)", "select 1", "select count(*) from d{i}.t", "signal sqlstate '01000' set message_text = 'careful'",
 		"do 1/0", "set @a = 1/0", "call d{i}.warner()", "call d{i}.adds('x')", "select 5 from d{i}.t where 0", "commit", "use d{i}", "insert into d{i}.u select id + 50, 300 from d{i}.t")
 }
@@ -190,7 +190,7 @@ func (g *myGenerator) prepareSQL() string {
 
 func (g *myGenerator) routine() string {
 	return g.pick("call d{i}.p(1)", "call d{i}.p(2)", "call p(3)", "call d{i}.setter('+03:00')", "call d{i}.setter('nowhere')", "call d{i}.failer()", "select d{i}.f(1)", "select f(2)", "do d{i}.f(2)", "call d{i}.changes(@x, @y)", "select @x, @y", "call d{i}.warner()",
-		"call d{i}.adds('by call')", "select d{i}.adder(70)", "call d{i}.p()", "select d{i}.nothing()", "select d{i}.f(id) from d{i}.t order by id", "insert into d{i}.w values (d{i}.f(3))", "call d{i}.uses()", "set @z = d{i}.f(9)")
+		"call d{i}.adds('by call')", "select d{i}.adder(70)", "call d{i}.p()", "select d{i}.nothing()", "select d{i}.f(id) from d{i}.t order by id", "select d{i}.fails(2)", "select d{i}.fails(1)", "call d{i}.ansi()", "select \"a\"", "insert into d{i}.w values (d{i}.f(3))", "call d{i}.uses()", "set @z = d{i}.f(9)")
 }
 
 // code makes routines that leave more than servers report. While they are there, nobody's calls leave nothing.
