@@ -84,6 +84,7 @@ func (m *Machine) release(obscured bool, w engine.Wire) {
 		}
 	}
 	t.gathered = false
+	m.makeRoom(maxPrepared, w)
 	if t.kept > 0 {
 		m.tellKept(w)
 	}

@@ -455,6 +455,37 @@ func TestABackendKeepsSoManyStatements(t *testing.T) {
 	}
 }
 
+func TestABackendKeepsSoManyStatementsBehindCode(t *testing.T) {
+	r := newRig(t, modernClient)
+	for i := range uint32(maxPrepared) {
+		r.prepares(fmt.Sprintf("DO %d", i), 1000+i, 0)
+	}
+	held := &r.pool.State.(*backendState).statements
+	const gone = 10
+	for range gone { // others' are there in place of some
+		delete(held.held, held.oldest())
+		held.put(&sharedStatement{}, &heldStatement{})
+	}
+	r.backend = nil
+	call := query("CALL p()")
+	r.send(call)
+	for i := range uint32(gone) {
+		if bytes.Equal(r.backend, call) {
+			t.Fatalf("sent behind %d statements", i)
+		}
+		r.backend = nil
+		r.answer(prepareOK(5000+i, 0))
+	}
+	if !bytes.Equal(r.backend, call) {
+		t.Fatalf("backend got %q", r.backend)
+	}
+	r.backend = nil
+	r.answer(reply(okMySQL))
+	if n := bytes.Count(r.backend, []byte{5, 0, 0, 0, protocol.COM_STMT_CLOSE}); n != gone || len(held.held) != maxPrepared {
+		t.Fatalf("%d statements are closed, %d are there", n, len(held.held))
+	}
+}
+
 func TestASessionMayHaveSoManyStatements(t *testing.T) {
 	r := newRig(t, modernClient)
 	for i := range uint32(maxStatements) {
