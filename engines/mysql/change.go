@@ -9,8 +9,9 @@ import (
 	"github.com/berthdb/berth/core/engine"
 )
 
-// credentialWait bounds a look-up on the goroutine of a loop, see Config.Credentials.
-const credentialWait = 5 * time.Millisecond
+// credentialWait bounds a look-up on the goroutine of a loop, see Config.Credentials. What looks up in files and the environment takes
+// nothing of it; but a busy machine may let it wait for its turn, which must not end a session.
+const credentialWait = 100 * time.Millisecond
 
 // userChange is a COM_CHANGE_USER (section "COM_CHANGE_USER") under way. It does no I/O: the machine passes it what the
 // client sends, and sends what it replies.

@@ -90,8 +90,11 @@ func (r *Resolver) Any(ctx context.Context) (engine.Credential, error) {
 func (r *Resolver) first(ctx context.Context, wanted func(Secret) bool) (engine.Credential, error) {
 	var failed []error
 	for _, s := range r.sources {
+		if ctx.Err() != nil {
+			return engine.Credential{}, ctx.Err()
+		}
 		switch secret, err := s.fetch(ctx); {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return engine.Credential{}, ctx.Err()
 		case err != nil:
 			failed = append(failed, err)

@@ -84,6 +84,25 @@ func TestASecretThatCannotBeFetchedIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// slow is a provider whose answer comes when the context has ended.
+type slow struct {
+	store
+	ends func()
+}
+
+func (s slow) Fetch(ctx context.Context, reference string) (Secret, error) {
+	defer s.ends()
+	return s.store.Fetch(ctx, reference)
+}
+
+func TestASecretThatWasFetchedCountsThoughTheTimeIsOver(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &Resolver{sources: []source{{provider: slow{store{"a": [2]string{"app", "one"}}, cancel}, local: "a"}}}
+	if c, err := r.Credential(ctx, "app"); err != nil || c.User != "app" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
 func TestEverythingWrongWithTheSecretsIsSaidAtOnce(t *testing.T) {
 	s := store{
 		"a": [2]string{"app", "one"}, "b": [2]string{"other", "two"}, "c": [2]string{"app", "three"},
