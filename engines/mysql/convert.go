@@ -30,6 +30,9 @@ func (m *Machine) endsColumns() bool { return !m.can(protocol.CLIENT_DEPRECATE_E
 func (m *Machine) convert(p []byte, o okPacket) int {
 	payload := p[headerSize:]
 	if payload[0] == eofHeader && m.endsColumns() {
+		if m.owes() {
+			m.owe(o.state)
+		}
 		warnings := o.warnings
 		if o.status&statusOutParams != 0 {
 			warnings = 0 // MySQL counts them in an OK only (Protocol_classic::send_parameters)
@@ -46,11 +49,7 @@ func (m *Machine) convert(p []byte, o okPacket) int {
 		if m.session.ownTrackers {
 			return len(p)
 		}
-		t := m.session.tracked
-		if m.state.tracksLess {
-			t = everyReport
-		}
-		state = filterState(o.state, t)
+		state = filterState(o.state, m.heard())
 	}
 	if len(state) > 0 {
 		return resize(p, len(appendText(payload[:o.infoEnd], state)))

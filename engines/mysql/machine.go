@@ -88,6 +88,7 @@ type session struct {
 	tracked     *tracked     // what it has set to be reported; nil if nothing
 	tracks      bool         // it may have set that since the backend has said what it is
 	ownTrackers bool         // the backend reports what the session has set, and it keeps it
+	owed        *settings    // what it has yet to hear, see owed.go
 	wide        bool         // its character set has characters that end with a backslash
 }
 

@@ -337,6 +337,12 @@ func (x *exchange) ok(p []byte) error {
 		}
 		x.m.cursor(o.status, x.w)
 		p[3] += r.shift
+		if m.session.owed != nil && p[headerSize] == okHeader && m.owes() {
+			x.flush()
+			x.w.ToClient(m.pay(p, o))
+			x.drop(len(p))
+			return x.okayed(o)
+		}
 		kept := m.convert(p, o)
 		x.pass(kept)
 		if kept < len(p) {
@@ -351,8 +357,14 @@ func (x *exchange) ok(p []byte) error {
 		}
 		x.pass(len(p))
 	}
+	return x.okayed(o)
+}
+
+// okayed goes on behind an OK.
+func (x *exchange) okayed(o okPacket) error {
+	m := x.m
 	if o.status&statusMoreResults != 0 && m.queue.head().shape == shapeResults {
-		r.stage = stageFirst
+		m.reader.stage = stageFirst
 		return nil
 	}
 	return x.over(nil)

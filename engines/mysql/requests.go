@@ -126,7 +126,7 @@ func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
 
 // local answers what needs no backend, if none is held.
 func (m *Machine) local(p packet, w engine.Wire) (int, error) {
-	if m.b != nil || m.countsList() {
+	if m.b != nil || m.countsList() || m.session.owed != nil {
 		return m.forward(p, class{flags: classUse}, shapeOne, w)
 	}
 	if p.command() == protocol.COM_RESET_CONNECTION {
@@ -396,6 +396,9 @@ func (m *Machine) finish(w engine.Wire) {
 		return
 	}
 	m.attempts = 0
+	if m.state.mariaDB {
+		m.session.owed = nil
+	}
 	w.Observe(engine.RequestEnded)
 	m.finishPrepared(w)
 	if replaces(r.command) {

@@ -275,11 +275,13 @@ func (m mysql) generate(r *rand.Rand, n int) session {
 func (g *myGenerator) startup(kinds bool) map[string]string {
 	startup := map[string]string{}
 	var words []string
-	switch g.r.IntN(3) { // reports need OKs: without deprecate_eof a server keeps those behind rows for a later request
+	switch g.r.IntN(4) {
 	case 0:
 		words = append(words, "deprecate_eof")
 	case 1:
 		words = append(words, "deprecate_eof", "session_track")
+	case 2: // reports behind rows come with a later OK
+		words = append(words, "session_track")
 	}
 	for _, word := range []string{"found_rows", "ignore_space", "interactive", "local_files", "query_attributes"} {
 		if g.r.IntN(24) == 0 && kinds {

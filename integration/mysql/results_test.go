@@ -148,6 +148,7 @@ func (w *wire) eof(r *result) error {
 	if err != nil {
 		return err
 	}
+	w.announced(p)
 	if len(p) != 5 || p[0] != 0xfe {
 		return fmt.Errorf("no EOF after the columns: %x", p)
 	}
@@ -174,6 +175,13 @@ func (r *result) end(p []byte, caps uint32) error {
 	return nil
 }
 
+// announced takes from an EOF of a server what no proxy may say there: MariaDB announces in it what the next OK reports.
+func (w *wire) announced(p []byte) {
+	if w.announces && w.caps&protocol.CLIENT_DEPRECATE_EOF == 0 && len(p) == 5 {
+		p[4] &^= byte(protocol.SERVER_SESSION_STATE_CHANGED >> 8)
+	}
+}
+
 func (w *wire) readRows(r *result, binaryRows bool) error {
 	for {
 		p, err := w.read()
@@ -186,6 +194,7 @@ func (w *wire) readRows(r *result, binaryRows bool) error {
 			r.err = errOf(p, w.caps)
 			return nil
 		case p[0] == 0xfe && len(p) < maxPayload:
+			w.announced(p)
 			return r.end(p, w.caps)
 		}
 		row, err := decode(p, r.columns, binaryRows)

@@ -115,3 +115,31 @@ func TestWarningsAboutWhatIsTrackedPinForAStatement(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOlderClientHearsBehindRowsWithTheNextOK is about clients without DEPRECATE_EOF: what ends their rows has no room for reports.
+func TestAnOlderClientHearsBehindRowsWithTheNextOK(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "older",
+			"create function f_zone(z varchar(20)) returns int deterministic begin set time_zone = z; return 1; end",
+			"create procedure p_zone(z varchar(20)) begin set time_zone = z; select 1; set autocommit = 1; end")
+		caps := uint32(basics | protocol.CLIENT_SESSION_TRACK | multi)
+		mine, alone := dial(t, f.Endpoint, l, caps), dial(t, f.server.Endpoint, l, caps)
+		alone.announces = true
+		for _, q := range []string{
+			"select f_zone('+07:00')", "do 1", "do 1", "select f_zone('+08:00')", "set time_zone = '+09:00'", "select 1", "do 1",
+			"select f_zone('+06:00'); set autocommit = 1; select 1", "commit", "select f_zone('+05:00')", "selekt", "select f_zone('+04:00')", "COM_PING", "do 1",
+			"call p_zone('+03:00')", "do 1", "prepared: select f_zone('+02:00')", "begin", "set session_track_system_variables = 'sql_mode'", "select f_zone('+01:00')", "commit",
+			"select f_zone('+01:00')", "COM_RESET_CONNECTION", "do 1",
+		} {
+			got, want := mine.executed(t, q), alone.executed(t, q)
+			if show(got, nil) != show(want, nil) {
+				t.Errorf("%s: %s, alone %s", q, show(got, nil), show(want, nil))
+			}
+			if got, want := reports(got), reports(want); !slices.Equal(got, want) {
+				t.Errorf("%s: reports %q, alone %q", q, got, want)
+			}
+		}
+		mine.quit()
+		alone.quit()
+	})
+}

@@ -29,6 +29,8 @@ type wire struct {
 	caps uint32
 	seq  byte // of the next packet, either way
 
+	announces bool // the other side is a server, see announced
+
 	charset byte   // the number of its collation; 0 for utf8mb4_general_ci
 	id      uint32 // the connection's, as greeted
 	version string
