@@ -58,10 +58,31 @@ func (m *Machine) gather(c class, w engine.Wire) bool {
 // miss notes that gather could not bring s to the backend.
 func (m *Machine) miss(s *statement) { s.missing, m.statements.gathered = true, true }
 
-// release ends what gather began, behind a request of the client: obscured says whether the session's settings cannot be given to
-// another backend now.
-func (m *Machine) release(obscured bool, w engine.Wire) {
+// obscurity says whether the session's settings cannot be given to another backend now.
+type obscurity uint8
+
+const (
+	evident  obscurity = iota // they can
+	doubtful                  // code failed, and the server reports what was set only with what succeeds
+	obscure
+)
+
+// decisive are the settings that decide how statements are understood wherever people set some. In doubt the server is asked for them.
+var decisive = [...]string{"sql_mode", "time_zone", clientCharset, connectionCollation}
+
+// release ends what gather began, behind a request of the client.
+func (m *Machine) release(o obscurity, w engine.Wire) {
 	t := &m.statements
+	if o == doubtful && len(t.byID) > 0 {
+		if len(m.session.asks)+len(decisive) > maxSettings {
+			o = obscure
+		} else {
+			for _, name := range decisive {
+				m.askBack(name)
+			}
+		}
+	}
+	obscured := o != evident
 	t.private = t.private || obscured
 	if len(t.byID) == 0 || !obscured && !t.gathered {
 		return
@@ -79,7 +100,7 @@ func (m *Machine) release(obscured bool, w engine.Wire) {
 				m.detach(s, h)
 				m.keep(s, h)
 			} else {
-				s.lost = true
+				s.lost = o == obscure
 			}
 		}
 	}
@@ -96,21 +117,22 @@ type settingsReport struct {
 	matter   bool // of one that matters to statements
 }
 
-// obscured says whether the request that is over has obscured the meaning of statements. Settings that do not pin, by
+// obscures says whether the request that is over has obscured the meaning of statements. Settings that do not pin, by
 // configuration, do not last. kinds are those of what it left.
-func (m *Machine) obscured(kinds uint32) bool {
+func (m *Machine) obscures(kinds uint32) obscurity {
 	r := &m.request
 	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 || r.command == protocol.COM_SET_OPTION {
-		return false
+		return evident
+	}
+	switch a := r.class.sets; {
+	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed:
+	case a == nil, a.charsets > 0, r.class.kinds&bit(engine.KindSetting) != 0, slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) }):
+		return obscure
 	}
 	if r.failed && (kinds&bit(engine.KindUnknown) != 0 || m.executedAny()) {
-		return true // the server reports what was set only with what succeeds
+		return doubtful
 	}
-	if (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0 || r.settings.reported && !r.settings.matter && !r.failed {
-		return false
-	}
-	a := r.class.sets
-	return a == nil || a.charsets > 0 || r.class.kinds&bit(engine.KindSetting) != 0 || slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) })
+	return evident
 }
 
 // executedAny says whether the request, which failed, may have executed any text by EXECUTE.

@@ -319,7 +319,7 @@ func (m *Machine) settle(w engine.Wire) {
 		return
 	}
 	if m.statements.gathered {
-		m.release(false, w)
+		m.release(evident, w)
 	}
 	m.reportTraits(w)
 	if m.judging && m.judge(w) || m.holding != nil && m.inquire(w) {

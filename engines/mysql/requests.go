@@ -435,7 +435,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if m.holding != nil {
 		m.letGo(w)
 	}
-	m.release(m.obscured(left), w)
+	m.release(m.obscures(left), w)
 	if r.class.has(classRelease) && !r.failed {
 		w.Discard(nil)
 		m.forget()

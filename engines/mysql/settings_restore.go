@@ -225,7 +225,7 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 	m.pinUserVariables(w)
 	if m.request.kinds&bit(engine.KindSetting) != 0 {
 		m.keepLasting(engine.KindSetting, w)
-		m.release(true, w)
+		m.release(obscure, w)
 	}
 }
 
