@@ -1,11 +1,13 @@
 package failover
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -86,6 +88,55 @@ func TestEveryAddressOfANameIsATarget(t *testing.T) {
 		got := targets(t, p, "all")
 		return len(got) == 2 && got["127.0.0.1"].State == "AVAILABLE" && got["127.0.0.2"].Address == fmt.Sprintf("127.0.0.2:%d", c.writer.Port)
 	})
+}
+
+func TestTargetsComeAndGoUnderLoadAndNobodyNotices(t *testing.T) {
+	c := startCluster(t, "pg18", nil)
+	dns := harness.StartDNS(t)
+	const name = "_postgresql._tcp.db.test."
+	ports := []int{c.writer.Port, c.replicas[0].Port, c.replicas[1].Port}
+	dns.SetSRV(name, "localhost.", ports...)
+	p := c.found(t, harness.Keys{"source": "srv", "name": name, "resolver": dns.Address})
+	say(t, p, "srv "+name, "")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var busy sync.WaitGroup
+	var done atomic.Int64
+	for i := range 20 {
+		listener, statements := "readers", []string{"select 1", "begin", "select count(*) from t", "commit"}
+		if i%4 == 0 {
+			listener, statements = "all", []string{"insert into t values (1)", "begin", "insert into t values (2)", "commit"}
+		}
+		r := read(t, p.Endpoint(listener))
+		busy.Go(func() {
+			for ctx.Err() == nil {
+				for _, s := range statements {
+					if _, err := r.ask(context.WithoutCancel(ctx), s); err != nil {
+						t.Errorf("%s: %s: %v", listener, s, err)
+						return
+					}
+				}
+				done.Add(1)
+			}
+		})
+	}
+	for i := range 6 {
+		known := [][]int{ports[:2], {ports[0], ports[2]}, ports}[i%3]
+		dns.SetSRV(name, "localhost.", known...)
+		harness.Eventually(t, settleWithin, "the targets are those that the directory knows", func() bool {
+			got := targets(t, p, "all")
+			for _, port := range known {
+				if got[fmt.Sprintf("localhost:%d", port)].State != "AVAILABLE" {
+					return false
+				}
+			}
+			return len(got) == len(known)
+		})
+		before := done.Load()
+		harness.Eventually(t, settleWithin, "the load goes on", func() bool { return done.Load() > before+40 || t.Failed() })
+	}
+	stop()
+	busy.Wait()
 }
 
 // patroni speaks for a cluster as Patroni does.
