@@ -41,6 +41,8 @@ type Stream interface {
 	Write(p []byte)
 	// Buffered is how many bytes were written that the kernel has not taken yet.
 	Buffered() int
+	// Broken says that nothing can be sent any more: the peer is gone. What it sent before is still read.
+	Broken() bool
 	// Pause stops reading; Resume goes on. They do not nest. While paused, OnClose is not called either, so that
 	// what the peer sent before its end is not lost.
 	Pause()
@@ -77,7 +79,7 @@ type Handler interface {
 	// returns. The rest is held and comes again with the next bytes, or by Redeliver. While MaxHeld bytes or
 	// more are held the stream does not read.
 	OnData(p []byte) int
-	// OnWritable says that Buffered fell below half of MaxHeld after it had been above MaxHeld.
+	// OnWritable says that Buffered fell below half of MaxHeld after it had been above MaxHeld, or that the stream is Broken now.
 	OnWritable()
 	// OnClose says that the peer closed (io.EOF) or the socket failed, once; nothing follows. Bytes held are
 	// lost. The stream must still be closed.

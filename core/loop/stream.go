@@ -103,8 +103,8 @@ func (s *stream) settle() {
 		if s.ending && !s.shut && s.out.head == nil && s.out.err == nil {
 			s.shutWrite()
 		}
-		if s.out.full && s.out.size < MaxHeld/2 {
-			s.out.full = false
+		if s.out.full && s.out.size < MaxHeld/2 || s.out.err != nil && !s.out.told {
+			s.out.full, s.out.told = false, s.out.err != nil
 			s.callWritable()
 		}
 	}

@@ -19,10 +19,14 @@ type output struct {
 	err        error // why nothing can be sent any more
 	blocked    bool  // the kernel took less than it was given, and has not said since that it takes more
 	full       bool  // there was more than MaxHeld; OnWritable is owed
+	told       bool  // of err
 }
 
 // Buffered implements Stream.
 func (s *stream) Buffered() int { return s.out.size }
+
+// Broken implements Stream.
+func (s *stream) Broken() bool { return s.out.err != nil }
 
 // Write implements Stream.
 func (s *stream) Write(p []byte) {

@@ -467,3 +467,30 @@ func TestThousandsOfStreamsComeAndGo(t *testing.T) {
 		}
 	})
 }
+
+func TestABrokenStreamIsToldThoughItIsPausedAndBufferedLittle(t *testing.T) {
+	l := startLoop(t, 0, Options{})
+	p := newProbe()
+	told := make(chan bool, 2)
+	p.writable = func() { told <- p.Broken() }
+	b := open(t, l, p)
+	on(t, l, p.Pause)
+	send(t, b, []byte("bye"))
+	if err := b.SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	on(t, l, func() {
+		if p.Broken() {
+			t.Error("broken before anything was sent")
+		}
+	})
+	time.Sleep(5 * time.Millisecond)
+	on(t, l, func() { p.Write([]byte("anyone?")) })
+	if !await(t, told, "OnWritable") {
+		t.Error("a stream that says so is not broken")
+	}
+	on(t, l, p.Resume)
+	await(t, p.closed, "OnClose")
+	p.expect(t, []byte("bye"))
+}

@@ -288,6 +288,11 @@ func (c *clientEnd) OnData(p []byte) int {
 
 func (c *clientEnd) OnWritable() {
 	s := (*Session)(c)
+	if s.client.Broken() {
+		// As a server does, whose answer cannot be sent: what else the client has sent could hold a backend for as long as it likes.
+		c.OnClose(nil)
+		return
+	}
 	if s.backPaused && s.backend != nil {
 		s.backPaused = false
 		s.backend.stream.Resume()

@@ -187,6 +187,8 @@ type stream struct {
 	parked     bool
 	delivering bool
 	full       bool // Buffered was above MaxHeld
+	broken     bool // nothing can be sent any more; toldBroken: the handler knows
+	toldBroken bool
 	ending     bool // CloseWrite was called
 	finishing  bool
 	ended      bool // OnClose was called
@@ -326,7 +328,7 @@ func (s *stream) flush() {
 	for len(s.out) > 0 {
 		n, err := s.e.send(s.out)
 		if err != nil {
-			s.out = nil
+			s.out, s.broken = nil, true
 			s.notice() // the end is read
 			break
 		}
@@ -342,8 +344,8 @@ func (s *stream) flush() {
 	if s.ending && len(s.out) == 0 {
 		s.e.closeWrite()
 	}
-	if s.full && len(s.out) < loop.MaxHeld/2 {
-		s.full = false
+	if s.full && len(s.out) < loop.MaxHeld/2 || s.broken && !s.toldBroken {
+		s.full, s.toldBroken = false, s.broken
 		if !s.ended && !s.finishing && !s.parked {
 			s.l.call(s.h.OnWritable)
 		}
@@ -376,6 +378,9 @@ func (s *stream) own(what string) { s.l.own(what + " of a stream") }
 
 // Buffered implements loop.Stream.
 func (s *stream) Buffered() int { return len(s.out) }
+
+// Broken implements loop.Stream.
+func (s *stream) Broken() bool { return s.broken }
 
 // Pause implements loop.Stream.
 func (s *stream) Pause() { s.own("Pause"); s.paused = true }
