@@ -80,7 +80,7 @@ var renames = [][]string{
 	{"select set_config(n, 'x', false) from (values ('my.own')) v(n)", "reset all", "show application_name", "discard all"}, // of which nobody knows what is set
 	{"discard all", "select 1/0", "show application_name"},
 	{"set application_name = 'changed'", "discard all", "set application_name = 'again'", "select 1/0", "show application_name"},
-	{"show timezone; reset all; commit; begin read only", "set application_name = 'changed'", "create table never (a int)", "rollback", "show application_name"},
+	{"show timezone; reset all; commit; begin read only", "set application_name = 'changed'", "select 1/0", "rollback", "show application_name"},
 	{"reset all; commit; begin; select 1/0", "rollback", "show application_name"},
 	{"set application_name = ''", "begin", "reset all", "select 1/0", "rollback", "show application_name"},
 	{"begin", "set application_name = ''", "savepoint s", "reset all", "select 1/0", "rollback to s", "show application_name", "commit"},
