@@ -209,7 +209,7 @@ func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wir
 // has says that the backend has s as the client knows it.
 func (m *machine) has(s *namedStatement) bool {
 	h := m.state.statements.held[s.shared]
-	return h != nil && h.parsed >= s.parsed && (s.shape == 0 || s.shape == h.shape || m.named.stale == s)
+	return h != nil && h.parsed >= s.parsed && (s.shape == 0 || s.shape == h.shape || s.shared.fluid || m.named.stale == s)
 }
 
 // present makes sure that the backend has s, as the client knows it, before a message that uses it is sent. It returns false
@@ -241,7 +241,7 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	if past {
 		m.sendCalendar(reading, m.readingNow(), w)
 	}
-	if s.shape == 0 {
+	if s.shape == 0 || s.shared.fluid {
 		return true
 	}
 	w.ToBackend(s.shared.describe)

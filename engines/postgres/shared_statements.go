@@ -32,6 +32,7 @@ type sharedStatement struct {
 	text                   []byte // the SQL
 	reading                string // what was set that may change its meaning
 	dated                  bool   // it has a string that may be a time
+	fluid                  bool   // its columns are found anew at each execution
 	share                  *share // of what the engine keeps, nil if it is short
 }
 
@@ -70,7 +71,7 @@ func (s *sharedStatements) intern(reading string, rest []byte, share *share) (sh
 	}
 	shared.reading, shared.share = reading, share
 	shared.text, _, _ = cutString(rest)
-	shared.dated = dated(shared.text)
+	shared.dated, shared.fluid = dated(shared.text), fluid(shared.text)
 	shared.text = bytes.Clone(shared.text)
 	key := statementKey{reading, string(rest)}
 	if s.byKey == nil {
@@ -96,6 +97,14 @@ func (s *sharedStatements) forget(key statementKey) {
 	if s.byKey[key].Value() == nil {
 		delete(s.byKey, key)
 	}
+}
+
+// fluid says that a statement's columns are those of a cursor, or of a statement of SQL, at its execution: what was told of them when
+// it was parsed binds the server to nothing (pquery.c UtilityTupleDescriptor).
+func fluid(text []byte) bool {
+	s := scanner{text: text}
+	s.next()
+	return s.is("fetch") || s.is("execute")
 }
 
 // rest is what follows the name in a Parse.

@@ -92,6 +92,34 @@ func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T)
 	})
 }
 
+func TestAFetchThatWasPreparedBeforeItsCursorIsExecuted(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		first, err := r.Endpoint.PgxConn(ctx, harness.App())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close(ctx)
+		s, err := first.Prepare(ctx, "s", "fetch all in prepared_before")
+		if err != nil || len(s.Fields) != 0 {
+			t.Fatalf("prepared with %v, %v", s, err)
+		}
+		// Its backend goes to a transaction of somebody else's, so that it gets one that has never seen the statement.
+		holder := conn(t, r.Endpoint, harness.App())
+		ask(t, holder, "begin")
+		for _, columns := range []string{"n", "n, n::text"} {
+			ask(t, first.PgConn(), "begin; declare prepared_before cursor for select "+columns+" from generate_series(1, 3) n")
+			got := first.PgConn().ExecStatement(ctx, s, nil, nil, nil).Read()
+			if got.Err != nil || len(got.Rows) != 3 || len(got.FieldDescriptions) != strings.Count(columns, "n,")+1 {
+				t.Errorf("fetched %d rows of %d columns, %v", len(got.Rows), len(got.FieldDescriptions), got.Err)
+			}
+			ask(t, first.PgConn(), "rollback")
+		}
+		ask(t, holder, "rollback")
+		r.whole(t)
+	})
+}
+
 func TestAStatementGoesOnWithAnotherTableOfTheSameColumns(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
 		ctx := t.Context()
