@@ -112,6 +112,11 @@ func (m *machine) rolledBack(status byte) bool {
 	return status == 'I'
 }
 
+// rollsAhead says that the machine's own ROLLBACK is under way. What becomes of settings with it, the client has rolled back.
+func (m *machine) rollsAhead() bool {
+	return !m.queue.empty() && m.queue.first() == answerQuery|answerSwallow|answerRolls
+}
+
 // rollsBack says that the first statement is under way of a client's Query that the machine has gone before.
 func (m *machine) rollsBack() bool {
 	return !m.queue.empty() && m.queue.first()&(answerRolls|answerSwallow) == answerRolls

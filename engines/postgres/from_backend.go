@@ -106,7 +106,8 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'N':
 		return !m.lend.sweep.active && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
 	case 'S':
-		return m.parameter(fr, f, m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0, w)
+		own := m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0 && !m.rollsAhead()
+		return m.parameter(fr, f, own, w)
 	case 'E':
 		text := body(fr, f)
 		if m.restoreCanceled(text) {

@@ -231,3 +231,24 @@ func TestWhatFollowsARollbackInATextIsExecuted(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatARollbackInATextTakesBackIsReported(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "reported", "create function setter() returns text language sql as $$ select set_config('my.own', 'x', false) $$")
+		other, f := conn(t, r.Endpoint, l), frontend(t, conn(t, r.Endpoint, l))
+		ask(t, other, "begin")
+		ask(t, other, "commit")
+		for _, q := range []string{"begin", "set timezone to 'Asia/Tokyo'", "savepoint a", "select 1/0"} { // which takes back nothing from before the savepoint
+			f.send(&pgproto3.Query{String: q})
+			f.untilReady()
+		}
+		f.send(&pgproto3.Query{String: "rollback; select setter()"})
+		if said := f.untilReady(); strings.Count(said, "S(TimeZone)") != 1 || strings.Count(said, "C(ROLLBACK)") != 1 || !strings.Contains(said, "D(x) C(SELECT 1)") {
+			t.Error(said)
+		}
+		f.send(&pgproto3.Query{String: "show timezone"})
+		if said := f.untilReady(); strings.Contains(said, "S(") || strings.Contains(said, "Tokyo") {
+			t.Error(said)
+		}
+	})
+}
