@@ -35,7 +35,9 @@ func (l *login) readStartupPacket() (startupPacket, error) {
 	}
 	n := binary.BigEndian.Uint32(length[:])
 	if n < 8 || n-4 > maxStartupPacket {
-		return startupPacket{}, clientError("invalid length of startup packet")
+		// Whoever sends that does not speak the protocol, or ends before it has begun to, as node-postgres does by a Terminate;
+		// PostgreSQL answers nothing, too (backend_startup.c ProcessStartupPacket).
+		return startupPacket{}, silent{clientError("invalid length of startup packet")}
 	}
 	packet := make([]byte, n-4)
 	if _, err := io.ReadFull(l.c, packet); err != nil {

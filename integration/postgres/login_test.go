@@ -191,6 +191,29 @@ func sayBad(r *rig, what []byte, leaves bool) error {
 	return nil
 }
 
+// node-postgres sends a Terminate, and nothing before, if it is ended before it has connected; an answer would be an error that nobody
+// handles.
+func TestWhoEndsBeforeTheLoginIsToldNothingAsByTheServer(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		for _, e := range []harness.Endpoint{r.server.Endpoint, r.Endpoint} {
+			c, err := net.DialTimeout("tcp", e.Address(), answerWithin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Write([]byte{'X', 0, 0, 0, 4}); err != nil {
+				t.Fatal(err)
+			}
+			if told, err := io.ReadAll(c); err != nil || len(told) > 0 {
+				t.Errorf("%s says %q, %v", e.Address(), told, err)
+			}
+			_ = c.Close()
+		}
+	})
+}
+
 func TestABadClientIsClosedWithinTheLoginTimeout(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2, Listener: harness.Keys{"login_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		var all sync.WaitGroup
