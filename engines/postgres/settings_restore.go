@@ -127,6 +127,11 @@ func hurried(s *settings) bool {
 	if !ok {
 		return s == unknownSettings
 	}
+	return shortSQL(sql)
+}
+
+// shortSQL says that a SET of statement_timeout may give it less than a second.
+func shortSQL(sql string) bool {
 	value := strings.Trim(sql[strings.LastIndexAny(sql, " =\t\n")+1:], "'")
 	unit := strings.TrimLeft(value, "0123456789")
 	n, err := strconv.Atoi(strings.TrimSuffix(value, unit))
@@ -181,17 +186,47 @@ func restoreSQL(from, to *settings) string {
 		q = append(q, resets...)
 	}
 	var last []string // what counts for all that follows
+	closing := "RESET exit_on_error"
 	for _, e := range to.all() {
 		sql, ok := from.lookup(e.name)
+		value, short := shortTimeout(e)
 		switch {
+		case short:
+			// It counts for every statement behind the one that sets it.
+			closing = "SELECT pg_catalog.set_config('statement_timeout', " + value + ", false), pg_catalog.set_config('exit_on_error', NULL, false)"
 		case slices.Contains(hurries[:], e.name):
 			last = append(last, e.sql)
 		case !ok || sql != e.sql || isIdentity(e.name):
 			q = append(q, e.sql)
 		}
 	}
-	q = append(q, last...)
-	return strings.Join(append(q, "RESET exit_on_error"), ";\n")
+	if q = append(q, last...); len(q) == 0 {
+		// A query of several statements ends the implicit transaction that the guard has begun, one of a single statement does not
+		// (postgres.c exec_simple_query).
+		q = append(q, "SET statement_timeout = 0")
+	}
+	return strings.Join(append(q, closing), ";\n")
+}
+
+// shortTimeout returns the value, as a string in SQL, that a SET gives to statement_timeout, if that is so short that another statement
+// might not be executed within it.
+func shortTimeout(e setting) (value string, ok bool) {
+	if e.name != "statement_timeout" || !shortSQL(e.sql) {
+		return "", false
+	}
+	s := scanner{text: []byte(e.sql)}
+	for s.kind != '=' && !s.is("to") {
+		if s.next(); s.kind == tokenEnd || s.kind == tokenBroken {
+			return "", false
+		}
+	}
+	value = strings.TrimSpace(e.sql[s.at:])
+	if text, quoted := strings.CutPrefix(value, "'"); quoted {
+		text, quoted = strings.CutSuffix(text, "'")
+		return value, quoted && strings.Trim(text, "0123456789 .umsinhd") == ""
+	}
+	// A number in SQL, and in a string that is read as one, are the same only if it is plain.
+	return "'" + value + "'", value != "" && value[0] != '0' && strings.Trim(value, "0123456789") == ""
 }
 
 // hurries are timeouts that could end a restore.

@@ -109,6 +109,30 @@ func TestABackendIsBroughtInLineByWhatDiffers(t *testing.T) {
 	}
 }
 
+func TestAShortTimeoutCountsForNoStatementOfARestore(t *testing.T) {
+	const closing = "SELECT pg_catalog.set_config('statement_timeout', VALUE, false), pg_catalog.set_config('exit_on_error', NULL, false)"
+	for sql, value := range map[string]string{
+		"SET statement_timeout = 5": "'5'", "set session statement_timeout to '5 ms'": "'5 ms'", `SET "statement_timeout" = '999ms'`: "'999ms'", "SET statement_timeout='5'": "'5'",
+		"SET statement_timeout = 5s": "", "SET statement_timeout = 1000": "", "SET statement_timeout = 010": "", "SET statement_timeout = 0x10": "", "SET statement_timeout = 1.5": "",
+		"SET statement_timeout FROM CURRENT": "", "SET statement_timeout = e'5'": "",
+		"SET statement_timeout = 5_0": "", "SET statement_timeout = /**/ 5": "", "SET statement_timeout = 5e1": "", `SET statement_timeout = '5\\155s'`: "", "SET statement_timeout = '5'\n'ms'": "",
+	} {
+		want := sql + ";\nSET lock_timeout = 3;\nRESET exit_on_error"
+		if value != "" {
+			want = "SET lock_timeout = 3;\n" + strings.ReplaceAll(closing, "VALUE", value)
+		}
+		var table sharedSettings
+		to, _ := table.intern([]setting{{"statement_timeout", sql}, {"lock_timeout", "SET lock_timeout = 3"}})
+		if got := restoreSQL(nil, to); got != want {
+			t.Errorf("%s: %s", sql, got)
+		}
+		alone, _ := table.intern([]setting{{"statement_timeout", sql}})
+		if got := restoreSQL(nil, alone); strings.Count(got, ";\n") != 1 {
+			t.Errorf("%s alone is not of two statements: %s", sql, got)
+		}
+	}
+}
+
 func TestEqualSettingsAreOneAndTooManyAreNone(t *testing.T) {
 	var table sharedSettings
 	one, _ := table.intern([]setting{{"a", "x"}, {"application_name", "y"}})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -121,6 +122,25 @@ func TestATimeInAPreparedStatementIsTheOneOfItsParse(t *testing.T) {
 		}
 		if got, err := executes("anew"); got != "2024-01-01 00:00:00+09Asia/Tokyo" {
 			t.Errorf("prepared anew: %q %v", got, err)
+		}
+	})
+}
+
+func TestAShortTimeoutIsRestoredAndNothingOfTheRestoreStays(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		a, b := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		const found = "select string_agg(setting || ' ' || source, ', ' order by name) from pg_settings where name in ('exit_on_error', 'lock_timeout', 'statement_timeout')"
+		ask(t, a, "set statement_timeout to '999ms'")
+		for i := range 4 {
+			if i == 2 {
+				_, _ = asked(t.Context(), a, "set lock_timeout = 7")
+			}
+			for c, want := range map[*pgconn.PgConn]string{a: fmt.Sprintf("off default, %s, 999 session", []string{"0 default", "7 session"}[i/2]), b: "off default, 0 default, 0 default"} {
+				got, err := asked(t.Context(), c, found)
+				if code(err) != "57014" && got != want || c.TxStatus() != 'I' { // the timeout is the client's own, and machines are slow
+					t.Errorf("got %s %v %c, want %s", got, err, c.TxStatus(), want)
+				}
+			}
 		}
 	})
 }
