@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -79,7 +80,7 @@ func (m *machine) heldWhole(fr frame) bool {
 	switch fr.kind {
 	case 'D':
 		return m.lend.sweep.active && fr.holdable()
-	case 'Z', 'S', 'E':
+	case 'Z', 'S', 'E', 'A':
 		return fr.holdable()
 	case 'N':
 		return m.rollsBack() && fr.holdable()
@@ -98,10 +99,22 @@ func (m *machine) heldWhole(fr frame) bool {
 	return false
 }
 
+// notificationOf is a NotificationResponse whose sender has the id that clients are told: a client knows by that what it sent itself.
+// Only the session that holds a backend notifies from it, while it listens. text is the message's body.
+func notificationOf(id uint32, text []byte) []byte {
+	out := binary.BigEndian.AppendUint32([]byte{'A', 0, 0, 0, 0}, id)
+	return endMessage(append(out, text[4:]...), 0)
+}
+
 // answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
 func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
 	switch fr.kind {
 	case 'A':
+		if text := body(fr, f); whole(fr, f) && len(text) >= 4 && binary.BigEndian.Uint32(text) == m.state.pid {
+			m.toClient(f, w)
+			w.ToClient(notificationOf(m.session.id, text))
+			return false, ""
+		}
 		return true, ""
 	case 'N':
 		return !m.lend.sweep.active && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""

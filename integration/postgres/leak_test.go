@@ -354,7 +354,12 @@ func TestNotificationsReachWhoListensAndNobodyElse(t *testing.T) {
 		var heard [2][]string
 		listener := func(i int) *pgconn.PgConn {
 			return conn(t, r.Endpoint, harness.App(), func(c *pgconn.Config) {
-				c.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { heard[i] = append(heard[i], n.Channel+":"+n.Payload) }
+				c.OnNotification = func(self *pgconn.PgConn, n *pgconn.Notification) {
+					heard[i] = append(heard[i], n.Channel+":"+n.Payload)
+					if own := n.PID == self.PID(); i == 0 && own != (n.Payload == "self") {
+						t.Errorf("%s seems to come from the session itself: %t", n.Payload, own)
+					}
+				}
 			})
 		}
 		a, b := listener(0), listener(1)
