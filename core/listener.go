@@ -139,7 +139,7 @@ func (l *listener) login(ctx context.Context, nc net.Conn, refuse error) {
 	case err != nil:
 		l.refused(c, err)
 	case accepted.Cancel != nil:
-		l.cancel(ctx, *accepted.Cancel)
+		l.cancel(ctx, c, *accepted.Cancel)
 	default:
 		started = l.start(c, id, accepted)
 	}
@@ -188,7 +188,7 @@ func isAuthFailure(err error) bool {
 }
 
 // cancel carries out a cancel request. The client sees its connection close when that is done.
-func (l *listener) cancel(ctx context.Context, req engine.CancelRequest) {
+func (l *listener) cancel(ctx context.Context, c *socket.Conn, req engine.CancelRequest) {
 	done := make(chan struct{})
 	var once sync.Once
 	l.proxy.registry.Cancel(req, func() { once.Do(func() { close(done) }) })
@@ -197,6 +197,10 @@ func (l *listener) cancel(ctx context.Context, req engine.CancelRequest) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+	}
+	// With TLS's goodbye: libpq 17 takes an end without it for a cancellation that failed.
+	if c.SetDeadline(time.Now().Add(lingerWithin)) == nil {
+		_ = c.CloseWrite()
 	}
 }
 

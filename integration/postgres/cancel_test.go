@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -61,6 +64,66 @@ func TestACancelStopsTheQueryOfItsSessionOnly(t *testing.T) {
 					t.Errorf("afterwards %q", got)
 				}
 			})
+		}
+	})
+}
+
+// recorded is a connection that keeps what it received.
+type recorded struct {
+	net.Conn
+	got []byte
+}
+
+func (r *recorded) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.got = append(r.got, p[:n]...)
+	return n, err
+}
+
+// last is the type of the last record of TLS (RFC 5246, 6.2.1).
+func (r *recorded) last() (kind byte) {
+	for rest := r.got; len(rest) >= 5; {
+		kind = rest[0]
+		rest = rest[min(len(rest), 5+int(binary.BigEndian.Uint16(rest[3:]))):]
+	}
+	return kind
+}
+
+// libpq 17 takes an end without TLS's goodbye for a cancellation that failed.
+func TestACancelOverTLSEndsWithAGoodbye(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		c := conn(t, r.Endpoint, harness.App())
+		for _, e := range []harness.Endpoint{r.server.Endpoint, r.Endpoint} {
+			clear, err := net.DialTimeout("tcp", e.Address(), settleWithin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := clear.SetDeadline(time.Now().Add(settleWithin)); err != nil {
+				t.Fatal(err)
+			}
+			answer := make([]byte, 1)
+			if _, err := clear.Write([]byte{0, 0, 0, 8, 4, 210, 22, 47}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(clear, answer); err != nil || answer[0] != 'S' {
+				t.Fatalf("%q, %v", answer, err)
+			}
+			config, err := e.TLS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.MaxVersion = tls.VersionTLS12 // in which one sees from outside what a record is
+			records := &recorded{Conn: clear}
+			secure := tls.Client(records, config)
+			request := binary.BigEndian.AppendUint32([]byte{0, 0, 0, byte(12 + len(c.SecretKey())), 4, 210, 22, 46}, c.PID())
+			if _, err := secure.Write(append(request, c.SecretKey()...)); err != nil {
+				t.Fatal(err)
+			}
+			const alert = 21
+			if n, err := secure.Read(answer); n > 0 || !errors.Is(err, io.EOF) || records.last() != alert {
+				t.Errorf("%s: read %d bytes, %v, and the last record is a %d", e.Address(), n, err, records.last())
+			}
+			_ = secure.Close()
 		}
 	})
 }
