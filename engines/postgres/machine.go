@@ -316,7 +316,7 @@ func (m *machine) boundary(w engine.Wire) {
 	}
 	m.settleStandings()
 	m.settleNamed()
-	if !m.reading.batch && m.dropStandIns(w) {
+	if !m.reading.batch && m.lend.tx == 'I' && m.dropStandIns(w) {
 		return
 	}
 	l := &m.lend

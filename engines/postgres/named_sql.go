@@ -11,8 +11,8 @@ import (
 // something, or executes something, the session is pinned, and names that are not mapped are the backend's own: direct.
 //
 // What is only deallocated, or only in the way, is stood in for by a statement that the server always takes, in a transaction that
-// failed, too, and whether or not the tables are still there of what the client has prepared. When the text is over, a stand-in that
-// is left is closed again.
+// failed, too, and whether or not the tables are still there of what the client has prepared. When the text is over, and the
+// transaction in which its portal may be executed yet, a stand-in that is left is closed again, whatever has become of the client's name.
 
 // standIn is what follows the name in the Parse of that: an empty text. Nobody executes it by mistake: it wants a value of the type
 // "internal" (8.21), which there is not.
@@ -22,8 +22,9 @@ const oidInternal = 2281 // pg_type.dat
 
 // reference is where a text names a prepared statement.
 type reference struct {
-	name string // "" if it is written with escapes, or is one that the server cuts
-	use  referenceUse
+	name   string // "" if it is written with escapes, or is one that the server cuts
+	use    referenceUse
+	stands bool // the backend has a stand-in under the name
 }
 
 type referenceUse uint8
@@ -55,7 +56,7 @@ func references(text []byte, lex lexing) (all []reference) {
 		if found {
 			s.next()
 			if s.kind == tokenWord || s.kind == tokenQuoted {
-				all = append(all, reference{string(s.word()), use})
+				all = append(all, reference{name: string(s.word()), use: use})
 			}
 		}
 		first = s.kind == ';'
@@ -131,6 +132,12 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 	}
 	if stands {
 		n.standIns = refs
+		for i := range refs {
+			if use, first := named[refs[i].name]; first && use != useExecutes {
+				refs[i].stands = true
+				delete(named, refs[i].name)
+			}
+		}
 	}
 	if !pins && moved {
 		m.hold(engine.KindPreparedStatement, nil, w)
@@ -165,7 +172,7 @@ func (m *machine) deallocated() {
 func (m *machine) dropStandIns(w engine.Wire) (waits bool) {
 	n := &m.named
 	for _, r := range n.standIns {
-		if n.byName[r.name] != nil {
+		if r.stands {
 			w.ToBackend(statementMessage('C', append([]byte(r.name), 0)))
 			m.push(answerClose | answerSwallow)
 			waits = true

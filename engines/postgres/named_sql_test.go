@@ -7,19 +7,19 @@ import (
 
 func TestATextSaysWhichStatementsItNames(t *testing.T) {
 	for text, want := range map[string][]reference{
-		"deallocate a":                               {{"a", useDeallocates}},
-		"DEALLOCATE PREPARE A;":                      {{"a", useDeallocates}},
-		`/* b */ deallocate "A b" -- c`:              {{"A b", useDeallocates}},
-		"deallocate a; deallocate prepare b":         {{"a", useDeallocates}, {"b", useDeallocates}},
-		"select 1/0; deallocate a":                   {{"a", useDeallocates}},
+		"deallocate a":                               {{name: "a", use: useDeallocates}},
+		"DEALLOCATE PREPARE A;":                      {{name: "a", use: useDeallocates}},
+		`/* b */ deallocate "A b" -- c`:              {{name: "A b", use: useDeallocates}},
+		"deallocate a; deallocate prepare b":         {{name: "a", use: useDeallocates}, {name: "b", use: useDeallocates}},
+		"select 1/0; deallocate a":                   {{name: "a", use: useDeallocates}},
 		"select 'deallocate a'":                      nil,
 		"select deallocate from prepare":             nil,
-		"deallocate a 'b":                            {{"a", useDeallocates}},
-		`deallocate U&"a"`:                           {{"", useDeallocates}},
-		"prepare a (int) as select 1; execute a (1)": {{"a", usePrepares}, {"a", useExecutes}},
-		"explain (verbose) execute a; execute b":     {{"a", useExecutes}, {"b", useExecutes}},
-		"create table t as execute a":                {{"a", useExecutes}},
-		"prepare transaction 'x'":                    {{"transaction", usePrepares}},
+		"deallocate a 'b":                            {{name: "a", use: useDeallocates}},
+		`deallocate U&"a"`:                           {{name: "", use: useDeallocates}},
+		"prepare a (int) as select 1; execute a (1)": {{name: "a", use: usePrepares}, {name: "a", use: useExecutes}},
+		"explain (verbose) execute a; execute b":     {{name: "a", use: useExecutes}, {name: "b", use: useExecutes}},
+		"create table t as execute a":                {{name: "a", use: useExecutes}},
+		"prepare transaction 'x'":                    {{name: "transaction", use: usePrepares}},
 		"deallocate":                                 nil, "deallocate; select 1": nil, "": nil,
 	} {
 		if got := references([]byte(text), lexing{}); !slices.Equal(got, want) {

@@ -324,3 +324,38 @@ func TestSQLThatNamesAStatementLeavesTheOthers(t *testing.T) {
 		r.whole(t)
 	})
 }
+
+func TestWhatStandsInForADeallocatedStatementIsNobodyElses(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		a, b := frontend(t, conn(t, r.Endpoint, harness.App())), frontend(t, conn(t, r.Endpoint, harness.App()))
+		for _, batch := range [][]pgproto3.FrontendMessage{
+			{&pgproto3.Parse{Name: "mine", Query: "select 1"}, &pgproto3.Sync{}},
+			{&pgproto3.Parse{Query: "deallocate mine"}, &pgproto3.Bind{}, &pgproto3.Close{ObjectType: 'S', Name: "mine"}, &pgproto3.Sync{}},
+		} {
+			a.send(batch...)
+			a.untilReady()
+		}
+		b.send(&pgproto3.Query{String: "prepare mine as select 2"})
+		b.expect("C(PREPARE) Z(I)")
+	})
+}
+
+func TestAPortalThatDeallocatesIsExecutedBehindASync(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		f := frontend(t, conn(t, r.Endpoint, harness.App()))
+		for _, step := range []struct {
+			batch []pgproto3.FrontendMessage
+			want  string
+		}{
+			{[]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "mine", Query: "select 1"}, &pgproto3.Sync{}}, "1 Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Query{String: "begin"}}, "C(BEGIN) Z(T)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Parse{Query: "deallocate mine"}, &pgproto3.Bind{}, &pgproto3.Sync{}}, "1 2 Z(T)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Execute{}, &pgproto3.Sync{}}, "C(DEALLOCATE) Z(T)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Query{String: "commit"}}, "C(COMMIT) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "mine"}, &pgproto3.Sync{}}, "E(26000) Z(I)"},
+		} {
+			f.send(step.batch...)
+			f.expect(step.want)
+		}
+	})
+}
