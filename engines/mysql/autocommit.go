@@ -30,7 +30,7 @@ func (c *classifier) works(word []byte) {
 func (c *classifier) worksOn(w word) {
 	switch c.first {
 	case kwSelect, kwQuery, kwSet:
-		if w.keyword == kwFrom || w.keyword == kwTable {
+		if w.keyword == kwFrom || w.keyword == kwTable || w.keyword == kwFor && c.first == kwSet { // SET STATEMENT ... FOR INSERT
 			c.flag(classTables)
 		}
 	case kwShow:

@@ -17,6 +17,7 @@ func TestWhatStatementsLeaveOpenWithAutocommitOff(t *testing.T) {
 		"SET @a = 1, autocommit = 0":               none,
 		"SET @a = (SELECT a FROM t)":               classTables,
 		"SET @a = (TABLE t)":                       classTables,
+		"SET STATEMENT a = 1 FOR UPDATE t SET b=1": classTables,
 		"VALUES ROW(1)":                            none,
 		"TABLE t":                                  classTables,
 		"WITH c AS (SELECT 1) SELECT 1":            classTables,
