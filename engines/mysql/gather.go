@@ -126,6 +126,8 @@ func (m *Machine) obscures(kinds uint32) obscurity {
 	}
 	switch a := r.class.sets; {
 	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed:
+	case m.reportsLate():
+		return doubtful
 	case a == nil, a.charsets > 0, r.class.kinds&bit(engine.KindSetting) != 0, slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) }):
 		return obscure
 	}
@@ -133,6 +135,14 @@ func (m *Machine) obscures(kinds uint32) obscurity {
 		return doubtful
 	}
 	return evident
+}
+
+// reportsLate says whether what the request reports was set before it, by code that failed: an ERR has no reports, and the next OK has
+// those that are due. What matters of it is going to be asked for.
+func (m *Machine) reportsLate() bool {
+	c := m.request.class
+	const sets = 1<<engine.KindSetting | 1<<engine.KindUnknown
+	return len(m.session.asks) > 0 && c.sets == nil && c.kinds&sets == 0 && !c.has(classCalls)
 }
 
 // executedAny says whether the request, which failed, may have executed any text by EXECUTE.
