@@ -225,8 +225,11 @@ func (c *client) batch() (left bool, err error) {
 		c.r.cancel(c.id, c.secret, w.upTo(50*time.Millisecond))
 	}
 	if stop < len(out) || w.chance(c.r.config.leave) {
-		if w.chance(2) {
+		switch w.rng.IntN(3) {
+		case 0:
 			c.p.sleep(w.upTo(10 * time.Millisecond))
+		case 1: // perhaps while it waits for a backend, or when it has just been granted one
+			c.p.sleep(w.upTo(3 * time.Second))
 		}
 		c.r.w.log("client %d leaves", c.number)
 		return true, nil

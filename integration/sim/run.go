@@ -127,6 +127,7 @@ type run struct {
 	order          []*transaction // that clients began
 	killed         map[uint32]bool
 	draining       bool
+	quiet          bool // all clients have gone: nothing more is done to anybody
 	lastID         uint32
 	dialect        dialect
 	dialer         *dialer
@@ -268,7 +269,9 @@ func (r *run) tick() {
 	l := r.loops[0]
 	for _, t := range r.targets {
 		l.Post(task(func() { t.pool.Tick(r.workers[0]) }))
-		t.server.mischief(r.dialect.mischief)
+		if !r.quiet {
+			t.server.mischief(r.dialect.mischief)
+		}
 	}
 	r.check()
 	r.w.after(relay.TickEvery, r.tick)
@@ -354,6 +357,7 @@ func (r *run) cancel(id uint32, secret []byte, d time.Duration) {
 // wind waits until all is quiet, then ends the proxy.
 func (r *run) wind() {
 	w := r.w
+	r.quiet = true
 	wait := func(d time.Duration) {
 		until := w.now + d
 		if w.failure == nil {

@@ -99,6 +99,9 @@ func (r *run) lead(t *target) {
 // failOver makes another target the writer, because the one that is was lost, or as planned; and so on.
 func (r *run) failOver() {
 	w := r.w
+	if r.quiet {
+		return
+	}
 	old, next := r.group.write, r.targets[w.rng.IntN(len(r.targets))]
 	crash := old != nil && w.chance(2)
 	if crash {
@@ -125,6 +128,9 @@ func (r *run) failOver() {
 // reload changes what may change while sessions are there; and again.
 func (r *run) reload() {
 	w, c := r.w, r.config
+	if r.quiet {
+		return
+	}
 	w.log("reload")
 	switch w.rng.IntN(5) {
 	case 0:
@@ -153,6 +159,9 @@ func (r *run) reload() {
 // pause makes everybody wait for a while; and again.
 func (r *run) pause() {
 	w := r.w
+	if r.quiet {
+		return
+	}
 	w.log("paused")
 	each := func(do func(*relay.Pool)) {
 		r.loops[0].Post(task(func() {
