@@ -13,7 +13,7 @@ RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
 FUZZTIME ?= 30s
 SIM_TIME ?= 60s
 
-.PHONY: build demo test unit race integration oracle differential sim mutants mutants-fast lint fuzz bench failover check clean
+.PHONY: build demo test unit race integration oracle differential sim mutants mutants-fast lint fuzz bench failover suites release reproducible vuln check clean
 
 build: ## bin/berth
 	$(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -52,7 +52,7 @@ mutants: ## every mistake of integration/sim/mutations is found by the simulator
 	$(GO) test -count=1 -timeout 0 -tags mutants -v -run EveryMutation ./integration/sim | grep -v '^=== '
 
 mutants-fast: ## those that the first seeds find
-	$(GO) test -count=1 -tags mutants -run 'EveryMutation/(answer|budget|cancel_next|failed_transaction|pin|waiter)$$' ./integration/sim
+	$(GO) test -count=1 -tags mutants -run 'EveryMutation/(answer|budget|pin|waiter)$$' ./integration/sim
 
 lint: ## formatting, vet, staticcheck, the kqueue build
 	test -z "$$(gofmt -l cmd config core engines integration plugins | tee /dev/stderr)"
@@ -62,6 +62,19 @@ lint: ## formatting, vet, staticcheck, the kqueue build
 
 fuzz: ## every fuzz target for FUZZTIME, with the count of executions
 	scripts/fuzz $(FUZZTIME)
+
+suites: build ## the drivers' own test suites, directly and through Berth: SUITES (all) on SERVERS (all)
+	scripts/install-deps
+	scripts/suites $(or $(SUITES),all) $(or $(SERVERS),all)
+
+release: ## VERSION's binaries, bills of materials, licences and sums, in bin/release
+	scripts/release $(VERSION) bin/release
+
+reproducible: ## the same commit built twice: the same bytes?
+	scripts/release --check $(or $(VERSION),devel)
+
+vuln: ## known vulnerabilities in what is linked (needs the network)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./cmd/berth
 
 bench: build ## ratios against other proxies, from one run on this machine
 	scripts/install-deps
