@@ -1,7 +1,6 @@
 package hostile
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/xdg-go/scram"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -133,21 +132,59 @@ func garbageTLS(e harness.Endpoint) error {
 	return untilClosed(c)
 }
 
-// loggedIn is a connection behind its login.
+// loggedIn is a connection behind its login. It is made here: a driver's own reader may still wait on a connection that it gives away, and
+// take the answers.
 func loggedIn(e harness.Endpoint) (net.Conn, error) {
-	cfg, err := e.Pgx(harness.App().InClear())
+	c, err := dial(e)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgconn.ConnectConfig(context.Background(), &cfg.Config)
-	if err != nil {
+	if err := logIn(c, harness.App()); err != nil {
+		_ = c.Close()
 		return nil, err
 	}
-	h, err := conn.Hijack()
+	return c, nil
+}
+
+// logIn logs in by SCRAM-SHA-256.
+func logIn(c net.Conn, l harness.Login) error {
+	f := pgproto3.NewFrontend(c, c)
+	client, err := scram.SHA256.NewClient(l.User, l.Password, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return h.Conn, h.Conn.SetDeadline(time.Now().Add(patience))
+	conversation := client.NewConversation()
+	f.Send(&pgproto3.StartupMessage{ProtocolVersion: 196608, Parameters: map[string]string{"user": l.User, "database": l.Database}})
+	for {
+		if err := f.Flush(); err != nil {
+			return err
+		}
+		m, err := f.Receive()
+		if err != nil {
+			return err
+		}
+		var said string
+		switch m := m.(type) {
+		case *pgproto3.ReadyForQuery:
+			return nil
+		case *pgproto3.ErrorResponse:
+			return errors.New(m.Message)
+		case *pgproto3.AuthenticationSASL:
+			if said, err = conversation.Step(""); err != nil {
+				return err
+			}
+			f.Send(&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte(said)})
+		case *pgproto3.AuthenticationSASLContinue:
+			if said, err = conversation.Step(string(m.Data)); err != nil {
+				return err
+			}
+			f.Send(&pgproto3.SASLResponse{Data: []byte(said)})
+		case *pgproto3.AuthenticationSASLFinal:
+			if _, err := conversation.Step(string(m.Data)); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // announces sends the head of a message and a part of it, and goes away.
@@ -229,9 +266,16 @@ func parametersPG(e harness.Endpoint) error {
 		return nil
 	}
 	answer := make([]byte, 4096)
-	n, _ := c.Read(answer)
-	if !strings.Contains(string(answer[:n]), "ERROR") && !strings.Contains(string(answer[:n]), "FATAL") && n > 5 {
-		return fmt.Errorf("answered with %q", answer[:n])
+	all := ""
+	for !strings.Contains(all, "Z\x00\x00\x00\x05") {
+		n, err := c.Read(answer)
+		all += string(answer[:n])
+		if err != nil {
+			return fmt.Errorf("answered with %q, %w", all, err)
+		}
+	}
+	if !strings.Contains(all, "ERROR") {
+		return fmt.Errorf("answered with %q", all)
 	}
 	return nil
 }
