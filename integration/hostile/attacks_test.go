@@ -3,6 +3,7 @@ package hostile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -189,6 +190,34 @@ func untilClosed(c net.Conn) error {
 			return nil // closed or reset
 		}
 	}
+}
+
+// drip sends byte by byte, until the proxy has enough of it.
+func drip(c net.Conn, what []byte) error {
+	began := time.Now()
+	for _, b := range what {
+		if _, err := c.Write([]byte{b}); err != nil {
+			return nil
+		}
+		if time.Since(began) > patience {
+			return errors.New("a login may last for ever")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil
+}
+
+// until reads until want has come, and returns what came.
+func until(c net.Conn, want string) (all string, err error) {
+	buf := make([]byte, 4096)
+	for !strings.Contains(all, want) {
+		n, err := c.Read(buf)
+		all += string(buf[:n])
+		if err != nil {
+			return all, fmt.Errorf("answered with %q, %w", all, err)
+		}
+	}
+	return all, nil
 }
 
 // theEnd is asked for behind many requests, so that its answer tells that they are answered.

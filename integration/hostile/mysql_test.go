@@ -3,7 +3,6 @@ package hostile
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -110,17 +109,7 @@ func slowlyMy(e harness.Endpoint) error {
 		return err
 	}
 	defer c.Close()
-	began := time.Now()
-	for _, b := range framed(1, append(loginHead(capabilities), make([]byte, 1000)...)) {
-		if _, err := c.Write([]byte{b}); err != nil {
-			return nil
-		}
-		if time.Since(began) > patience {
-			return errors.New("a login may last for ever")
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	return nil
+	return drip(c, framed(1, append(loginHead(capabilities), make([]byte, 1000)...)))
 }
 
 // injectedMy puts a login in clear behind the request for TLS: nothing of it may count.
@@ -266,13 +255,6 @@ func longMy(e harness.Endpoint) error {
 			break
 		}
 	}
-	answer, all := make([]byte, 4096), ""
-	for !strings.Contains(all, fmt.Sprint(size)) {
-		n, err := c.Read(answer)
-		if err != nil {
-			return fmt.Errorf("of a statement of 60 MiB: %q, %w", all, err)
-		}
-		all += string(answer[:n])
-	}
-	return nil
+	_, err = until(c, fmt.Sprint(size))
+	return err
 }

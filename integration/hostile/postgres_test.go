@@ -47,29 +47,23 @@ func says(e harness.Endpoint, what []byte) error {
 	return untilClosed(c)
 }
 
+// startup is a start-up packet of the user who may log in.
+func startup() ([]byte, error) {
+	m := pgproto3.StartupMessage{ProtocolVersion: 196608, Parameters: map[string]string{"user": "app", "database": "app"}}
+	return m.Encode(nil)
+}
+
 func slowly(e harness.Endpoint) error {
 	c, err := dial(e)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	startup := (&pgproto3.StartupMessage{ProtocolVersion: 196608, Parameters: map[string]string{"user": "app", "database": "app"}})
-	packet, err := startup.Encode(nil)
+	packet, err := startup()
 	if err != nil {
 		return err
 	}
-	packet = append(packet, make([]byte, 1000)...)
-	began := time.Now()
-	for _, b := range packet {
-		if _, err := c.Write([]byte{b}); err != nil {
-			return nil
-		}
-		if time.Since(began) > patience {
-			return errors.New("a login may last for ever")
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	return nil
+	return drip(c, append(packet, make([]byte, 1000)...))
 }
 
 func giantPassword(e harness.Endpoint) error {
@@ -78,7 +72,7 @@ func giantPassword(e harness.Endpoint) error {
 		return err
 	}
 	defer c.Close()
-	packet, err := (&pgproto3.StartupMessage{ProtocolVersion: 196608, Parameters: map[string]string{"user": "app", "database": "app"}}).Encode(nil)
+	packet, err := startup()
 	if err != nil {
 		return err
 	}
@@ -93,7 +87,7 @@ var sslRequest = []byte{0, 0, 0, 8, 4, 210, 22, 47}
 
 // injected puts a start-up packet in clear behind the request for TLS (CVE-2021-23214): nothing of it may count.
 func injected(e harness.Endpoint) error {
-	packet, err := (&pgproto3.StartupMessage{ProtocolVersion: 196608, Parameters: map[string]string{"user": "app", "database": "app"}}).Encode(nil)
+	packet, err := startup()
 	if err != nil {
 		return err
 	}
@@ -265,14 +259,9 @@ func parametersPG(e harness.Endpoint) error {
 	if _, err := c.Write(append(b, 'S', 0, 0, 0, 4)); err != nil {
 		return nil
 	}
-	answer := make([]byte, 4096)
-	all := ""
-	for !strings.Contains(all, "Z\x00\x00\x00\x05") {
-		n, err := c.Read(answer)
-		all += string(answer[:n])
-		if err != nil {
-			return fmt.Errorf("answered with %q, %w", all, err)
-		}
+	all, err := until(c, "Z\x00\x00\x00\x05")
+	if err != nil {
+		return err
 	}
 	if !strings.Contains(all, "ERROR") {
 		return fmt.Errorf("answered with %q", all)
@@ -303,13 +292,6 @@ func longPG(e harness.Endpoint) error {
 	if _, err := c.Write([]byte("')\x00")); err != nil {
 		return err
 	}
-	answer, want := make([]byte, 4096), fmt.Sprint(size-len("select length('')"))
-	for all := ""; !strings.Contains(all, want); {
-		n, err := c.Read(answer)
-		if err != nil {
-			return fmt.Errorf("of a statement of 64 MiB: %q, %w", all, err)
-		}
-		all += string(answer[:n])
-	}
-	return nil
+	_, err = until(c, fmt.Sprint(size-len("select length('')")))
+	return err
 }
