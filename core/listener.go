@@ -171,10 +171,14 @@ func (l *listener) refused(c *socket.Conn, err error) {
 		l.counters.ClientConnectionsSetupFailedAuth.Inc()
 	}
 	l.log.Info().Stringer("client", c.RemoteAddr()).Err(err).Msg("login failed")
-	if c.SetDeadline(time.Now().Add(lingerWithin)) != nil || c.CloseWrite() != nil {
-		return
+	if goodbye(c) {
+		_, _ = io.CopyN(io.Discard, c.Transport(), lingerBytes)
 	}
-	_, _ = io.CopyN(io.Discard, c.Transport(), lingerBytes)
+}
+
+// goodbye tells a client the end, with TLS's own words for it, and says whether that could be sent.
+func goodbye(c *socket.Conn) bool {
+	return c.SetDeadline(time.Now().Add(lingerWithin)) == nil && c.CloseWrite() == nil
 }
 
 // isAuthFailure says whether a login failed for its credentials or for TLS.
@@ -198,10 +202,7 @@ func (l *listener) cancel(ctx context.Context, c *socket.Conn, req engine.Cancel
 	case <-done:
 	case <-ctx.Done():
 	}
-	// With TLS's goodbye: libpq 17 takes an end without it for a cancellation that failed.
-	if c.SetDeadline(time.Now().Add(lingerWithin)) == nil {
-		_ = c.CloseWrite()
-	}
+	goodbye(c) // libpq 17 takes an end without it for a cancellation that failed
 }
 
 // start hands a client to a worker.
