@@ -244,6 +244,11 @@ func TestSmallWritesOfACallGoOutTogether(t *testing.T) {
 			t.Error("output went out within the call")
 		}
 	})
+	// They go out behind the call, which may have told us its end before: this read waits.
+	if err := errors.Join(syscall.SetNonblock(b, false),
+		syscall.SetsockoptTimeval(b, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: 10})); err != nil {
+		t.Fatal(err)
+	}
 	got := make([]byte, 4096)
 	if n, err := syscall.Read(b, got); n != 1000 || err != nil {
 		t.Errorf("one read gets %d bytes, %v", n, err)
