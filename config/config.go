@@ -91,12 +91,26 @@ type Target struct {
 
 // Discovery says where the targets of a group are found. The targets that are given are used until the first answer.
 type Discovery struct {
-	Source   DiscoverySource `koanf:"source"`
-	Interval time.Duration   `koanf:"interval"` // between two questions; at least 100ms
-	Name     string          `koanf:"name"`     // of dns: host:port; of srv: the records' name
-	Resolver string          `koanf:"resolver"` // host:port of a DNS server; empty: the system's resolution
-	Patroni  []PatroniNode   `koanf:"patroni"`
-	CAFile   string          `koanf:"ca_file"` // for Patroni; absolute; empty: the system's certificates
+	Source   DiscoverySource  `koanf:"source"`
+	Interval time.Duration    `koanf:"interval"` // between two questions; at least 100ms
+	Name     string           `koanf:"name"`     // of dns: host:port; of srv: the records' name
+	Resolver string           `koanf:"resolver"` // host:port of a DNS server; empty: the system's resolution
+	Patroni  []PatroniNode    `koanf:"patroni"`
+	CAFile   string           `koanf:"ca_file"` // for Patroni; absolute; empty: the system's certificates
+	Plugin   DiscoveryProgram `koanf:"plugin"`
+}
+
+// DiscoveryProgram is a program that tells where the targets are.
+type DiscoveryProgram struct {
+	Path     string          `koanf:"path"`   // absolute
+	SHA256   string          `koanf:"sha256"` // of the file, in hexadecimal; empty: it is not looked at
+	Settings []PluginSetting `koanf:"settings"`
+}
+
+// PluginSetting is something that a plugin is told. It may be a secret.
+type PluginSetting struct {
+	Name  string `koanf:"name"`
+	Value Token  `koanf:"value"`
 }
 
 // PatroniNode is a node whose REST API is asked.

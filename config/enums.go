@@ -156,10 +156,11 @@ const (
 	DiscoveryDNS     DiscoverySource = "dns"
 	DiscoverySRV     DiscoverySource = "srv"
 	DiscoveryPatroni DiscoverySource = "patroni"
+	DiscoveryPlugin  DiscoverySource = "plugin"
 )
 
 func (DiscoverySource) allowed() []string {
-	return names(DiscoveryNone, DiscoveryDNS, DiscoverySRV, DiscoveryPatroni)
+	return names(DiscoveryNone, DiscoveryDNS, DiscoverySRV, DiscoveryPatroni, DiscoveryPlugin)
 }
 
 // Fallback is what read-only sessions use while no replica may be used.

@@ -156,6 +156,7 @@ func resolvePaths(c *Config, dir string) {
 		group := &c.TargetGroups[i]
 		resolve(&group.TLS.CAFile)
 		resolve(&group.Discovery.CAFile)
+		resolve(&group.Discovery.Plugin.Path)
 		for j := range group.Auth {
 			secret := &group.Auth[j].Secret
 			if path, ok := strings.CutPrefix(*secret, providerFile); ok {

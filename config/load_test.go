@@ -43,7 +43,7 @@ target_groups:
       interval: 2s
       timeout: 3s
     discovery:
-      source: none                         # none | dns | srv | patroni
+      source: none                         # none | dns | srv | patroni | plugin
       interval: 5s
       name: ""
       resolver: ""
@@ -177,7 +177,8 @@ target_groups:
     health_check: {interval: 250ms, timeout: 4s}
     replicas: {max_lag: 10s, fallback: none}
     discovery:
-      {source: patroni, interval: 1s, name: "db.example.com:3306", resolver: "127.0.0.1:53", ca_file: p.pem, patroni: [{url: "https://a:b@h:8008"}]}
+      {source: patroni, interval: 1s, name: "db.example.com:3306", resolver: "127.0.0.1:53", ca_file: p.pem, patroni: [{url: "https://a:b@h:8008"}],
+       plugin: {path: x/find, sha256: "0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0", settings: [{name: token, value: "$${p}"}]}}
     connection_pool:
       max_connections_percent: 40
       max_connections: 45
@@ -215,6 +216,7 @@ target_groups:
 			Discovery: Discovery{
 				Source: DiscoveryPatroni, Interval: time.Second, Name: "db.example.com:3306", Resolver: "127.0.0.1:53",
 				CAFile: "/etc/berth/p.pem", Patroni: []PatroniNode{{"https://a:b@h:8008"}},
+				Plugin: DiscoveryProgram{"/etc/berth/x/find", strings.Repeat("0aF", 21) + "0", []PluginSetting{{"token", "${p}"}}},
 			},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,

@@ -49,6 +49,14 @@ berth.yaml:14:5: target_groups[0].discovery.patroni: no node is configured: add 
 	{"a node that is no URL, with a password", with("    discovery: {source: patroni, patroni: [{url: \"user:secret@h\"}]}\n"), nil, `
 berth.yaml:14:50: target_groups[0].discovery.patroni[0].url: is not a URL: write http://host:8008 or https://host:8008`},
 
+	{"a plugin without a program", with("    discovery: {source: plugin}\n"), nil, `
+berth.yaml:14:5: target_groups[0].discovery.plugin.path: is missing: write the path of a program`},
+
+	{"a plugin that is told the same twice, with a checksum of another kind", with("    discovery:\n      source: plugin\n      plugin:\n" +
+		"        path: p\n        sha256: d41d8cd98f00b204e9800998ecf8427e\n        settings: [{name: a, value: secret}, {name: a}]\n"), nil, `
+berth.yaml:18:17: target_groups[0].discovery.plugin.sha256: "d41d8cd98f00b204e9800998ecf8427e" is no SHA-256 checksum: write the 64 hexadecimal digits that sha256sum prints
+berth.yaml:19:53: target_groups[0].discovery.plugin.settings[1].name: "a" is already the name of target_groups[0].discovery.plugin.settings[0]: choose another`},
+
 	{"a key that begins like a known one", with(pool + "      max_conn: 5\n"), nil, `
 berth.yaml:15:7: target_groups[0].connection_pool.max_conn: unknown key (did you mean max_connections?)`},
 

@@ -21,6 +21,8 @@ const minHealthCheck = 100 * time.Millisecond
 // A name becomes a metric label and part of log lines.
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
+var sha256Sum = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+
 // validator checks what a single value's type cannot say.
 type validator struct {
 	*findings
@@ -227,7 +229,10 @@ func (v *validator) discovery(path string, d Discovery) {
 		if len(d.Patroni) == 0 {
 			v.of(path+".patroni", "no node is configured: add one such as \"- url: http://10.0.0.1:8008\"")
 		}
+	case DiscoveryPlugin:
+		v.required(path+".plugin.path", d.Plugin.Path, "the path of a program")
 	}
+	v.plugin(path+".plugin", d.Plugin)
 	for i, n := range d.Patroni {
 		at := indexed(path+".patroni", i) + ".url"
 		if !v.required(at, n.URL, "http://host:8008") {
@@ -237,6 +242,16 @@ func (v *validator) discovery(path string, d Discovery) {
 		if u, err := url.Parse(n.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			v.of(at, "is not a URL: write http://host:8008 or https://host:8008")
 		}
+	}
+}
+
+func (v *validator) plugin(path string, p DiscoveryProgram) {
+	if p.SHA256 != "" && !sha256Sum.MatchString(p.SHA256) {
+		v.of(path+".sha256", "%s is no SHA-256 checksum: write the 64 hexadecimal digits that sha256sum prints", quoted(p.SHA256))
+	}
+	seen := map[string]string{}
+	for i, s := range p.Settings {
+		v.name(indexed(path+".settings", i), s.Name, seen)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +23,8 @@ import (
 	"github.com/berthdb/berth/engines/mysql"
 	"github.com/berthdb/berth/engines/postgres"
 	"github.com/berthdb/berth/plugins/discovery"
+	"github.com/berthdb/berth/plugins/discoveryplugin"
+	"github.com/berthdb/berth/plugins/host"
 	"github.com/berthdb/berth/plugins/secret"
 )
 
@@ -182,7 +185,7 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*target.Group, *credentials, error) {
 	users, err := wireUsers(tg, log)
 	targets, targetsErr := wireTargets(tg)
-	discovery, discoveryErr := wireDiscovery(tg)
+	discovery, discoveryErr := wireDiscovery(tg, log)
 	if err := errors.Join(targetsErr, discoveryErr, err); err != nil {
 		return nil, nil, err
 	}
@@ -312,7 +315,7 @@ func wireTargets(tg config.TargetGroup) ([]engine.Target, error) {
 }
 
 // wireDiscovery makes what finds a group's targets, if they are to be found.
-func wireDiscovery(tg config.TargetGroup) (target.Discovery, error) {
+func wireDiscovery(tg config.TargetGroup, log zerolog.Logger) (target.Discovery, error) {
 	d := tg.Discovery
 	if d.Source == config.DiscoveryNone {
 		return target.Discovery{}, nil
@@ -329,8 +332,32 @@ func wireDiscovery(tg config.TargetGroup) (target.Discovery, error) {
 		made.Source = discovery.NewServices(d.Name, d.Resolver)
 	case config.DiscoveryPatroni:
 		made.Source, err = wirePatroni(d)
+	case config.DiscoveryPlugin:
+		made.Source, err = wirePlugin(tg, log)
 	}
 	return made, err
+}
+
+func wirePlugin(tg config.TargetGroup, log zerolog.Logger) (target.Source, error) {
+	d := tg.Discovery
+	program := host.Program{Path: d.Plugin.Path}
+	if d.Plugin.SHA256 != "" {
+		var err error
+		if program.SHA256, err = hex.DecodeString(d.Plugin.SHA256); err != nil {
+			return nil, fmt.Errorf("discovery.plugin.sha256: %w", err)
+		}
+	}
+	settings := map[string]string{}
+	for _, s := range d.Plugin.Settings {
+		settings[s.Name] = s.Value.Reveal()
+	}
+	p, err := discovery.NewPlugin(program, discoveryplugin.Request{
+		TargetGroup: tg.Name, Engine: string(tg.Engine), Interval: d.Interval, Settings: settings,
+	}, log.With().Str("target_group", tg.Name).Logger())
+	if err != nil {
+		return nil, fmt.Errorf("discovery.plugin.path: %w", err)
+	}
+	return p, nil
 }
 
 func wirePatroni(d config.Discovery) (target.Source, error) {

@@ -26,6 +26,14 @@ type Source interface {
 	String() string
 }
 
+// Follower is a Source that hears of changes by itself.
+type Follower interface {
+	Source
+	// Follow begins to listen, until ctx ends, and calls changed, from any goroutine, when Find has something new to say. The function that
+	// it returns waits for its end.
+	Follow(ctx context.Context, changed func()) (wait func())
+}
+
 // Discovery is how a group finds its targets. It is immutable.
 type Discovery struct {
 	Source   Source
@@ -47,9 +55,19 @@ func (g *Group) Discovery() *Discovered { return g.discovered.Load() }
 // discover asks the source until ctx ends.
 func (g *Group) discover(ctx context.Context) {
 	d := g.config.Discovery
+	changed := make(chan struct{}, 1)
+	if f, ok := d.Source.(Follower); ok {
+		defer f.Follow(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // it is going to be asked
+			}
+		})()
+	}
 	for ctx.Err() == nil {
 		_ = g.Find(ctx)
 		select {
+		case <-changed:
 		case <-time.After(d.Interval):
 		case <-ctx.Done():
 		}
