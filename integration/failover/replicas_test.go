@@ -163,6 +163,7 @@ func (c cluster) comes(t *testing.T, what string, sessions []reader, want [3]int
 }
 
 func TestReadOnlySessionsAreSpreadOverTheReplicasThatAreUp(t *testing.T) {
+	t.Parallel()
 	for _, k := range clusters {
 		t.Run(k.name, func(t *testing.T) {
 			c := startCluster(t, k.name, k.options)
@@ -249,6 +250,7 @@ func code(err error) string {
 }
 
 func TestAReplicaThatLagsIsNotReadFrom(t *testing.T) {
+	t.Parallel()
 	for _, k := range clusters {
 		t.Run(k.name, func(t *testing.T) {
 			c := startCluster(t, k.name, k.options)

@@ -48,6 +48,7 @@ func retarget(t *testing.T, p *harness.Proxy, servers map[string]*harness.Server
 }
 
 func TestTargetsJoinAndLeaveByReload(t *testing.T) {
+	t.Parallel()
 	for _, k := range clusters {
 		t.Run(k.name, func(t *testing.T) {
 			c := startCluster(t, k.name, k.options)

@@ -33,6 +33,7 @@ func stopped(t *testing.T, what, outcome string) {
 }
 
 func TestAQueryThatTakesTooLongIsStoppedAndItsSessionGoesOn(t *testing.T) {
+	t.Parallel()
 	limited(t, "query_timeout", "1s", func(t *testing.T, f front) {
 		name := table(t, f.server, "overdue", "(a int primary key)")
 		holder := f.direct(t)
@@ -62,6 +63,7 @@ func TestAQueryThatTakesTooLongIsStoppedAndItsSessionGoesOn(t *testing.T) {
 }
 
 func TestNoQueryTimeIsWhatASessionWaits(t *testing.T) {
+	t.Parallel()
 	limited(t, "query_timeout", "1s", func(t *testing.T, f front) {
 		var holders []*wire
 		for range pair {
@@ -91,6 +93,7 @@ func TestNoQueryTimeIsWhatASessionWaits(t *testing.T) {
 }
 
 func TestAFileThatDoesNotComeIsGivenUp(t *testing.T) {
+	t.Parallel()
 	limited(t, "query_timeout", "1s", func(t *testing.T, f front) {
 		name := table(t, f.server, "stalled", "(a int)")
 		w := f.client(t, protocol.CLIENT_LOCAL_FILES)
@@ -143,6 +146,7 @@ func (w *wire) goodbye(t *testing.T) uint16 {
 }
 
 func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T) {
+	t.Parallel()
 	limited(t, "transaction_timeout", "1s", func(t *testing.T, f front) {
 		name := table(t, f.server, "overlong", "(a int primary key)")
 		holder := f.direct(t)
@@ -181,6 +185,7 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 }
 
 func TestASessionThatIdlesInATransactionIsEndedAndOneThatIdlesIsNot(t *testing.T) {
+	t.Parallel()
 	limited(t, "idle_in_transaction_timeout", "1s", func(t *testing.T, f front) {
 		name := table(t, f.server, "idle", "(a int)")
 		idles, w := f.client(t), f.client(t)

@@ -132,6 +132,7 @@ func TestQueriesWaitWhileTheServerRestarts(t *testing.T) {
 }
 
 func TestAProxyWhoseServerIsDownAtItsStartRecovers(t *testing.T) {
+	t.Parallel()
 	for _, name := range harness.MySQLNames() {
 		t.Run(name, func(t *testing.T) {
 			s := harness.Own(t, name)

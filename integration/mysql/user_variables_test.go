@@ -42,7 +42,8 @@ func (w *wire) described(t testing.TB, q string) []column {
 	return all[0].columns
 }
 
-// variables are a session through a proxy with one backend, the same session alone, and one that uses the same backend.
+// variables are a session through a proxy with one backend, the same session alone, and one that uses the same backend: all
+// with the same capabilities, without which Berth would open another one for each.
 type variables struct {
 	front
 	mine, alone, other *wire
@@ -53,7 +54,7 @@ type variables struct {
 func withVariables(t *testing.T, schema string, test func(t *testing.T, v *variables), statements ...string) {
 	own(t, harness.Route{MaxConnections: 1, Users: callers()}, func(t *testing.T, f front) {
 		l := callersSchema(t, f.server, schema, statements...)
-		v := &variables{f, dial(t, f.Endpoint, l, modern|multi), dial(t, f.server.Endpoint, l, modern|multi), dial(t, f.Endpoint, l, modern), l}
+		v := &variables{f, dial(t, f.Endpoint, l, modern|multi), dial(t, f.server.Endpoint, l, modern|multi), dial(t, f.Endpoint, l, modern|multi), l}
 		v.other.do(t, "set @v = 'other', @w = 2")
 		test(t, v)
 		for _, w := range []*wire{v.mine, v.alone, v.other} {

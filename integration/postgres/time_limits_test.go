@@ -24,6 +24,7 @@ func (r *rig) rows(t *testing.T, name string) string {
 }
 
 func TestAQueryThatTakesTooLongIsStoppedAndItsSessionGoesOn(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 2, Listener: harness.Keys{"query_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		name := table(t, r.server, "(a int)")
 		c := conn(t, r.Endpoint, harness.App())
@@ -58,6 +59,7 @@ func TestAQueryThatTakesTooLongIsStoppedAndItsSessionGoesOn(t *testing.T) {
 }
 
 func TestACommitThatTakesTooLongFailsOrComesThroughAsTheServerSays(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 2, Listener: harness.Keys{"query_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		name := table(t, r.server, "(a int)")
 		harness.Exec(t, r.server,
@@ -80,6 +82,7 @@ func TestACommitThatTakesTooLongFailsOrComesThroughAsTheServerSays(t *testing.T)
 }
 
 func TestNoQueryTimeIsWhatASessionWaitsOrListens(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 2, Listener: harness.Keys{"query_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		listens := conn(t, r.Endpoint, harness.App())
 		ask(t, listens, "listen news")
@@ -107,6 +110,7 @@ func TestNoQueryTimeIsWhatASessionWaitsOrListens(t *testing.T) {
 }
 
 func TestACopyWhoseClientDoesNotGoOnIsGivenUp(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 1, Listener: harness.Keys{"query_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		name := table(t, r.server, "(a int)")
 		f := frontend(t, conn(t, r.Endpoint, harness.App()))
@@ -162,6 +166,7 @@ func ends(t *testing.T, c *pgconn.PgConn, want string) {
 }
 
 func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 1, Listener: harness.Keys{"transaction_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		name := table(t, r.server, "(a int)")
 		insert := "insert into " + name + " values (1)"
@@ -195,6 +200,7 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 }
 
 func TestASessionThatIdlesInATransactionIsEndedAndOneThatIdlesIsNot(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 3, Listener: harness.Keys{"idle_in_transaction_timeout": "1s"}}, func(t *testing.T, r *rig) {
 		name := table(t, r.server, "(a int)")
 		idles, listens := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
@@ -226,6 +232,7 @@ func TestASessionThatIdlesInATransactionIsEndedAndOneThatIdlesIsNot(t *testing.T
 }
 
 func TestAReloadChangesTimeLimitsForSessionsThatAreThere(t *testing.T) {
+	t.Parallel()
 	each(t, harness.Route{MaxConnections: 2, Listener: harness.Keys{"query_timeout": "0"}}, func(t *testing.T, r *rig) {
 		c := conn(t, r.Endpoint, harness.App())
 		ask(t, c, "select pg_sleep(2.5)")
