@@ -36,6 +36,10 @@ const (
 	answerForgets expected = 0x100
 	// answerRolls marks what rolls back a transaction before the client's Query that does so, and that Query (failed.go).
 	answerRolls expected = 0x200
+	// answerStands marks the Query or Bind of a text that stand-ins were sent for, and answerPortal a Bind or Execute of the unnamed
+	// portal (named_sql.go).
+	answerStands expected = 0x400
+	answerPortal expected = 0x800
 )
 
 func (a expected) kind() expected { return a & answerKind }

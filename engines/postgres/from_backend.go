@@ -208,6 +208,9 @@ func (m *machine) ended(a expected) {
 	if a&answerNamed != 0 {
 		m.named.done()
 	}
+	if a&answerPortal != 0 && a.kind() == answerBind {
+		m.named.standing = a&answerStands != 0
+	}
 	if a&answerUnnamed != 0 {
 		if a.kind() == answerParse {
 			m.parsed(a)
@@ -246,7 +249,7 @@ func (m *machine) completed(a expected, tag []byte) {
 	if all || string(tag) == deallocateAllTag {
 		m.forgetNamed()
 	}
-	if a&answerSwallow == 0 && string(tag) == deallocateTag {
+	if m.named.stoodFor(a) && string(tag) == deallocateTag {
 		m.deallocated()
 	}
 }

@@ -380,6 +380,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if (!ok || !named) && !whole(fr, f) {
 			return false, errName
 		}
+		if len(portal) == 0 {
+			owed |= answerPortal
+		}
 		if len(statement) > 0 && m.named.direct && m.unsettled(f, w) {
 			return false, nil
 		}
@@ -424,6 +427,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	}
 	if fr.kind == 'E' {
 		owed |= m.forgetting(verdict{})
+		if len(p) > 0 && p[0] == 0 {
+			owed |= answerPortal
+		}
 	}
 	m.pushBatch(owed, w)
 	m.begin(fr, f, false, w)

@@ -257,7 +257,8 @@ func (m *machine) lossError(l loss) []byte {
 func (m *machine) letGo(w engine.Wire) {
 	n := &m.named
 	m.undoNamed(len(n.ops) - n.head)
-	n.check, n.stale, n.shape, n.clearing, n.flushed, n.direct, n.standIns = nil, nil, 0, false, false, false, nil
+	n.check, n.stale, n.shape, n.clearing, n.flushed, n.direct = nil, nil, 0, false, false, false
+	n.standIns, n.brought, n.standing = nil, false, false
 	for i := range m.queue.n {
 		m.skipped(*m.queue.at(i))
 	}

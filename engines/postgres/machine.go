@@ -350,6 +350,10 @@ func (m *machine) boundary(w engine.Wire) {
 
 // push notes what the backend owes for what is sent to it.
 func (m *machine) push(a expected) {
+	if m.named.brought && a&answerSwallow == 0 {
+		m.named.brought = false
+		a |= answerStands
+	}
 	m.queue.push(a)
 	m.lend.ready, m.lend.asked = false, false
 	if m.lend.sweep.creates {

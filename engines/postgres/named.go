@@ -59,6 +59,8 @@ type named struct {
 	// direct says that names which byName does not have are the backend's own: SQL refers to them, and the session is pinned.
 	direct   bool
 	standIns []reference // of the text that is under way, from the next one on, if the backend has some (named_sql.go)
+	brought  bool        // they were sent for the client's next message
+	standing bool        // the unnamed portal is of that text
 }
 
 // namedOp is what to do when an answer comes, or to undo when it does not.
@@ -316,7 +318,11 @@ func (m *machine) bindNamed(before, name []byte, fr frame, f *feed, w engine.Wir
 	if s == nil {
 		return goOn
 	}
-	m.pushBatch(answerBind, w)
+	owed := answerBind
+	if len(before) == 1 {
+		owed |= answerPortal
+	}
+	m.pushBatch(owed, w)
 	if m.named.byName[string(name)] == nil {
 		m.begin(fr, f, false, w)
 		return true

@@ -131,7 +131,7 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 		moved = true
 	}
 	if stands {
-		n.standIns = refs
+		n.standIns, n.brought = refs, true
 		for i := range refs {
 			if use, first := named[refs[i].name]; first && use != useExecutes {
 				refs[i].stands = true
@@ -156,6 +156,14 @@ func (m *machine) sendDirect(name string, rest []byte, w engine.Wire) {
 	}
 }
 
+// stoodFor says that what is answered executes the text of the stand-ins.
+func (n *named) stoodFor(a expected) bool {
+	if a.kind() == answerQuery {
+		return a&answerStands != 0
+	}
+	return n.standing && a&answerPortal != 0
+}
+
 // deallocated notes that the server has deallocated the statement that the text names next.
 func (m *machine) deallocated() {
 	n := &m.named
@@ -178,7 +186,7 @@ func (m *machine) dropStandIns(w engine.Wire) (waits bool) {
 			waits = true
 		}
 	}
-	n.standIns = nil
+	n.standIns, n.brought, n.standing = nil, false, false
 	if waits && !m.reading.batch {
 		w.ToBackend(syncMessage)
 		m.push(answerSync | answerSwallow)

@@ -359,3 +359,67 @@ func TestAPortalThatDeallocatesIsExecutedBehindASync(t *testing.T) {
 		}
 	})
 }
+
+// Two portals are open that deallocate, and only one of them is executed, or neither in the order in which they came.
+func TestEveryPortalThatDeallocatesTakesItsOwnStatement(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		for name, c := range map[string]struct {
+			bind, execute []pgproto3.FrontendMessage
+			answers       string
+			left          string // of one, two and three
+		}{
+			"a named one is executed": {
+				[]pgproto3.FrontendMessage{&pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "d2"}, &pgproto3.Bind{PreparedStatement: "d1"}},
+				[]pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "p"}}, "C(DEALLOCATE)", "one three",
+			},
+			"another takes the unnamed one's place": {
+				[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "d1"}, &pgproto3.Bind{PreparedStatement: "d2"}},
+				[]pgproto3.FrontendMessage{&pgproto3.Execute{}}, "C(DEALLOCATE)", "one three",
+			},
+			"both are executed, the named one first": {
+				[]pgproto3.FrontendMessage{&pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "d2"}, &pgproto3.Bind{PreparedStatement: "d1"}},
+				[]pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "p"}, &pgproto3.Execute{}}, "C(DEALLOCATE) C(DEALLOCATE)", "three",
+			},
+			"what only SQL knows takes the unnamed one's place": {
+				[]pgproto3.FrontendMessage{
+					&pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "d2"}, &pgproto3.Parse{Name: "own", Query: "deallocate two"},
+					&pgproto3.Bind{PreparedStatement: "d1"}, &pgproto3.Bind{PreparedStatement: "own"},
+				},
+				[]pgproto3.FrontendMessage{&pgproto3.Execute{}}, "C(DEALLOCATE)", "one three",
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				f := frontend(t, conn(t, r.Endpoint, harness.App()))
+				f.send(
+					&pgproto3.Parse{Name: "one", Query: "select 1"}, &pgproto3.Parse{Name: "two", Query: "select 2"}, &pgproto3.Parse{Name: "three", Query: "select 3"},
+					&pgproto3.Parse{Name: "d1", Query: "deallocate one"}, &pgproto3.Parse{Name: "d2", Query: "deallocate two"}, &pgproto3.Sync{},
+				)
+				f.expect("1 1 1 1 1 Z(I)")
+				f.send(&pgproto3.Query{String: "begin"})
+				f.expect("C(BEGIN) Z(T)")
+				f.send(append(c.bind, &pgproto3.Sync{})...)
+				f.untilReady()
+				f.send(append(c.execute, &pgproto3.Sync{})...)
+				f.expect(c.answers + " Z(T)")
+				f.send(&pgproto3.Query{String: "commit"})
+				f.expect("C(COMMIT) Z(I)")
+				var left []string
+				for i, name := range []string{"one", "two", "three"} {
+					f.send(&pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{})
+					switch got := f.untilReady(); got {
+					case fmt.Sprintf("2 D(%d) C(SELECT 1) Z(I)", i+1):
+						left = append(left, name)
+					case "E(26000) Z(I)":
+					default:
+						t.Errorf("%s: %s", name, got)
+					}
+				}
+				if got := strings.Join(left, " "); got != c.left {
+					t.Errorf("left: %q, want %q", got, c.left)
+				}
+				f.send(&pgproto3.Terminate{})
+			})
+		}
+		r.whole(t)
+	})
+}
