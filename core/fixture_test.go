@@ -27,6 +27,8 @@ type echo struct {
 	engine.Engine               // nil: what is not implemented is not called
 	entered       chan struct{} // Accept was called, if not nil
 	aside         chan struct{} // "aside" waits for it
+	begun         chan struct{} // a session's "aside" has begun, if not nil
+	brokenOff     chan struct{} // closed when a session's "aside" is, if not nil
 	probe         func(context.Context) (engine.Facts, error)
 }
 
@@ -90,7 +92,7 @@ func (e *echo) login(c *engine.Conn, o engine.AcceptOptions) (engine.Accepted, e
 		c.Aside(func() { <-e.aside })
 	}
 	user, database, _ := strings.Cut(line, " ")
-	return engine.Accepted{Machine: &echoMachine{}, User: user, Database: database}, nil
+	return engine.Accepted{Machine: &echoMachine{e: e}, User: user, Database: database}, nil
 }
 
 // readLine reads no byte beyond the line.
@@ -109,23 +111,45 @@ func readLine(r io.Reader) (string, error) {
 
 type echoMachine struct {
 	engine.Machine
+	e    *echo
 	busy bool
 }
 
 func (m *echoMachine) Start(w engine.Wire) { w.ToClient([]byte("welcome\n")) }
 
 func (m *echoMachine) FromClient(in []byte, w engine.Wire) (int, error) {
-	end := bytes.LastIndexByte(in, '\n') + 1
-	for line := range strings.Lines(string(in[:end])) {
+	consumed := 0
+	for line := range strings.Lines(string(in[:bytes.LastIndexByte(in, '\n')+1])) {
+		consumed += len(line)
 		switch line {
 		case "begin\n":
 			m.busy = true
 		case "end\n":
 			m.busy = false
+		case "aside\n":
+			w.Aside(m.aside)
+			return consumed, nil
 		}
 		w.ToClient([]byte(line))
 	}
-	return end, nil
+	return consumed, nil
+}
+
+// aside waits until the test says so, or must not go on.
+func (m *echoMachine) aside(ctx context.Context) func(engine.Wire) {
+	if m.e.begun != nil {
+		m.e.begun <- struct{}{}
+	}
+	answer := "done\n"
+	select {
+	case <-m.e.aside:
+	case <-ctx.Done():
+		answer = ctx.Err().Error() + "\n"
+		if m.e.brokenOff != nil {
+			close(m.e.brokenOff)
+		}
+	}
+	return func(w engine.Wire) { w.ToClient([]byte(answer)) }
 }
 
 func (m *echoMachine) Refused(err error, w engine.Wire) {

@@ -71,7 +71,7 @@ func newListener(p *Proxy, c ListenerConfig, was *listener) *listener {
 		l.counters.Name, l.counters.TargetGroup, l.counters.Role = c.Name, c.Group.Name(), c.Role.String()
 	}
 	l.front = relay.Front{
-		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, Counters: &l.counters,
+		Group: c.Group, Role: c.Role, IdleTimeout: c.IdleTimeout, LoginTimeout: c.LoginTimeout, Counters: &l.counters,
 		Engine: c.Group.Engine(), Pins: p.pins, Heads: &l.heads, Times: &l.times,
 	}
 	return l

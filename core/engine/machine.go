@@ -1,5 +1,7 @@
 package engine
 
+import "context"
+
 // Machine relays one session. It never blocks, never keeps a slice that it was passed after returning, and never
 // panics whatever bytes it is given.
 type Machine interface {
@@ -9,7 +11,7 @@ type Machine interface {
 
 	// FromClient is given bytes of the client: all that is not yet consumed, contiguous, at least one byte. It
 	// returns how many it has dealt with; the rest is given again when there is more, after Granted, after
-	// Refused, and after a FromBackend. It is not called while a borrow is outstanding. An error means that
+	// Refused, and after a FromBackend. It is not called while a borrow or something aside is outstanding. An error means that
 	// the client broke the protocol: the machine has told it, and the session ends.
 	FromClient(in []byte, w Wire) (consumed int, err error)
 
@@ -82,6 +84,11 @@ type Wire interface {
 	// Kill asks to stop the session with the given ID as owner may: its running request, or the whole of it.
 	// The error is nil, ErrNoSession or ErrNotOwner. A session may kill itself.
 	Kill(id uint32, what KillScope) error
+
+	// Aside has work done that may block, off the loop: at the latest when ctx ends, which is after as long as a login may
+	// take, or with the session. What work returns is called on the loop, unless the session has ended by then. Until it was
+	// called, FromClient is not. work must not touch the machine, and a machine has one thing done at a time.
+	Aside(work func(ctx context.Context) (then func(Wire)))
 
 	// Close ends the session once what was sent to the client has gone out. A held backend is discarded. reason
 	// is nil if the client asked for it.

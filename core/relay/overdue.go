@@ -82,8 +82,8 @@ func (s *Session) checkTimes(now time.Duration) {
 	case p.transaction == 0:
 		p.transaction = now
 	}
-	if s.backend == nil || s.waits() || s.wanting || s.pins.Has(engine.KindReplication) {
-		return // it waits, which connection_borrow_timeout is for, or has nothing, or a request without an end
+	if s.backend == nil || s.waits() || s.wanting || s.aside != nil || s.pins.Has(engine.KindReplication) {
+		return // it waits, which connection_borrow_timeout or login_timeout is for, or has nothing, or a request without an end
 	}
 	switch {
 	case p.struck != nil:

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -45,10 +46,12 @@ type Front struct {
 	Heads       *Headcount // needed
 	Role        Role
 	IdleTimeout time.Duration // idle_client_timeout, 0: none
-	Times       *Times        // nil: without limits
-	Counters    *telemetry.Listener
-	Engine      engine.Engine // needed with Pins only
-	Pins        *Pins         // nil: nobody wants to know
+	// LoginTimeout bounds what machines have done aside; 0 lets nothing be done there.
+	LoginTimeout time.Duration
+	Times        *Times // nil: without limits
+	Counters     *telemetry.Listener
+	Engine       engine.Engine // needed with Pins only
+	Pins         *Pins         // nil: nobody wants to know
 }
 
 // Session is one client after its login. It belongs to its worker's loop.
@@ -93,6 +96,8 @@ type Session struct {
 	lent      time.Duration // when it got its backend
 
 	pace pace // how long things take
+
+	aside context.CancelFunc // breaks off what is done aside; nil: nothing is
 
 	deferred     bool // the deferred task is on its way
 	recalled     bool // the held backend's target does not serve the session's role any more
@@ -178,7 +183,9 @@ func (s *Session) tlsGauge() *telemetry.Gauge {
 }
 
 // quiet says that nothing of the session is under way: it may be ended between two requests.
-func (s *Session) quiet() bool { return !s.waits() && !s.wanting && !s.machine.Busy() }
+func (s *Session) quiet() bool {
+	return !s.waits() && !s.wanting && s.aside == nil && !s.machine.Busy()
+}
 
 // waits says whether a borrow waits for a grant or a refusal.
 func (s *Session) waits() bool { return s.queue != nil || s.astray }
@@ -231,6 +238,9 @@ func (s *Session) end() {
 	s.worker.sessions.remove(s)
 	s.worker.registry.Release(s.id)
 	s.abandon()
+	if s.aside != nil {
+		s.aside()
+	}
 	if s.leaving != nil {
 		s.later() // its stream may be in the middle of delivering to this session
 	}
@@ -267,7 +277,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.waits() || s.wanting || s.pace.holding > 0 {
+	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 {
 		return 0
 	}
 	if s.backPressed() {

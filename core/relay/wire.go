@@ -1,6 +1,10 @@
 package relay
 
-import "github.com/berthdb/berth/core/engine"
+import (
+	"context"
+
+	"github.com/berthdb/berth/core/engine"
+)
 
 // wire is the session as its machine sees it: engine.Wire.
 type wire Session
@@ -80,6 +84,8 @@ func (w *wire) Become(user, database, application string) error {
 	s.database, s.application = database, application
 	return nil
 }
+
+func (w *wire) Aside(work func(context.Context) func(engine.Wire)) { (*Session)(w).goAside(work) }
 
 func (w *wire) Kill(id uint32, what engine.KillScope) error {
 	return w.worker.registry.kill((*Session)(w), id, what)

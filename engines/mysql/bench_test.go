@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -33,10 +34,11 @@ func (s *sink) Report(e engine.Event) engine.Action {
 	}
 	return engine.Pin
 }
-func (*sink) Kill(uint32, engine.KillScope) error { return nil }
-func (*sink) Close(error)                         {}
-func (*sink) Become(string, string, string) error { return nil }
-func (*sink) Observe(engine.Moment)               {}
+func (*sink) Aside(func(context.Context) func(engine.Wire)) { panic("nothing is done aside") }
+func (*sink) Kill(uint32, engine.KillScope) error           { return nil }
+func (*sink) Close(error)                                   {}
+func (*sink) Become(string, string, string) error           { return nil }
+func (*sink) Observe(engine.Moment)                         {}
 
 func benchmarkRequest(b *testing.B, caps uint32, request, answer []byte, pin bool) {
 	m := newMachine(New(Config{Credentials: users(native)}), sessionInfo{id: 7, key: keyOf("app", "", caps, 45),

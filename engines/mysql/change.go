@@ -2,21 +2,17 @@ package mysql
 
 import (
 	"context"
-	"time"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/core/engine"
 )
 
-// credentialWait bounds a look-up on the goroutine of a loop, see Config.Credentials. What looks up in files and the environment takes
-// nothing of it; but a busy machine may let it wait for its turn, which must not end a session.
-const credentialWait = 100 * time.Millisecond
-
 // userChange is a COM_CHANGE_USER (section "COM_CHANGE_USER") under way. It does no I/O: the machine passes it what the
 // client sends, and sends what it replies.
 type userChange struct {
 	info    sessionInfo // as it will be
+	server  *serverInfo
 	auth    authentication
 	request response
 	cause   error // of a denial
@@ -33,15 +29,9 @@ func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error)
 	if server == nil {
 		return nil, engine.ErrNoTarget
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), credentialWait)
-	defer cancel()
-	acct, cause, err := e.account(ctx, r.user, server)
-	if err != nil {
-		return nil, err
-	}
 	// Which salt a client's first proof is made with depends on the client; after a switch there is no doubt.
-	u := &userChange{request: r, cause: cause, info: *s, auth: authentication{
-		account: acct, salt: s.salt, retry: true, canSwitch: r.has(protocol.CLIENT_PLUGIN_AUTH),
+	u := &userChange{request: r, server: server, info: *s, auth: authentication{
+		salt: s.salt, retry: true, canSwitch: r.has(protocol.CLIENT_PLUGIN_AUTH),
 	}}
 	u.info.user, u.info.database, u.info.application = r.user, r.database, r.application
 	u.info.charset, u.info.info = r.charset, ""
@@ -49,8 +39,25 @@ func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error)
 	return u, nil
 }
 
-// first returns the reply to the command itself; nil for none.
-func (u *userChange) first() (reply []byte, v verdict) {
+// lookedUp is what Engine.lookUp found of a user: a value, since it passes from one goroutine to another.
+type lookedUp struct {
+	account account
+	cause   error // of a denial
+	err     error // why nobody can say, as it is to be rendered
+}
+
+// lookUp finds what user must prove. It may block until ctx ends.
+func (e *Engine) lookUp(ctx context.Context, user string, s *serverInfo) lookedUp {
+	a, cause, err := e.account(ctx, user, s)
+	if err != nil {
+		err = loginError(ctx, err)
+	}
+	return lookedUp{a, cause, err}
+}
+
+// first returns the reply to the command itself, nil for none, once it is known whom it names.
+func (u *userChange) first(l lookedUp) (reply []byte, v verdict) {
+	u.auth.account, u.cause = l.account, l.cause
 	return u.auth.first(u.request.plugin, u.request.proof)
 }
 

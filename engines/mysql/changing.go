@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"context"
+
 	"github.com/berthdb/berth/core/engine"
 )
 
@@ -8,8 +10,10 @@ import (
 type change struct {
 	user     *userChange
 	sequence uint8 // of the client's last packet
+	asking   bool  // it is not known yet what the user must prove: the client's next packet waits
 }
 
+// changeUser begins a COM_CHANGE_USER. Who knows what the user must prove may be slow, so that it is asked off the loop.
 func (m *Machine) changeUser(p packet, w engine.Wire) (int, error) {
 	u, err := m.e.changeUser(&m.info, p.body())
 	if err != nil {
@@ -17,11 +21,31 @@ func (m *Machine) changeUser(p packet, w engine.Wire) (int, error) {
 		m.fail(err, w)
 		return len(p.bytes), nil
 	}
-	m.change = &change{user: u}
+	m.change = &change{user: u, asking: true}
 	w.Observe(engine.RequestBegan)
-	reply, v := u.first()
-	m.changed(reply, v, w)
+	e, user, server := m.e, u.request.user, u.server
+	w.Aside(func(ctx context.Context) func(engine.Wire) {
+		l := e.lookUp(ctx, user, server)
+		return func(w engine.Wire) { m.userFound(l, w) }
+	})
 	return len(p.bytes), nil
+}
+
+// userFound goes on with a COM_CHANGE_USER.
+func (m *Machine) userFound(l lookedUp, w engine.Wire) {
+	c := m.change
+	if m.closed || c == nil {
+		return
+	}
+	c.asking = false
+	if l.err != nil {
+		m.change = nil
+		m.info.sequence = c.sequence + 1
+		m.fail(l.err, w)
+		return
+	}
+	reply, v := c.user.first(l)
+	m.changed(reply, v, w)
 }
 
 // continueChange reads the next packet of the login.

@@ -15,8 +15,7 @@ import (
 
 // Config is what an Engine needs of its target group.
 type Config struct {
-	// Credentials are the group's. During COM_CHANGE_USER an Engine asks for one on the goroutine of a loop, with a
-	// context that ends within a tenth of a second: an implementation should answer that from memory.
+	// Credentials are the group's. They are asked off the loops, by COM_CHANGE_USER too.
 	Credentials engine.Credentials
 	// FullAuthentication makes clients of caching_sha2_password send the password itself, inside TLS or encrypted
 	// with the proxy's RSA key, as a server does that has not cached the password yet. The proof that they send

@@ -48,6 +48,11 @@ func FuzzMachine(f *testing.F) {
 				if r.feed(&r.fromClient, piece, r.m.FromClient) != nil {
 					return
 				}
+				if work := r.aside; work != nil {
+					then := work(t.Context())
+					r.aside = nil
+					then(r.wire)
+				}
 				continue
 			}
 			if r.held == nil {

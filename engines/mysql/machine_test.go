@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -40,7 +41,8 @@ type wire struct {
 	moments   [4]int
 	killed    []uint32
 	killErr   error
-	became    []string // whom the session became: user and database
+	aside     func(context.Context) func(engine.Wire) // is to be done
+	became    []string                                // whom the session became: user and database
 	becomeErr error
 }
 
@@ -92,6 +94,12 @@ func (w *wire) Report(ev engine.Event) engine.Action {
 		w.pins++
 	}
 	return engine.Pin
+}
+func (w *wire) Aside(work func(context.Context) func(engine.Wire)) {
+	if w.aside != nil {
+		w.t.Fatal("two things aside")
+	}
+	w.aside = work
 }
 func (w *wire) Kill(id uint32, _ engine.KillScope) error {
 	w.killed = append(w.killed, id)
@@ -154,7 +162,7 @@ func (r *rig) feed(held *[]byte, p []byte, to func([]byte, engine.Wire) (int, er
 }
 
 func (r *rig) deliver(held *[]byte, to func([]byte, engine.Wire) (int, error)) error {
-	if len(*held) == 0 || r.closed || r.asked && held == &r.fromClient {
+	if len(*held) == 0 || r.closed || (r.asked || r.aside != nil) && held == &r.fromClient {
 		return nil
 	}
 	n, err := to(*held, r.wire)
@@ -165,6 +173,18 @@ func (r *rig) deliver(held *[]byte, to func([]byte, engine.Wire) (int, error)) e
 func (r *rig) send(p []byte) {
 	r.t.Helper()
 	if err := r.feed(&r.fromClient, bytes.Clone(p), r.m.FromClient); err != nil {
+		r.t.Fatalf("from client: %v", err)
+	}
+}
+
+// finish does what is to be done aside, and gives the machine what its client has sent meanwhile.
+func (r *rig) finish(ctx context.Context) {
+	r.t.Helper()
+	work := r.aside
+	then := work(ctx)
+	r.aside = nil
+	then(r.wire)
+	if err := r.deliver(&r.fromClient, r.m.FromClient); err != nil {
 		r.t.Fatalf("from client: %v", err)
 	}
 }

@@ -21,6 +21,8 @@ func (m *Machine) FromClient(in []byte, w engine.Wire) (int, error) {
 			n, err = m.continueUpload(in[pos:], w)
 		case m.request.file:
 			n, err = m.relayFile(in[pos:], w)
+		case m.change != nil && m.change.asking:
+			return pos, nil
 		case m.change != nil:
 			n, err = m.continueChange(in[pos:], w)
 		case m.request.active || m.queue.count > 0 || m.login == loginPending:

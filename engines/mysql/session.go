@@ -60,7 +60,8 @@ type sessionInfo struct {
 //	func appendLoginOK(dst []byte, s *sessionInfo, status uint16) []byte          the OK that ends a login, with s.info
 //	func (e *Engine) render(dst []byte, seq uint8, caps uint32, err error) []byte
 //	func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error)   change.go: COM_CHANGE_USER
-//	  u.first() (reply []byte, v verdict)              right after changeUser
+//	func (e *Engine) lookUp(ctx context.Context, user string, s *serverInfo) lookedUp   off the loop
+//	  u.first(l lookedUp) (reply []byte, v verdict)    with what lookUp found
 //	  u.next(payload []byte) (reply []byte, v verdict) for each packet that the client sends then
 //	    reply (may be nil) is the payload of a packet to send first, whatever v is; then
 //	    verdictMore: wait for a packet; verdictAccepted: go on with u.session(); verdictDenied: send u.denied()

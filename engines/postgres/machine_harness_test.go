@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -232,6 +233,8 @@ func (s *stage) Report(e engine.Event) engine.Action {
 	s.note("%v", e.Kind)
 	return engine.Pin
 }
+
+func (s *stage) Aside(func(context.Context) func(engine.Wire)) { s.t.Fatal("nothing is done aside") }
 
 func (s *stage) Kill(uint32, engine.KillScope) error { return nil }
 func (s *stage) Become(string, string, string) error { return nil }

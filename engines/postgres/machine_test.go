@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"testing"
 
 	"github.com/berthdb/berth/core/engine"
@@ -280,16 +281,17 @@ type quiet struct {
 	n int
 }
 
-func (q *quiet) ToClient(p []byte)                   { q.n += len(p) }
-func (q *quiet) ToBackend(p []byte)                  { q.n += len(p) }
-func (q *quiet) Borrow(engine.Want) *engine.Backend  { return q.b }
-func (q *quiet) Idle() bool                          { return true }
-func (q *quiet) Discard(error)                       {}
-func (q *quiet) Report(engine.Event) engine.Action   { return engine.Pin }
-func (q *quiet) Kill(uint32, engine.KillScope) error { return nil }
-func (q *quiet) Become(string, string, string) error { return nil }
-func (q *quiet) Close(error)                         {}
-func (q *quiet) Observe(engine.Moment)               {}
+func (q *quiet) ToClient(p []byte)                             { q.n += len(p) }
+func (q *quiet) ToBackend(p []byte)                            { q.n += len(p) }
+func (q *quiet) Borrow(engine.Want) *engine.Backend            { return q.b }
+func (q *quiet) Idle() bool                                    { return true }
+func (q *quiet) Discard(error)                                 {}
+func (q *quiet) Report(engine.Event) engine.Action             { return engine.Pin }
+func (q *quiet) Aside(func(context.Context) func(engine.Wire)) { panic("nothing is done aside") }
+func (q *quiet) Kill(uint32, engine.KillScope) error           { return nil }
+func (q *quiet) Become(string, string, string) error           { return nil }
+func (q *quiet) Close(error)                                   {}
+func (q *quiet) Observe(engine.Moment)                         {}
 
 // roundTrips are what benchmarks and the allocation test play: a request and its answer.
 var roundTrips = map[string][2]string{

@@ -183,15 +183,48 @@ func unpins(t *testing.T, f front) {
 	waitFor(t, "no session is pinned", func() bool { return f.pinned(t) == 0 })
 }
 
+// TestWhatIsBehindAChangeOfUserIsTheNewUsers: a client need not wait, as long as its first proof is right.
+func TestWhatIsBehindAChangeOfUserIsTheNewUsers(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		a := f.client(t)
+		a.plugin = protocol.AUTH_CACHING_SHA2_PASSWORD // the accounts', whatever the greeting proposes
+		a.do(t, "set @a = 1", "begin")
+		for _, user := range []string{"root2", "app", "root2"} {
+			if err := a.sendChange(user, "secret", "app"); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.ask("select substring_index(current_user(), '@', 1), @a, database()"); err != nil {
+				t.Fatal(err)
+			}
+			for end := false; !end; { // of the change
+				p, err := a.read()
+				if err != nil || len(p) == 0 || p[0] > 1 {
+					t.Fatalf("%s: %q, %v", user, p, err)
+				}
+				end = p[0] == 0
+			}
+			a.seq = 1
+			all, err := a.results(false)
+			if got, want := show(all, err), "["+user+",NULL,app]"; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}
+
 // changeUser sends COM_CHANGE_USER.
 func (w *wire) changeUser(user, password, database string) error {
+	if err := w.sendChange(user, password, database); err != nil {
+		return err
+	}
+	return w.authenticate(loginOf(user, password))
+}
+
+func (w *wire) sendChange(user, password, database string) error {
 	proof := prove(w.plugin, w.salt, password)
 	body := append([]byte(user), 0, byte(len(proof)))
 	body = append(body, proof...)
 	body = append(append(body, database...), 0, 45, 0)
 	body = append(append(body, w.plugin...), 0)
-	if err := w.command(protocol.COM_CHANGE_USER, body...); err != nil {
-		return err
-	}
-	return w.authenticate(loginOf(user, password))
+	return w.command(protocol.COM_CHANGE_USER, body...)
 }
