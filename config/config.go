@@ -91,13 +91,15 @@ type Target struct {
 
 // Discovery says where the targets of a group are found. The targets that are given are used until the first answer.
 type Discovery struct {
-	Source   DiscoverySource  `koanf:"source"`
-	Interval time.Duration    `koanf:"interval"` // between two questions; at least 100ms
-	Name     string           `koanf:"name"`     // of dns: host:port; of srv: the records' name
-	Resolver string           `koanf:"resolver"` // host:port of a DNS server; empty: the system's resolution
-	Patroni  []PatroniNode    `koanf:"patroni"`
-	CAFile   string           `koanf:"ca_file"` // for Patroni; absolute; empty: the system's certificates
-	Plugin   DiscoveryProgram `koanf:"plugin"`
+	Source   DiscoverySource `koanf:"source"`
+	Interval time.Duration   `koanf:"interval"` // between two questions; at least 100ms
+	Name     string          `koanf:"name"`     // of dns, aurora and rds_multi_az: host:port; of srv: the records' name
+	Resolver string          `koanf:"resolver"` // host:port of a DNS server; empty: the system's resolution
+	Patroni  []PatroniNode   `koanf:"patroni"`
+	CAFile   string          `koanf:"ca_file"` // for Patroni; absolute; empty: the system's certificates
+	// InstanceHostPattern is an instance's host, or host:port, with a ? for its ID; empty: it follows from Name.
+	InstanceHostPattern string           `koanf:"instance_host_pattern"`
+	Plugin              DiscoveryProgram `koanf:"plugin"`
 }
 
 // DiscoveryProgram is a program that tells where the targets are.

@@ -156,11 +156,13 @@ const (
 	DiscoveryDNS     DiscoverySource = "dns"
 	DiscoverySRV     DiscoverySource = "srv"
 	DiscoveryPatroni DiscoverySource = "patroni"
+	DiscoveryAurora  DiscoverySource = "aurora"
+	DiscoveryMultiAZ DiscoverySource = "rds_multi_az"
 	DiscoveryPlugin  DiscoverySource = "plugin"
 )
 
 func (DiscoverySource) allowed() []string {
-	return names(DiscoveryNone, DiscoveryDNS, DiscoverySRV, DiscoveryPatroni, DiscoveryPlugin)
+	return names(DiscoveryNone, DiscoveryDNS, DiscoverySRV, DiscoveryPatroni, DiscoveryAurora, DiscoveryMultiAZ, DiscoveryPlugin)
 }
 
 // Fallback is what read-only sessions use while no replica may be used.

@@ -43,11 +43,12 @@ target_groups:
       interval: 2s
       timeout: 3s
     discovery:
-      source: none                         # none | dns | srv | patroni | plugin
+      source: none                         # none | dns | srv | patroni | aurora | rds_multi_az | plugin
       interval: 5s
       name: ""
       resolver: ""
       ca_file: ""
+      instance_host_pattern: ""
     replicas:
       max_lag: 0s
       fallback: writer                     # writer | none
@@ -177,7 +178,7 @@ target_groups:
     health_check: {interval: 250ms, timeout: 4s}
     replicas: {max_lag: 10s, fallback: none}
     discovery:
-      {source: patroni, interval: 1s, name: "db.example.com:3306", resolver: "127.0.0.1:53", ca_file: p.pem, patroni: [{url: "https://a:b@h:8008"}],
+      {source: patroni, interval: 1s, name: "db.example.com:3306", resolver: "127.0.0.1:53", ca_file: p.pem, instance_host_pattern: "?.x", patroni: [{url: "https://a:b@h:8008"}],
        plugin: {path: x/find, sha256: "0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0", settings: [{name: token, value: "$${p}"}]}}
     connection_pool:
       max_connections_percent: 40
@@ -215,7 +216,7 @@ target_groups:
 			Replicas:    Replicas{MaxLag: 10 * time.Second, Fallback: FallbackNone},
 			Discovery: Discovery{
 				Source: DiscoveryPatroni, Interval: time.Second, Name: "db.example.com:3306", Resolver: "127.0.0.1:53",
-				CAFile: "/etc/berth/p.pem", Patroni: []PatroniNode{{"https://a:b@h:8008"}},
+				CAFile: "/etc/berth/p.pem", Patroni: []PatroniNode{{"https://a:b@h:8008"}}, InstanceHostPattern: "?.x",
 				Plugin: DiscoveryProgram{"/etc/berth/x/find", strings.Repeat("0aF", 21) + "0", []PluginSetting{{"token", "${p}"}}},
 			},
 			ConnectionPool: ConnectionPool{

@@ -49,6 +49,9 @@ berth.yaml:14:5: target_groups[0].discovery.patroni: no node is configured: add 
 	{"a node that is no URL, with a password", with("    discovery: {source: patroni, patroni: [{url: \"user:secret@h\"}]}\n"), nil, `
 berth.yaml:14:50: target_groups[0].discovery.patroni[0].url: is not a URL: write http://host:8008 or https://host:8008`},
 
+	{"a cluster without a port", with("    discovery: {source: aurora, name: db.cluster-abc.eu-central-1.rds.amazonaws.com}\n"), nil, `
+berth.yaml:14:39: target_groups[0].discovery.name: "db.cluster-abc.eu-central-1.rds.amazonaws.com" is not an address: write host:port`},
+
 	{"a plugin without a program", with("    discovery: {source: plugin}\n"), nil, `
 berth.yaml:14:5: target_groups[0].discovery.plugin.path: is missing: write the path of a program`},
 

@@ -217,7 +217,7 @@ func (v *validator) discovery(path string, d Discovery) {
 		v.address(path+".resolver", d.Resolver)
 	}
 	switch d.Source {
-	case DiscoveryDNS:
+	case DiscoveryDNS, DiscoveryAurora, DiscoveryMultiAZ:
 		if a, ok := v.address(path+".name", d.Name); ok && (a.host == "" || a.port == 0) {
 			v.of(path+".name", "%s lacks a host or a port: write host:port", quoted(d.Name))
 		}

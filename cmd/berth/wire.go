@@ -332,10 +332,23 @@ func wireDiscovery(tg config.TargetGroup, log zerolog.Logger) (target.Discovery,
 		made.Source = discovery.NewServices(d.Name, d.Resolver)
 	case config.DiscoveryPatroni:
 		made.Source, err = wirePatroni(d)
+	case config.DiscoveryAurora:
+		made.Survey, err = wireSurvey(d, engine.TopologyAurora, like)
+	case config.DiscoveryMultiAZ:
+		made.Survey, err = wireSurvey(d, engine.TopologyMultiAZ, like)
 	case config.DiscoveryPlugin:
 		made.Source, err = wirePlugin(tg, log)
 	}
 	return made, err
+}
+
+func wireSurvey(d config.Discovery, t engine.Topology, seed engine.Target) (*target.Survey, error) {
+	cluster, err := discovery.NewCluster(d.Name, d.InstanceHostPattern, t == engine.TopologyMultiAZ)
+	if err != nil {
+		return nil, fmt.Errorf("discovery.instance_host_pattern: %w", err)
+	}
+	seed.Name, seed.Address = "seed", d.Name
+	return &target.Survey{Topology: t, Seed: seed, Locate: cluster.Locate, Name: string(d.Source) + " " + d.Name}, nil
 }
 
 func wirePlugin(tg config.TargetGroup, log zerolog.Logger) (target.Source, error) {

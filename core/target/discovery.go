@@ -37,6 +37,7 @@ type Follower interface {
 // Discovery is how a group finds its targets. It is immutable.
 type Discovery struct {
 	Source   Source
+	Survey   *Survey       // instead of a source: the servers are asked themselves
 	Interval time.Duration // between two questions
 	// Like is what all targets have in common: all but what the source tells.
 	Like engine.Target

@@ -80,6 +80,8 @@ type Group struct {
 	replicas Replicas
 	running  context.Context // Run's, nil before and after it
 	retired  bool
+	// viewChanged is called when a target tells of other servers than before; nil: nobody listens.
+	viewChanged func()
 
 	discovered atomic.Pointer[Discovered] // nil: there is no source
 	found      chan struct{}              // closed when the source has been asked for the first time
@@ -118,6 +120,7 @@ type Member struct {
 	falls   []time.Time // when it was lost of late
 	fresh   time.Time   // up to when it has everything, as far as is known
 	lagging bool        // it is too far behind
+	view    *view       // what it told of its cluster last, nil: nothing yet
 }
 
 var _ relay.Group = (*Group)(nil)
@@ -128,6 +131,10 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	log = log.With().Str("target_group", c.Name).Logger()
 	g := &Group{config: c, log: log, replicas: c.Replicas, ids: ids}
 	g.found = make(chan struct{})
+	if s := c.Discovery.Survey; s != nil {
+		g.config.Discovery.Source = &surveyed{Survey: s, group: g}
+		c = g.config
+	}
 	if c.Discovery.Source != nil {
 		g.discovered.Store(&Discovered{Source: c.Discovery.Source.String()})
 	} else {

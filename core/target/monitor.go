@@ -231,7 +231,11 @@ func (m *Member) askOnce(ctx context.Context) (facts engine.Facts, err error) {
 			return facts, err
 		}
 	}
-	if facts, err = m.watch.Ask(ctx); err != nil {
+	facts, err = m.watch.Ask(ctx)
+	if s := m.group.config.Discovery.Survey; err == nil && s != nil {
+		err = m.survey(ctx, s, &facts)
+	}
+	if err != nil {
 		m.leave()
 	}
 	return facts, err

@@ -166,6 +166,9 @@ func (g *Group) lead(writers, readers []*Member) {
 		for _, m := range g.Members() {
 			m.suspect()
 		}
+		if g.viewChanged != nil { // there may be others
+			g.viewChanged()
+		}
 	}
 	for _, w := range g.workers {
 		w.Loop().Post(reroute{w, g})

@@ -18,7 +18,7 @@ func (c cluster) found(t *testing.T, discovery harness.Keys) *harness.Proxy {
 	t.Helper()
 	discovery["interval"] = "200ms"
 	return harness.Start(t, harness.Config{Routes: []harness.Route{{
-		Name: "all", Server: c.writer, ReadOnly: "readers", Pool: harness.Keys{"max_connections": 5},
+		Name: "all", Server: c.writer, ReadOnly: "readers", Plain: c.plain, Pool: harness.Keys{"max_connections": 5},
 		Group: harness.Keys{"targets": []harness.Keys{}, "discovery": discovery, "tls": harness.Keys{"server_name": "localhost"}, "health_check": harness.Keys{"interval": "200ms"}},
 	}}})
 }

@@ -22,6 +22,7 @@ type cluster struct {
 	set, show, want string   // a session setting
 	pin             string   // holds a lock
 	pause, resume   []string // a replica's replay
+	plain           bool     // the proxy connects in clear
 }
 
 // clusters are the engines that replicas are tested with.
