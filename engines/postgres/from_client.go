@@ -337,6 +337,9 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false, nil
 	}
+	if len(name) > 0 && v.names && !m.goDirect(v, text, true, f, w) { // nobody looks at it again
+		return false, nil
+	}
 	if v.sequence && (m.lend.tx != 'E' || m.reading.batch || !m.queue.empty()) { // or else the server refuses it
 		m.flush(f, w)
 		m.prepareSequences(false, w)

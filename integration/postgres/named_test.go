@@ -423,3 +423,26 @@ func TestEveryPortalThatDeallocatesTakesItsOwnStatement(t *testing.T) {
 		r.whole(t)
 	})
 }
+
+// The session is pinned, and what it prepares is the backend's own: SQL in it finds what was prepared before.
+func TestAStatementThatIsNotSharedFindsTheOthersByTheirNames(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		f := frontend(t, conn(t, r.Endpoint, harness.App()))
+		for _, step := range []struct {
+			batch []pgproto3.FrontendMessage
+			want  string
+		}{
+			{[]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "one", Query: "select 1"}, &pgproto3.Parse{Name: "two", Query: "select 2"}, &pgproto3.Sync{}}, "1 1 Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Query{String: "prepare own as select 3"}}, "C(PREPARE) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "executes", Query: "execute one"}, &pgproto3.Parse{Name: "deallocates", Query: "deallocate two"}, &pgproto3.Sync{}}, "1 1 Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "executes"}, &pgproto3.Execute{}, &pgproto3.Sync{}}, "2 D(1) C(SELECT 1) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "deallocates"}, &pgproto3.Execute{}, &pgproto3.Sync{}}, "2 C(DEALLOCATE) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "two"}, &pgproto3.Sync{}}, "E(26000) Z(I)"},
+		} {
+			f.send(step.batch...)
+			if got := f.untilReady(); got != step.want {
+				t.Fatalf("got  %s\nwant %s", got, step.want)
+			}
+		}
+	})
+}
