@@ -46,10 +46,7 @@ func references(text []byte, lex lexing) (all []reference) {
 			use = usePrepares
 		case first && s.is("deallocate"):
 			use = useDeallocates
-			ahead := s
-			if ahead.next(); ahead.is("prepare") {
-				s = ahead
-			}
+			found = !s.deallocatesAll()
 		default: // EXPLAIN and CREATE TABLE may have an EXECUTE, too
 			use, found = useExecutes, s.is("execute")
 		}
@@ -62,6 +59,18 @@ func references(text []byte, lex lexing) (all []reference) {
 		first = s.kind == ';'
 	}
 	return all
+}
+
+// deallocatesAll reads on behind DEALLOCATE, up to the name: [ PREPARE ] { name | ALL }, where PREPARE may be the name itself.
+func (s *scanner) deallocatesAll() bool {
+	ahead := *s
+	if ahead.next(); ahead.is("prepare") {
+		behind := ahead
+		if k := behind.next(); k == tokenWord || k == tokenQuoted {
+			*s, ahead = ahead, behind
+		}
+	}
+	return ahead.is("all")
 }
 
 // named returns what a text, nil if it is not known, does first to each of the session's statements that it names.
