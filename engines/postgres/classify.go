@@ -17,7 +17,8 @@ type verdict struct {
 	kinds       kindSet // the state that it leaves if it succeeds; 0: none
 	maybe       kindSet // the state that it may leave, which only the server knows (verify.go)
 	ends        kindSet // the state that it may end
-	rolls       bool    // it may undo what went before in the transaction
+	rolls       bool    // it may undo what went before in the transaction,
+	undoes      bool    // and what it does to settings itself
 	opaque      bool    // it executes what cannot be looked at: the server is asked what is left
 	foreign     bool    // it calls functions that are not the server's own: they are judged with the database's code (unseen.go)
 	garbled     bool    // it is no SQL that is known, and likely none at all
@@ -44,7 +45,7 @@ var unread = verdict{kinds: unknownKinds, sequence: true, creates: true, commits
 // if both are one.
 func (v verdict) or(o verdict) verdict {
 	return verdict{
-		opaque: v.opaque || o.opaque, foreign: v.foreign || o.foreign, garbled: v.garbled || o.garbled, kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls,
+		opaque: v.opaque || o.opaque, foreign: v.foreign || o.foreign, garbled: v.garbled || o.garbled, kinds: v.kinds | o.kinds, maybe: v.maybe | o.maybe, ends: v.ends | o.ends, rolls: v.rolls || o.rolls, undoes: v.undoes || o.undoes,
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
@@ -328,7 +329,10 @@ func (c *classifier) dispatch() {
 	case "commit", "end", "show", "truncate", "vacuum", "analyze", "analyse", "reindex", "cluster", "comment", "grant", "revoke",
 		"refresh", "lock", "fetch", "move", "notify", "checkpoint", "security", "reassign", "import":
 		c.calls = false
-	case "rollback", "abort", "savepoint", "release":
+	case "rollback", "abort":
+		c.calls, c.rolls = false, true
+		c.undoes = c.undoes || (c.kinds|c.ends)&settingKinds != 0 // of a statement before it
+	case "savepoint", "release":
 		c.calls, c.rolls = false, true
 	case "drop":
 		c.calls = false

@@ -362,7 +362,7 @@ func (p *pendingSettings) forgetsName(ops []settingOp, portal bool, pristine str
 // name. Where something in it is rolled back nobody can say.
 func (m *machine) forgetting(v verdict) expected {
 	p := &m.lend.sets
-	forgets := p.forgets && m.session.named && !v.rolls
+	forgets := p.forgets && m.session.named && !v.undoes
 	if p.forgets = false; !forgets {
 		return 0
 	}

@@ -85,6 +85,10 @@ var renames = [][]string{
 	{"set application_name = ''", "begin", "reset all", "select 1/0", "rollback", "show application_name"},
 	{"begin", "set application_name = ''", "savepoint s", "reset all", "select 1/0", "rollback to s", "show application_name", "commit"},
 	{"begin; set application_name = 'changed'; reset all", "show application_name", "rollback; set application_name = 'changed'; reset all; select 1/0", "show application_name"},
+	{"begin", "rollback and chain; reset all; show timezone", "show application_name", "commit", "show application_name"},
+	{"set application_name = 'changed'", "begin", "rollback; reset all; show timezone", "show application_name"},
+	{"set application_name = 'changed'", "begin", "savepoint s; reset all; release s", "show application_name", "rollback", "show application_name"},
+	{"set application_name = 'changed'", "begin", "savepoint s; reset all; rollback to s", "show application_name", "commit", "show application_name"},
 }
 
 func TestAResetInATransactionGoesBackToTheNameThatTheClientBeganWith(t *testing.T) {
