@@ -324,6 +324,9 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if ok {
 		v = m.judge(text)
 	}
+	if ok && m.executesOwn(v, text) && !m.goDirect(v, text, false, f, w) {
+		return false, nil
+	}
 	if len(name) > 0 && m.unsettled(f, w) {
 		return false, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"strconv"
 
+	"github.com/jackc/pgproto3/v2"
+
 	"github.com/berthdb/berth/core/engine"
 )
 
@@ -187,10 +189,22 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 // refuseStatement makes the server refuse what the client sent, and tells the client why in other words: an error of the
 // proxy's own would not end the transaction.
 func (m *machine) refuseStatement(code, text string, fr frame, f *feed, w engine.Wire) {
+	m.refuse(appendError(nil, severityError, code, text), fr, f, w)
+}
+
+// planChanged is what the server says of a statement whose columns are not those that its client knows (plancache.c). Drivers that prepare
+// it anew recognise it by the routine: pgjdbc, asyncpg.
+var planChanged = appendMessage(nil, &pgproto3.ErrorResponse{
+	Severity: severityError, SeverityUnlocalized: severityError, Code: codeNotSupported,
+	Message: "cached plan must not change result type", File: "plancache.c", Routine: "RevalidateCachedQuery",
+})
+
+// refuse is refuseStatement with an ErrorResponse.
+func (m *machine) refuse(answer []byte, fr frame, f *feed, w engine.Wire) {
 	m.flush(f, w)
 	w.ToBackend(bindNobody)
 	m.pushBatch(answerFail|answerNamed, w)
-	m.named.op(namedOp{refusal: appendError(nil, "ERROR", code, text)})
+	m.named.op(namedOp{refusal: answer})
 	m.begin(fr, f, true, w)
 }
 
@@ -297,7 +311,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	if m.named.stale == s {
 		m.named.stale = nil
-		m.refuseStatement("0A000", "cached plan must not change result type", fr, f, w)
+		m.refuse(planChanged, fr, f, w)
 		return nil, true
 	}
 	m.flush(f, w)

@@ -155,6 +155,16 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 	return true
 }
 
+// executesOwn says that a text which is to be prepared executes some of the session's statements, and names no others: the server looks
+// for those when it is given the text, and has no columns to describe if they are not there (plancache.c, PlanCacheComputeResultDesc).
+func (m *machine) executesOwn(v verdict, text []byte) bool {
+	if !v.names || len(m.named.byName) == 0 {
+		return false
+	}
+	refs := references(text, m.lexing)
+	return len(refs) > 0 && !slices.ContainsFunc(refs, func(r reference) bool { return r.use != useExecutes || m.named.byName[r.name] == nil })
+}
+
 // sendDirect sends a Parse under a client's name, and swallows what becomes of it.
 func (m *machine) sendDirect(name string, rest []byte, w engine.Wire) {
 	w.ToBackend(parseMessage(append([]byte(name), 0), rest))

@@ -52,7 +52,7 @@ func TestANamedStatementGoesWhereItsSessionGoes(t *testing.T) {
 			step{"client", "Q EXECUTE s"}, step{"server", "! 25P02, Z E"}, step{"client", "B |s, S"}, step{"server", "! 25P02, Z E"}),
 			"P berth_1|SELECT 1, S, Q BEGIN, Q SELECT 1/0, Q EXECUTE s, B |berth_1, S", "1, Z I, C BEGIN, Z T, ! 22012, Z E, ! 25P02, Z E, ! 25P02, Z E", "idle, prepared_statement"},
 		{"nor behind an error in its batch: it would be skipped", with(step{"client", "E x, P |EXECUTE s, B |, E, S"}, step{"server", "! 34000"}, step{"server", "Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, E, P |EXECUTE s, H, S, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth_1|SELECT 1, S, E, H, S, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"SQL that has nothing to do with one that cannot be prepared any more", with(step{"client", "Q EXECUTE x"}, step{"server", "! 26000, Z I"}),
 			"P berth_1|SELECT 1, S, Q EXECUTE x, Q (prepared_statement)", "1, Z I, ! 26000, Z I", "idle, prepared_statement"},
 		{"a DEALLOCATE takes away what stands for it", with(step{"client", "Q DEALLOCATE s"}, step{"server", "1, Z I, C DEALLOCATE, Z I"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),

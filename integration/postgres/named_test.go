@@ -73,7 +73,8 @@ func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T)
 		ask(t, direct, "alter table reshaped add b text default 'new'")
 		_, err = first.Exec(ctx, "s", pgx.QueryExecModeCacheStatement)
 		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != "0A000" || refused.Message != "cached plan must not change result type" {
+		if !errors.As(err, &refused) || refused.Code != "0A000" || refused.Message != "cached plan must not change result type" ||
+			refused.Routine != "RevalidateCachedQuery" {
 			t.Errorf("with other columns than it was told: %v", err)
 		}
 		if err := first.Deallocate(ctx, "s"); err != nil {
@@ -444,5 +445,28 @@ func TestAStatementThatIsNotSharedFindsTheOthersByTheirNames(t *testing.T) {
 				t.Fatalf("got  %s\nwant %s", got, step.want)
 			}
 		}
+	})
+}
+
+// asyncpg prepares every statement, EXECUTE too.
+func TestExecuteIsDescribedAsWhatItExecutes(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		for _, name := range []string{"", "e"} {
+			f := frontend(t, conn(t, r.Endpoint, harness.App()))
+			f.send(&pgproto3.Parse{Name: "mine", Query: "select 7"}, &pgproto3.Describe{ObjectType: 'S', Name: "mine"}, &pgproto3.Sync{})
+			f.expect("1 t T Z(I)")
+			f.send(&pgproto3.Parse{Name: name, Query: "execute mine"}, &pgproto3.Describe{ObjectType: 'S', Name: name}, &pgproto3.Sync{})
+			f.expect("1 t T Z(I)")
+			f.send(&pgproto3.Bind{PreparedStatement: name}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			f.expect("2 T D(7) C(SELECT 1) Z(I)")
+			f.send(&pgproto3.Terminate{})
+			// What it executes may be parsed in the same batch, and another session's may have the same name.
+			f = frontend(t, conn(t, r.Endpoint, harness.App()))
+			f.send(&pgproto3.Parse{Name: "mine", Query: "select 'a', 'b'"}, &pgproto3.Parse{Name: name, Query: "execute mine"},
+				&pgproto3.Describe{ObjectType: 'S', Name: name}, &pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			f.expect("1 1 t T 2 D(a|b) C(SELECT 1) Z(I)")
+			f.send(&pgproto3.Terminate{})
+		}
+		r.whole(t)
 	})
 }

@@ -238,7 +238,7 @@ func (r *rig) prepare(t *testing.T) {
 		}
 		return
 	}
-	harness.Exec(t, r.server, "drop database if exists "+database, "create database "+database)
+	harness.Exec(t, r.server, "set foreign_key_checks = 0", "drop database if exists "+database, "create database "+database)
 	if len(setup) == 0 {
 		return
 	}
