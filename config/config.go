@@ -137,6 +137,11 @@ type HealthCheck struct {
 type Replicas struct {
 	MaxLag   time.Duration `koanf:"max_lag"`  // how far a replica may be behind; 0: however far
 	Fallback Fallback      `koanf:"fallback"` // what is used while no replica may be
+	// ReadYourWrites is what reads are sure to see.
+	ReadYourWrites ReadYourWrites `koanf:"read_your_writes"`
+	// CatchUpTimeout is how long a read waits for a replica that has that before it uses the writer, if it may. It is less than the
+	// pool's ConnectionBorrowTimeout, for then it fails.
+	CatchUpTimeout time.Duration `koanf:"catch_up_timeout"`
 }
 
 // ConnectionPool limits the database connections of a group. Limits are per target.
@@ -187,7 +192,7 @@ func defaultTargetGroup() TargetGroup {
 	return TargetGroup{
 		TLS:         TargetTLS{Mode: TargetTLSPrefer},
 		HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
-		Replicas:    Replicas{Fallback: FallbackWriter},
+		Replicas:    Replicas{Fallback: FallbackWriter, ReadYourWrites: ReadAnything, CatchUpTimeout: 500 * time.Millisecond},
 		Discovery:   Discovery{Source: DiscoveryNone, Interval: 5 * time.Second},
 		ConnectionPool: ConnectionPool{
 			MaxConnectionsPercent:   100,

@@ -176,6 +176,17 @@ const (
 
 func (Fallback) allowed() []string { return names(FallbackWriter, FallbackNone) }
 
+// ReadYourWrites is what reads through listeners of role read_only are sure to see.
+type ReadYourWrites string
+
+// The values of ReadYourWrites.
+const (
+	ReadAnything  ReadYourWrites = "off"
+	ReadCommitted ReadYourWrites = "committed" // everything that the writer had committed when they came
+)
+
+func (ReadYourWrites) allowed() []string { return names(ReadAnything, ReadCommitted) }
+
 // IAMAuth says whether a user may, or must, log in with an IAM token.
 type IAMAuth string
 

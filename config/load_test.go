@@ -52,6 +52,8 @@ target_groups:
     replicas:
       max_lag: 0s
       fallback: writer                     # writer | none
+      read_your_writes: off                # off | committed
+      catch_up_timeout: 500ms
     connection_pool:
       max_connections_percent: 100
       max_connections: 0
@@ -108,7 +110,7 @@ func expected() *Config {
 			Targets:     []Target{{Name: "primary", Address: "127.0.0.1:5432"}},
 			TLS:         TargetTLS{Mode: "prefer"},
 			HealthCheck: HealthCheck{Interval: 2 * time.Second, Timeout: 3 * time.Second},
-			Replicas:    Replicas{Fallback: "writer"},
+			Replicas:    Replicas{Fallback: "writer", ReadYourWrites: "off", CatchUpTimeout: 500 * time.Millisecond},
 			Discovery:   Discovery{Source: "none", Interval: 5 * time.Second},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent:     100,
@@ -176,7 +178,7 @@ target_groups:
       - {name: b, address: "[::1]:3306"}
     tls: {mode: verify-full, ca_file: ../ca.pem, server_name: db.internal}
     health_check: {interval: 250ms, timeout: 4s}
-    replicas: {max_lag: 10s, fallback: none}
+    replicas: {max_lag: 10s, fallback: none, read_your_writes: committed, catch_up_timeout: 20ms}
     discovery:
       {source: patroni, interval: 1s, name: "db.example.com:3306", resolver: "127.0.0.1:53", ca_file: p.pem, instance_host_pattern: "?.x", patroni: [{url: "https://a:b@h:8008"}],
        plugin: {path: x/find, sha256: "0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0aF0", settings: [{name: token, value: "$${p}"}]}}
@@ -184,7 +186,7 @@ target_groups:
       max_connections_percent: 40
       max_connections: 45
       max_idle_connections_percent: 0
-      connection_borrow_timeout: 0s
+      connection_borrow_timeout: 21ms
       session_pinning_preset: strict-aws
       session_pinning_filters: [EXCLUDE_VARIABLE_SETS, EXCLUDE_SEQUENCES]
       unseen_changes: trust
@@ -213,7 +215,7 @@ target_groups:
 			Targets:     []Target{{"a", "db.example.com:3306"}, {"b", "[::1]:3306"}},
 			TLS:         TargetTLS{Mode: TargetTLSVerifyFull, CAFile: "/etc/ca.pem", ServerName: "db.internal"},
 			HealthCheck: HealthCheck{Interval: 250 * time.Millisecond, Timeout: 4 * time.Second},
-			Replicas:    Replicas{MaxLag: 10 * time.Second, Fallback: FallbackNone},
+			Replicas:    Replicas{MaxLag: 10 * time.Second, Fallback: FallbackNone, ReadYourWrites: ReadCommitted, CatchUpTimeout: 20 * time.Millisecond},
 			Discovery: Discovery{
 				Source: DiscoveryPatroni, Interval: time.Second, Name: "db.example.com:3306", Resolver: "127.0.0.1:53",
 				CAFile: "/etc/berth/p.pem", Patroni: []PatroniNode{{"https://a:b@h:8008"}}, InstanceHostPattern: "?.x",
@@ -221,7 +223,8 @@ target_groups:
 			},
 			ConnectionPool: ConnectionPool{
 				MaxConnectionsPercent: 40, MaxConnections: 45, MaxIdleConnectionsPercent: 0,
-				SessionPinningPreset: PresetStrictAWS, UnseenChanges: UnseenTrust, PinnedSessionOnLoss: LossClose,
+				ConnectionBorrowTimeout: 21 * time.Millisecond,
+				SessionPinningPreset:    PresetStrictAWS, UnseenChanges: UnseenTrust, PinnedSessionOnLoss: LossClose,
 				SessionPinningFilters: []PinningFilter{ExcludeVariableSets, ExcludeSequences},
 				InitQuery:             "SET a=1; SET b='${x}'",
 				MaxConnectionLifetime: time.Hour, IdleConnectionTimeout: 200 * time.Millisecond, MaxConcurrentDials: 2,

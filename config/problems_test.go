@@ -128,6 +128,11 @@ berth.yaml:18:29: target_groups[0].connection_pool.max_concurrent_dials: 0 is ou
 berth.yaml:20:10: runtime.loops: -1 is out of range: write a number from 0 to 1024
 berth.yaml:21:15: runtime.max_logins: 100000 is out of range: write a number from 0 to 65536`},
 
+	{"reads that have no time to wait, nor a connection", with(pool + "      connection_borrow_timeout: 100ms\n      max_connections: 1\n" +
+		"    replicas: {read_your_writes: committed, catch_up_timeout: 100ms}\n"), nil, `
+berth.yaml:16:24: target_groups[0].connection_pool.max_connections: 1 is too few with replicas.read_your_writes, which needs a connection of its own: write at least 2
+berth.yaml:17:63: target_groups[0].replicas.catch_up_timeout: 100ms is not shorter than connection_borrow_timeout, 100ms, within which reads wait: write less`},
+
 	{"limits of nobody, of two, twice and of no number", with("", "target_group: orders", "target_group: orders\n"+
 		"    max_connections_per_user: -1\n    max_connections_per_database: 99999999\n    connection_limits:\n"+
 		"      - max_connections: 1\n      - {user: a, database: b, max_connections: 1}\n"+

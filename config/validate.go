@@ -182,6 +182,7 @@ func (v *validator) targetGroups(groups []TargetGroup) {
 		v.atLeast(path+".health_check.interval", g.HealthCheck.Interval, minHealthCheck)
 		v.atLeast(path+".health_check.timeout", g.HealthCheck.Timeout, minHealthCheck)
 		v.pool(path+".connection_pool", g.ConnectionPool)
+		v.readYourWrites(path, g)
 		v.auth(path+".auth", g.Engine, g.Auth)
 	}
 }
@@ -252,6 +253,22 @@ func (v *validator) plugin(path string, p DiscoveryProgram) {
 	seen := map[string]string{}
 	for i, s := range p.Settings {
 		v.name(indexed(path+".settings", i), s.Name, seen)
+	}
+}
+
+// readYourWrites checks that reads have time to wait for what they must see, and a connection by which that is asked has its place.
+func (v *validator) readYourWrites(path string, g TargetGroup) {
+	r, p := g.Replicas, g.ConnectionPool
+	if r.ReadYourWrites == ReadAnything {
+		return
+	}
+	if r.CatchUpTimeout >= p.ConnectionBorrowTimeout {
+		v.of(path+".replicas.catch_up_timeout", "%s is not shorter than connection_borrow_timeout, %s, within which reads wait: "+
+			"write less", r.CatchUpTimeout, p.ConnectionBorrowTimeout)
+	}
+	if p.MaxConnections == 1 {
+		v.of(path+".connection_pool.max_connections", "1 is too few with replicas.read_your_writes, which needs a connection of its own: "+
+			"write at least 2")
 	}
 }
 

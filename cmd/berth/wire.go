@@ -203,7 +203,10 @@ func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*
 }
 
 func wireReplicas(r config.Replicas) target.Replicas {
-	return target.Replicas{MaxLag: r.MaxLag, WaitForReplica: r.Fallback == config.FallbackNone}
+	return target.Replicas{
+		MaxLag: r.MaxLag, WaitForReplica: r.Fallback == config.FallbackNone,
+		ReadYourWrites: r.ReadYourWrites == config.ReadCommitted, CatchUpTimeout: r.CatchUpTimeout,
+	}
 }
 
 func wireLimits(tg config.TargetGroup) target.Limits {

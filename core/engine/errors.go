@@ -26,6 +26,7 @@ var (
 	ErrBorrowTimeout = errors.New("timed out waiting for a database connection")
 	ErrNoTarget      = errors.New("no usable target")
 	ErrCanceled      = errors.New("canceled by request")
+	ErrBehind        = errors.New("timed out waiting for a replica that has everything written before")
 
 	// Passed to Machine.BackendLost.
 
@@ -56,7 +57,7 @@ var (
 func Conditions() []error {
 	return []error{
 		ErrTooManyClients, ErrShutdown, ErrTLSRequired, ErrNoCredential, ErrDenied, ErrLoginTimeout,
-		ErrUserConnections, ErrDatabaseConnections, ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBackendClosed,
+		ErrUserConnections, ErrDatabaseConnections, ErrBorrowTimeout, ErrNoTarget, ErrCanceled, ErrBehind, ErrBackendClosed,
 		ErrDemoted, ErrNoReader, ErrTargetLost, ErrManyWriters, ErrIdleTimeout, ErrKilled,
 		ErrIdleInTransaction, ErrQueryTimeout, ErrTransactionTimeout,
 		ErrNoSession, ErrNotOwner,

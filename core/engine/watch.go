@@ -27,6 +27,21 @@ type Watch interface {
 	Close()
 }
 
+// ErrNoPosition is what a [Positioner] returns where the server could only say how far it is if it, or the user, was set up otherwise.
+// It may name what is missing. No client sees it.
+var ErrNoPosition = errors.New("the server does not say how far it is")
+
+// Positioner is a [Watch] of an engine whose servers can say how far they are in what was written. After an error, be it
+// that the server cannot say, the connection is of no further use. A position is text that means something to the engine alone,
+// and never has to be shown to anybody.
+type Positioner interface {
+	// Position asks a writer for a position behind everything that it had acknowledged when it was asked.
+	Position(ctx context.Context) (string, error)
+
+	// Reached asks a replica whether whoever reads there from now on sees everything up to a position of its writer.
+	Reached(ctx context.Context, position string) (bool, error)
+}
+
 // Facts are what a server says of itself.
 type Facts struct {
 	Version        string // as the server says it

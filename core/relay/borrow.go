@@ -11,7 +11,7 @@ import (
 // borrow asks the pool for s.want. It returns the backend if one is there; otherwise the session waits, or its refusal is
 // on its way.
 func (s *Session) borrow() *engine.Backend {
-	p := s.front.Group.Pool(s.front.Role, s.home)
+	p := s.place()
 	timeout := s.front.Group.BorrowTimeout()
 	if p == nil {
 		if timeout == 0 {
@@ -22,7 +22,6 @@ func (s *Session) borrow() *engine.Backend {
 		s.wait(timeout)
 		return nil
 	}
-	s.settle(p)
 	for {
 		s.waiter.Key = s.want
 		s.waiter.Loop = s.worker.loop.ID()
@@ -66,7 +65,7 @@ func (s *Session) settle(p *Pool) {
 // wait begins the session's time in a queue.
 func (s *Session) wait(timeout time.Duration) {
 	s.front.Counters.WaitingClients.Inc()
-	s.worker.loop.Schedule(&s.timeout, timeout-(s.worker.loop.Now()-s.borrowing)) // it counts from the request
+	s.worker.loop.Schedule(&s.timeout, s.untilNextReach(timeout)-(s.worker.loop.Now()-s.borrowing)) // it counts from the request
 }
 
 // take makes a lent connection the session's backend, on the session's loop. It returns nil if that failed.
@@ -78,6 +77,7 @@ func (s *Session) take(c *conn) *Backend {
 	}
 	b.session = s
 	b.haunted = false
+	s.fresh.checked = true
 	s.recalled = false
 	s.backend = b
 	s.lent = s.worker.loop.Now()
@@ -90,6 +90,7 @@ func (s *Session) take(c *conn) *Backend {
 // letGo takes the backend from the session; what becomes of it is the caller's.
 func (s *Session) letGo() {
 	b := s.backend
+	s.caught()
 	s.backend = nil
 	s.parted(b)
 }
@@ -214,13 +215,18 @@ type borrowTimeout Session
 
 func (t *borrowTimeout) Run() {
 	s := (*Session)(t)
+	if s.reachesFurther() {
+		return
+	}
 	p := s.queue
 	if !s.abandon() {
 		return // the grant that is on its way wins
 	}
 	s.front.Counters.ConnectionBorrowTimeout.Inc()
 	err := engine.ErrBorrowTimeout
-	if p == nil {
+	if p == nil && s.outrun() {
+		err = engine.ErrBehind
+	} else if p == nil {
 		err = fmt.Errorf("%w: %w", engine.ErrBorrowTimeout, engine.ErrNoTarget)
 	} else if cause := p.accounts.LastError(s.want); cause != nil {
 		err = fmt.Errorf("%w: %w", engine.ErrBorrowTimeout, cause)

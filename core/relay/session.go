@@ -21,6 +21,16 @@ type Group interface {
 	// that serves role. It returns nil if nothing does: then a borrow waits until Worker.Reroute is told that this has
 	// changed. Any goroutine may call it.
 	Pool(role Role, home *Pool) *Pool
+	// Mark returns a mark of what was written so far that a read which comes now must see; 0: it may see an older state. Any
+	// goroutine may call it.
+	Mark() Mark
+	// Current is Pool for a read with a mark: it returns a pool that serves ReadOnly and whose target has what the mark is
+	// of, as far as it may be looked for. If it returns nil, what has changed is told to Worker.Reroute or Worker.CaughtUp.
+	Current(home *Pool, m Mark, r Reach) *Pool
+	// Has says whether the target of p has what m is of. If not, Worker.CaughtUp is told of a change.
+	Has(p *Pool, m Mark) bool
+	// CatchUpTimeout is how long a read waits for a replica that has what was written before.
+	CatchUpTimeout() time.Duration
 	// Balance returns where such a session is to be at home after the pools that serve role have changed: where it is, if
 	// that serves role and no other has less to do. Any goroutine may call it.
 	Balance(role Role, home *Pool) *Pool
@@ -79,6 +89,7 @@ type Session struct {
 	waiter  pool.Waiter[engine.Key, *Backend]
 	queue   *Pool // where the borrow waits; nil: not waiting, or astray
 	astray  bool  // the borrow waits until there is a target for it
+	fresh   freshness
 	want    engine.Key
 	wanting bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
 	refusal error
@@ -277,7 +288,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 {
+	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 || s.mustCatchUp() {
 		return 0
 	}
 	if s.backPressed() {
@@ -285,6 +296,9 @@ func (c *clientEnd) OnData(p []byte) int {
 		return 0
 	}
 	n, err := s.machine.FromClient(p, (*wire)(s))
+	if n > 0 {
+		s.fresh.checked = false
+	}
 	if err != nil {
 		s.close(err)
 		return len(p)

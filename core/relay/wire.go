@@ -28,6 +28,7 @@ func (w *wire) Borrow(want engine.Want) *engine.Backend {
 	s.want = want.Key
 	s.borrowing = s.worker.loop.Now()
 	s.front.Counters.BorrowRequests.Inc()
+	s.mark()
 	if s.leaving != nil {
 		// Whoever waits has a claim on the backend that is leaving; the deferred task settles that first.
 		s.wanting = true
@@ -47,6 +48,7 @@ func (w *wire) Idle() bool {
 		}
 		return false
 	}
+	s.caught()
 	s.leaving = s.backend
 	s.backend = nil
 	s.later()

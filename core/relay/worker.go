@@ -20,6 +20,8 @@ type Worker struct {
 	log      zerolog.Logger
 
 	sessions sessionList
+	behind   []*Session // that wait for replicas to catch up
+	spare    []*Session // the memory of the behind before
 	sweep    loop.Timer
 	draining bool
 }
@@ -70,7 +72,7 @@ func (t sweepTask) Run() {
 	w := t.w
 	now := w.loop.Now()
 	for s := range w.sessions.all() {
-		if idle := s.front.IdleTimeout; idle > 0 && now-s.active >= idle && s.quiet() {
+		if idle := s.front.IdleTimeout; idle > 0 && now-s.active >= idle && s.quiet() && !s.fresh.catching {
 			s.stop(engine.ErrIdleTimeout)
 			continue
 		}

@@ -27,6 +27,11 @@
 // sessions are cut, and others wait.
 // While there is no target for a role, its borrows wait within their timeout.
 //
+// # Reads that see what was written
+//
+// With Replicas.ReadYourWrites two kinds of goroutines more ask, over a connection each, how far the writer is and whether a replica is there, when
+// somebody reads (fresh.go).
+//
 // # Up and down
 //
 // A target is down when its monitoring connection fails and a second one, made at once, fails as well. It is up with

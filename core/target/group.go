@@ -72,6 +72,7 @@ type Group struct {
 	limits  atomic.Pointer[Limits]
 	paused  atomic.Bool // changed on one worker's loop only
 	route   atomic.Pointer[route]
+	writes  writes
 	workers []*relay.Worker // set by Run, before monitors begin; the first is where pools are reconfigured
 	log     zerolog.Logger
 
@@ -101,6 +102,7 @@ type Member struct {
 	wake   chan struct{} // tells the monitor to ask
 	log    zerolog.Logger
 	closed atomic.Bool // its pool is, because it left
+	keep   keepingUp
 
 	// The monitor's.
 
@@ -130,6 +132,7 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	c.Health = c.Health.withDefaults()
 	log = log.With().Str("target_group", c.Name).Logger()
 	g := &Group{config: c, log: log, replicas: c.Replicas, ids: ids}
+	g.writes.init(c.Replicas)
 	g.found = make(chan struct{})
 	if s := c.Discovery.Survey; s != nil {
 		g.config.Discovery.Source = &surveyed{Survey: s, group: g}
@@ -156,10 +159,16 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 
 // pool turns limits into a pool's, for a server with these facts. Without facts a percentage allows nothing yet: how
 // many connections the server takes is not known.
-func (l Limits) pool(f engine.Facts) pool.Config {
+//
+// fresh says that beside the monitor there is a connection that asks how far the target is.
+func (l Limits) pool(f engine.Facts, fresh bool) pool.Config {
+	asking := 0
+	if fresh {
+		asking = 1
+	}
 	c := pool.Config{MaxDials: l.MaxDials, MaxLifetime: l.MaxLifetime, IdleTimeout: l.IdleTimeout, Rotate: l.Rotate}
 	if l.MaxConnections > 0 {
-		c.Max = l.MaxConnections
+		c.Max = max(1, l.MaxConnections-asking)
 		c.MaxIdle = l.MaxConnections * l.MaxIdlePercent / 100
 		return c
 	}
@@ -167,7 +176,7 @@ func (l Limits) pool(f engine.Facts) pool.Config {
 		return c
 	}
 	const monitoring = 1 // the monitor's own connection
-	c.Max = max(1, min(f.MaxConnections*l.MaxPercent/100, f.MaxConnections-f.Reserved)-monitoring)
+	c.Max = max(1, min(f.MaxConnections*l.MaxPercent/100, f.MaxConnections-f.Reserved)-monitoring-asking)
 	c.MaxIdle = min(c.Max, f.MaxConnections*l.MaxIdlePercent/100)
 	return c
 }
@@ -188,7 +197,7 @@ func (g *Group) SetRules(r Rules) {
 func (g *Group) SetLimits(l Limits, w *relay.Worker) {
 	g.limits.Store(&l)
 	for _, m := range g.roster.Load().all() {
-		m.pool.Configure(w, l.pool(m.Health().Facts))
+		m.pool.Configure(w, l.pool(m.Health().Facts, g.writes.on.Load()))
 	}
 }
 
@@ -209,6 +218,11 @@ func (g *Group) BorrowTimeout() time.Duration { return g.limits.Load().BorrowTim
 func (g *Group) Run(ctx context.Context, ws ...*relay.Worker) {
 	g.mu.Lock()
 	g.workers, g.running, g.retired = ws, ctx, false
+	g.writes.told = nil
+	for _, w := range ws {
+		g.writes.told = append(g.writes.told, &caughtUp{worker: w, group: g})
+	}
+	g.monitors.Go(func() { g.followWriter(ctx) })
 	for _, m := range g.Members() {
 		g.begin(m)
 	}

@@ -351,5 +351,6 @@ type reconfigure struct {
 }
 
 func (r *reconfigure) Run() {
-	r.member.pool.Configure(r.worker, r.member.group.limits.Load().pool(r.facts))
+	g := r.member.group
+	r.member.pool.Configure(r.worker, g.limits.Load().pool(r.facts, g.writes.on.Load()))
 }

@@ -14,6 +14,10 @@ type Replicas struct {
 	MaxLag time.Duration
 	// WaitForReplica makes sessions wait while no replica may be used; otherwise they use the writer meanwhile.
 	WaitForReplica bool
+	// ReadYourWrites makes reads see everything that the writer had committed when they came.
+	ReadYourWrites bool
+	// CatchUpTimeout is how long a read waits for a replica that has that before it uses the writer, if it may.
+	CatchUpTimeout time.Duration
 }
 
 // SetReplicas changes which targets read-only sessions use. Any goroutine may call it.
@@ -22,6 +26,11 @@ func (g *Group) SetReplicas(r Replicas) {
 	defer g.mu.Unlock()
 	g.replicas = r
 	g.reconsider()
+	g.writes.set(r)
+	for _, m := range g.Members() {
+		m.followSoon()
+	}
+	g.tellCaughtUp() // who waits need not any more, maybe
 }
 
 // limitsLag says whether it matters how far a replica is behind.
@@ -102,9 +111,15 @@ func (l load) lighter(o load) bool {
 func (l load) relieves(o load) bool { return (l.sessions+1)*o.max < o.sessions*l.max }
 
 // least returns the target that has the least to do, nil if there is none.
-func least(ms []*Member) (best *Member) {
+func least(ms []*Member) *Member { return leastOf(ms, func(*Member) bool { return true }) }
+
+// leastOf returns the one of those that may be used which has the least to do, nil if none may.
+func leastOf(ms []*Member, may func(*Member) bool) (best *Member) {
 	var lightest load
 	for _, m := range ms {
+		if !may(m) {
+			continue
+		}
 		if l := m.load(); best == nil || l.lighter(lightest) {
 			best, lightest = m, l
 		}

@@ -31,9 +31,9 @@ func (g *Group) solo() bool { return len(g.Members()) == 1 && g.config.Discovery
 func (g *Group) newMember(t engine.Target, counters *telemetry.Target) *Member {
 	m := &Member{
 		group: g, target: t, probed: make(chan struct{}), wake: make(chan struct{}, 1),
-		log: g.log.With().Str("target", t.Name).Logger(),
+		log: g.log.With().Str("target", t.Name).Logger(), keep: keepingUp{wake: make(chan struct{}, 1)},
 	}
-	m.pool = relay.NewPool(g.config.Engine, t, g.limits.Load().pool(engine.Facts{}), counters, g.ids, g.log)
+	m.pool = relay.NewPool(g.config.Engine, t, g.limits.Load().pool(engine.Facts{}, g.writes.on.Load()), counters, g.ids, g.log)
 	m.pool.OnTrouble(m.suspect)
 	m.health.Store(&Health{State: Registering, Since: time.Now()})
 	return m
@@ -99,6 +99,7 @@ func (g *Group) begin(m *Member) {
 	ctx, stop := context.WithCancel(g.running)
 	m.stop = stop
 	g.monitors.Go(func() { m.monitor(ctx) })
+	g.monitors.Go(func() { m.keepUp(ctx) })
 }
 
 // dismiss ends what there is of m, to which no role leads any more. It needs the group's lock.

@@ -73,6 +73,9 @@ func (g *Group) reconsider() {
 	var writers, readers []*Member
 	for i, m := range members {
 		judged[i] = m.own(now)
+		if judged[i].Cause == "" && g.replicas.ReadYourWrites {
+			judged[i].Cause = m.keep.cause
+		}
 		if judged[i].writes() {
 			writers = append(writers, m)
 		}
@@ -169,6 +172,10 @@ func (g *Group) lead(writers, readers []*Member) {
 		if g.viewChanged != nil { // there may be others
 			g.viewChanged()
 		}
+	}
+	g.writes.another()
+	for _, m := range g.Members() {
+		m.followSoon()
 	}
 	for _, w := range g.workers {
 		w.Loop().Post(reroute{w, g})

@@ -49,6 +49,9 @@ type Listener struct {
 	DatabaseConnectionsBorrow    Histogram // time to get a backend, when it was not there at once
 	BorrowRequests               Counter
 	BorrowRequestsAborted        Counter
+	ReadsCurrent                 Histogram // time until a target was known that has what was written before a read came
+	ReadsAtWriter                Counter   // reads that used the writer because no replica had that in time
+	ReadsBehind                  Counter   // reads that no target was found for in time
 	SessionsPinned               Gauge
 	Pins                         [engine.Kinds]Counter
 	Unpins                       [engine.Kinds]Counter

@@ -48,6 +48,7 @@ var conditions = map[error]rendering{
 	engine.ErrDatabaseConnections: {protocol.ER_CON_COUNT_ERROR, "08004", "Too many connections"},
 	engine.ErrBorrowTimeout:       {errBorrowTimeout, "HY000", "Timed-out waiting to acquire database connection"},
 	engine.ErrNoTarget:            {protocol.ER_UNKNOWN_ERROR, "HY000", "No database server is available"},
+	engine.ErrBehind:              {errBorrowTimeout, "HY000", "Timed-out waiting for a replica that has everything that was written before"},
 	engine.ErrCanceled:            {protocol.ER_QUERY_INTERRUPTED, "70100", "Query execution was interrupted"},
 	engine.ErrBackendClosed:       {errServerLost, "HY000", "Lost connection to the database during query"},
 	engine.ErrDemoted:             {errServerLost, "HY000", "The database is not the writer any more"},

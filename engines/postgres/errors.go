@@ -55,6 +55,7 @@ var conditions = [...]condition{
 	{engine.ErrDatabaseConnections, codeTooManyConnections, "too many connections for database"},
 	{engine.ErrBorrowTimeout, codeConnectionException, "Timed-out waiting to acquire database connection."},
 	{engine.ErrNoTarget, codeConnectionException, "The target group doesn't have any available target."},
+	{engine.ErrBehind, codeConnectionException, "Timed-out waiting for a replica that has everything that was written before."},
 	{engine.ErrCanceled, codeQueryCanceled, "canceling statement due to user request"},
 	{engine.ErrBackendClosed, codeConnectionFailure, "The database closed the connection."},
 	{engine.ErrDemoted, codeConnectionFailure, "The database is not the writer any more."},

@@ -79,6 +79,15 @@ func (g *group) Serves(role relay.Role, p *relay.Pool) bool {
 
 func (g *group) BorrowTimeout() time.Duration { return g.timeout }
 
+// All servers have everything at all times: reads have nothing to wait for.
+
+func (g *group) Mark() relay.Mark { return 0 }
+func (g *group) Current(*relay.Pool, relay.Mark, relay.Reach) *relay.Pool {
+	panic("BUG: sim: a mark that nobody made")
+}
+func (g *group) Has(*relay.Pool, relay.Mark) bool { return true }
+func (g *group) CatchUpTimeout() time.Duration    { return 0 }
+
 // lead makes t the writer, nobody if it is nil, and tells every loop.
 func (r *run) lead(t *target) {
 	r.group.write, r.group.read = t, nil
