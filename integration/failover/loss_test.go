@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berthdb/berth/integration/harness"
+	"github.com/berthdb/berth/integration/ledger"
 )
 
 var (
@@ -91,8 +92,8 @@ func failOver(t *testing.T, name string, how way) (took times) {
 	c := startPair(t, name, true)
 	group, lose := how(t, c)
 	p := c.serve(t, group)
-	connect := func(ctx context.Context) (writer, error) { return c.connect(ctx, p.Endpoint(name)) }
-	under(t, connect, c.rows(t), func(l *ledger, _ func()) {
+	connect := func(ctx context.Context) (ledger.Writer, error) { return c.connect(ctx, p.Endpoint(name)) }
+	under(t, connect, c.rows(t), func(b *ledger.Book, _ func()) {
 		accepts := c.accepts(t)
 		detected := make(chan time.Time, 1)
 		go func() { detected <- down(t.Context(), p, name) }()
@@ -103,21 +104,21 @@ func failOver(t *testing.T, name string, how way) (took times) {
 			t.Fatal(err)
 		}
 		at := <-accepts
-		var acks []ack
+		var acks []ledger.Ack
 		harness.Eventually(t, settleWithin, "every client writes", func() bool {
-			acks = l.acknowledged(at)
+			acks = b.Acknowledged(at)
 			return len(acks) >= 100 && everybody(acks) < len(acks)
 		})
-		took.first, took.hundredth, took.each = acks[0].at.Sub(at), acks[99].at.Sub(at), acks[everybody(acks)].at.Sub(at)
+		took.first, took.hundredth, took.each = acks[0].At.Sub(at), acks[99].At.Sub(at), acks[everybody(acks)].At.Sub(at)
 	})
 	return took
 }
 
 // everybody is the index of the acknowledgement behind which every client has had one, or how many there are.
-func everybody(acks []ack) int {
+func everybody(acks []ledger.Ack) int {
 	seen := map[int]bool{}
 	for i, a := range acks {
-		if seen[a.client] = true; len(seen) == clients {
+		if seen[a.Client] = true; len(seen) == clients {
 			return i
 		}
 	}

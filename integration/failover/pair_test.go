@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/berthdb/berth/integration/harness"
+	"github.com/berthdb/berth/integration/ledger"
 )
 
 // pair is a writer with a replica, and a ledger for clients to write.
@@ -21,8 +22,8 @@ type kind struct {
 	// writer and replica are what makes the writer wait for its replica, which then has what was acknowledged. That of the replica comes
 	// second: it asks when it connects whether the writer waits.
 	writer, replica []string
-	connect         func(ctx context.Context, e harness.Endpoint) (writer, error)
-	read            func(t *testing.T, s *harness.Server) map[string]int
+	connect         func(ctx context.Context, e harness.Endpoint) (ledger.Writer, error)
+	read            func(ctx context.Context, s *harness.Server) (map[string]int, error)
 }
 
 var postgresKind = kind{
@@ -30,7 +31,7 @@ var postgresKind = kind{
 	[]string{"create table ledger (id text)", "create table direct (id text)", "grant all on ledger, direct to public"},
 	[]string{"alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"},
 	nil,
-	connectPostgres, postgresRows,
+	ledger.ConnectPostgres, ledger.PostgresRows,
 }
 
 var mysqlTables = []string{"create table app.ledger (id varchar(20))", "create table app.direct (id varchar(20))"}
@@ -50,14 +51,14 @@ var kinds = map[string]kind{
 			"set global super_read_only = on", "set global rpl_semi_sync_replica_enabled = on",
 			"stop replica io_thread", "start replica io_thread",
 		},
-		connectMySQL, mysqlRows,
+		ledger.ConnectMySQL, ledger.MySQLRows,
 	},
 	"mariadb1011": {
 		[]string{"log-bin=log"},
 		mysqlTables,
 		[]string{"set global rpl_semi_sync_master_timeout = 600000", "set global rpl_semi_sync_master_enabled = on"},
 		[]string{"set global rpl_semi_sync_slave_enabled = on", "stop slave io_thread", "start slave io_thread"},
-		connectMySQL, mysqlRows,
+		ledger.ConnectMySQL, ledger.MySQLRows,
 	},
 }
 
@@ -85,5 +86,12 @@ func (c *pair) serve(t *testing.T, group harness.Keys) *harness.Proxy {
 
 // rows returns what reads the ledger of the replica.
 func (c *pair) rows(t *testing.T) func() map[string]int {
-	return func() map[string]int { t.Helper(); return c.read(t, c.replica) }
+	return func() map[string]int {
+		t.Helper()
+		found, err := c.read(t.Context(), c.replica)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
 }

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/berthdb/berth/integration/harness"
+	"github.com/berthdb/berth/integration/ledger"
 )
 
 // flawless is a client that no error is excused to: not even one that it could try again after.
-type flawless struct{ writer }
+type flawless struct{ ledger.Writer }
 
-func (flawless) outcome(err error) (outcome, error) { return done, err }
+func (flawless) Outcome(err error) (ledger.Outcome, error) { return ledger.Done, err }
 
 // command runs a subcommand of berth on a route, which must succeed.
 func command(t *testing.T, p *harness.Proxy, name, route string) {
@@ -35,11 +36,11 @@ func TestAPlannedSwitchoverIsNoErrorToAnybody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := startPair(t, name, false)
 			p := c.serve(t, harness.Keys{})
-			connect := func(ctx context.Context) (writer, error) {
+			connect := func(ctx context.Context) (ledger.Writer, error) {
 				w, err := c.connect(ctx, p.Endpoint(name))
 				return flawless{w}, err
 			}
-			under(t, connect, c.rows(t), func(_ *ledger, progress func()) {
+			under(t, connect, c.rows(t), func(_ *ledger.Book, progress func()) {
 				switchOver(t, p, name, func() {
 					// A writer that is stopped, not killed, ends when its replica has received everything.
 					if err := c.primary.Stop(t.Context()); err != nil {
@@ -60,11 +61,11 @@ func TestAPlannedSwitchoverOfMySQLIsNoErrorToAnybody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := startPair(t, name, false)
 			p := c.serve(t, harness.Keys{})
-			connect := func(ctx context.Context) (writer, error) {
+			connect := func(ctx context.Context) (ledger.Writer, error) {
 				w, err := c.connect(ctx, p.Endpoint(name))
 				return flawless{w}, err
 			}
-			under(t, connect, c.rows(t), func(_ *ledger, progress func()) {
+			under(t, connect, c.rows(t), func(_ *ledger.Book, progress func()) {
 				switchOver(t, p, name, func() {
 					harness.Exec(t, c.primary, "set global read_only = on")
 					position, wait := "select @@global.gtid_executed", "do wait_for_executed_gtid_set('%s')"
