@@ -13,7 +13,7 @@ RACE     := ./core/... ./engines/... ./plugins/... ./config/... ./cmd/...
 FUZZTIME ?= 30s
 SIM_TIME ?= 60s
 
-.PHONY: build demo test unit race integration oracle differential sim mutants mutants-fast lint fuzz bench failover suites release reproducible vuln check clean
+.PHONY: build demo test unit race integration oracle differential sim mutants mutants-fast lint fuzz bench failover soak suites release reproducible vuln check clean
 
 build: ## bin/berth
 	$(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -83,6 +83,10 @@ bench: build ## ratios against other proxies, from one run on this machine
 failover: build ## how soon service is back when the writer is lost, RUNS=10 of each of SERVERS ("pg18 mysql97 mariadb1011")
 	scripts/install-deps
 	scripts/failover $(or $(RUNS),10) "$(SERVERS)"
+
+soak: build ## everything at once, with faults, for TIME=1h at RATE=40 requests a second of each server, from SEED (0: the time)
+	scripts/install-deps
+	scripts/soak $(or $(TIME),1h) $(or $(RATE),40) $(or $(SEED),0)
 
 check: lint unit ## the quick part of test
 

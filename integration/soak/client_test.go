@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +82,8 @@ type session struct {
 	ops     []operation
 	total   int
 	serial  int
-	held    int // tokens of side.pins
+	held    int      // tokens of side.pins
+	history []string // the last requests, for the report on one that went wrong
 	born    int32
 	alive   bool
 
@@ -168,13 +170,21 @@ func (c *session) serve(ctx context.Context) {
 		began := time.Now()
 		v, err := c.request(ctx, op)
 		c.side.record.add(due, began, time.Now(), op.name, v)
+		c.note("%s: %s", op.name, v)
 		if err != nil {
-			c.side.wrongs.add(fmt.Errorf("%s, client %d, %s: %w", c.side.name, c.number, op.name, err))
+			c.side.wrongs.add(fmt.Errorf("%s, client %d, %s: %w; before: %s", c.side.name, c.number, op.name, err, strings.Join(c.history, "; ")))
 		}
 	}
 	if c.alive {
 		c.end()
 	}
+}
+
+// note keeps what the client did last.
+func (c *session) note(format string, args ...any) {
+	const kept = 20
+	c.history = append(c.history, time.Now().Format("05.000 ")+fmt.Sprintf(format, args...))
+	c.history = c.history[max(0, len(c.history)-kept):]
 }
 
 func (c *session) choose() operation {
@@ -200,6 +210,7 @@ func (c *session) request(ctx context.Context, op operation) (verdict, error) {
 			c.end()
 			break
 		}
+		c.note("told: %s", told)
 		c.forget()
 		told, err = judge(c.dialect.settle(ctx), c.excused())
 	}
@@ -239,6 +250,7 @@ func (c *session) write(ctx context.Context, rows int, do func(context.Context, 
 			return err
 		}
 		c.side.record.count(v)
+		c.note("told: %s", v)
 		c.forget()
 		if err := c.dialect.settle(ctx); err != nil {
 			return err

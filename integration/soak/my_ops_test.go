@@ -119,6 +119,8 @@ func (m *my) set(ctx context.Context) error {
 		return m.buffer.change(fmt.Sprint(size), func() error { return m.run(ctx, fmt.Sprintf("set sort_buffer_size = %d", size)) })
 	}
 	token := m.token()
+	m.note("set %s", token)
+	m.past = append(m.past, m.mine...)
 	return m.mine.change(token, func() error { return m.run(ctx, fmt.Sprintf("set @mine = '%s'", token)) })
 }
 
@@ -133,7 +135,13 @@ func (m *my) show(ctx context.Context) error {
 	if got, err = m.text(ctx, "select coalesce(@mine, '')"); err != nil {
 		return err
 	}
-	return m.mine.is("@mine", got)
+	if err := m.mine.is("@mine", got); err != nil {
+		return err
+	}
+	if m.held == 0 {
+		m.past = nil
+	}
+	return nil
 }
 
 // insertID asks what the session's last id is, and makes another one.

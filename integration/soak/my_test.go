@@ -37,6 +37,7 @@ type my struct {
 	writer ledger.Writer
 
 	buffer, mine possible // sort_buffer_size and @mine
+	past         possible // what @mine was since the proxy is known to know it: that of a pinned session is on its backend only
 	inserted     string   // the last id that it made; empty: not known
 	table        string   // what the row of the temporary table says; empty: there is none
 	locked       bool     // it has the lock that has its number
@@ -68,7 +69,7 @@ func (m *my) connect(ctx context.Context, dial dialer) error {
 
 // begin is what a session knows when it begins, or was reset.
 func (m *my) begin() {
-	m.buffer, m.mine, m.inserted, m.kept = possible{m.side.sortBuffer}, possible{""}, "0", nil
+	m.buffer, m.mine, m.past, m.inserted, m.kept = possible{m.side.sortBuffer}, possible{""}, nil, "0", nil
 }
 
 // clear says that it is without TLS.
@@ -85,7 +86,10 @@ func (m *my) close() { _ = m.conn.Close(); _ = m.pool.Close() }
 
 func (m *my) settle(ctx context.Context) error { return m.run(ctx, "rollback") }
 
-func (m *my) forget() { m.table, m.locked = "", false }
+func (m *my) forget() {
+	m.table, m.locked = "", false
+	m.mine = append(append(possible{}, m.mine...), m.past...)
+}
 
 // run executes statements, one COM_QUERY each.
 func (m *my) run(ctx context.Context, statements ...string) error {

@@ -99,6 +99,7 @@ func (p *pg) set(ctx context.Context) error {
 		return p.memory.change(fmt.Sprintf("%dkB", kB), func() error { return p.run(ctx, fmt.Sprintf("set work_mem = %d", kB)) })
 	}
 	token := p.token()
+	p.note("set %s", token)
 	return p.mine.change(token, func() error { return p.run(ctx, fmt.Sprintf("set soak.mine = '%s'", token)) })
 }
 

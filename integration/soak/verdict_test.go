@@ -117,7 +117,8 @@ func isDropped(err error) bool {
 		return false
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, ledger.ErrDropped),
-		errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone):
+		errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, mysql.ErrBusyBuffer): // there is something behind an answer: the proxy's last word
 		return true
 	}
 	return strings.Contains(err.Error(), "conn closed")
