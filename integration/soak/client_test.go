@@ -33,9 +33,7 @@ type side struct {
 	generation *atomic.Int32 // how many processes have taken over
 	wrongs     *wrongs
 	sortBuffer string // MySQL: what sessions begin with
-
-	mu      sync.Mutex
-	clients []*session
+	clients    []*session
 }
 
 // wrongs is what must not have happened. The run ends with the first.

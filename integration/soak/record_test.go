@@ -23,7 +23,6 @@ type record struct {
 type part struct {
 	counts  [verdicts]int
 	latency []time.Duration
-	process sample
 }
 
 func newRecord(start time.Time, whole time.Duration, parts int) *record {
