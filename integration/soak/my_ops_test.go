@@ -59,11 +59,15 @@ func (m *my) selectKept(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.kept = kept
+		m.kept, m.stale = kept, false
 	}
 	n, token := m.random.IntN(facts), m.token()
 	var got string
-	if err := m.kept.QueryRowContext(ctx, token, n).Scan(&got); err != nil {
+	switch err := m.kept.QueryRowContext(ctx, token, n).Scan(&got); {
+	case m.stale && code(err) == "1615":
+		m.kept = nil
+		return nil
+	case err != nil:
 		return err
 	}
 	if got != token+" "+fact(n) {

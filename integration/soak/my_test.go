@@ -34,6 +34,7 @@ type my struct {
 	pool   *sql.DB
 	conn   *sql.Conn
 	kept   *sql.Stmt // a prepared statement that it keeps; nil: none
+	stale  bool      // it may have been lost with a backend: the proxy says so by 1615
 	writer ledger.Writer
 
 	buffer, mine possible // sort_buffer_size and @mine
@@ -71,7 +72,7 @@ func (m *my) connect(ctx context.Context, dial dialer) error {
 // begin is what a session knows when it begins, or was reset.
 func (m *my) begin() {
 	m.buffer, m.mine, m.past, m.kept = possible{m.side.sortBuffer}, possible{""}, nil, nil
-	m.inserted, m.doubtful = "0", false
+	m.inserted, m.doubtful, m.stale = "0", false, false
 }
 
 // clear says that it is without TLS.
@@ -89,7 +90,7 @@ func (m *my) close() { _ = m.conn.Close(); _ = m.pool.Close() }
 func (m *my) settle(ctx context.Context) error { return m.run(ctx, "rollback") }
 
 func (m *my) forget() {
-	m.table, m.locked, m.doubtful = "", false, true
+	m.table, m.locked, m.doubtful, m.stale = "", false, true, m.kept != nil
 	m.mine = append(append(possible{}, m.mine...), m.past...)
 }
 
