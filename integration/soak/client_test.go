@@ -36,7 +36,10 @@ type side struct {
 	clients    []*session
 }
 
-// wrongs is what must not have happened. The run ends with the first.
+// mostWrongs is how many things may go wrong before the run ends early: one shows more if it goes on.
+const mostWrongs = 10
+
+// wrongs is what must not have happened.
 type wrongs struct {
 	mu   sync.Mutex
 	all  []error
@@ -46,8 +49,9 @@ type wrongs struct {
 func (w *wrongs) add(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.all = append(w.all, err)
-	w.stop()
+	if w.all = append(w.all, err); len(w.all) >= mostWrongs {
+		w.stop()
+	}
 }
 
 // dialect is a driver's part of a client.
@@ -211,6 +215,9 @@ func (c *session) request(ctx context.Context, op operation) (verdict, error) {
 		c.note("told: %s", told)
 		c.forget()
 		told, err = judge(c.dialect.settle(ctx), c.excused())
+	}
+	if err != nil && c.alive {
+		c.end()
 	}
 	return v, err
 }

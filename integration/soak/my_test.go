@@ -40,7 +40,6 @@ type my struct {
 	buffer, mine possible // sort_buffer_size and @mine
 	past         possible // what @mine was since the proxy is known to know it: that of a pinned session is on its backend only
 	inserted     string   // the last id that it made; empty: not known
-	doubtful     bool     // a backend was lost since, and with it what the session's last id is: the proxy may say so by 1105
 	table        string   // what the row of the temporary table says; empty: there is none
 	locked       bool     // it has the lock that has its number
 }
@@ -72,7 +71,7 @@ func (m *my) connect(ctx context.Context, dial dialer) error {
 // begin is what a session knows when it begins, or was reset.
 func (m *my) begin() {
 	m.buffer, m.mine, m.past, m.kept = possible{m.side.sortBuffer}, possible{""}, nil, nil
-	m.inserted, m.doubtful, m.stale = "0", false, false
+	m.inserted, m.stale = "0", false
 }
 
 // clear says that it is without TLS.
@@ -90,7 +89,7 @@ func (m *my) close() { _ = m.conn.Close(); _ = m.pool.Close() }
 func (m *my) settle(ctx context.Context) error { return m.run(ctx, "rollback") }
 
 func (m *my) forget() {
-	m.table, m.locked, m.doubtful, m.stale = "", false, true, m.kept != nil
+	m.table, m.locked, m.stale = "", false, m.kept != nil
 	m.mine = append(append(possible{}, m.mine...), m.past...)
 }
 

@@ -50,6 +50,13 @@ func (r *record) count(v verdict) {
 	r.at(time.Now()).counts[v]++
 }
 
+// kind counts something that a client has met.
+func (r *record) kind(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kinds[name]++
+}
+
 // table has a line for each part, of all sides together.
 func table(sides []*side, samples []sample) string {
 	var b strings.Builder

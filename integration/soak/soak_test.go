@@ -51,7 +51,7 @@ type run struct {
 	sides      []*side
 	faults     *faults
 	wrongs     *wrongs
-	ctx        context.Context // ends with the first thing that is wrong
+	ctx        context.Context // ends when too much is wrong
 	generation atomic.Int32
 	samples    []sample
 }
