@@ -388,6 +388,10 @@ func (c *classifier) dispatch() {
 	case "do":
 		c.creates = c.creates || c.parted || mentionsCreation(c.text)
 		c.opaque = true
+		if mentionsPreparing(c.text) {
+			c.kinds.add(engine.KindPreparedStatement)
+			c.ends.add(engine.KindPreparedStatement) // the server is asked whether there is one
+		}
 	default:
 		c.garbled = true
 	}

@@ -42,6 +42,10 @@ func references(text []byte, lex lexing) (all []reference) {
 	for s.next(); s.kind != tokenEnd && s.kind != tokenBroken; s.next() {
 		use, found := referenceUse(0), true
 		switch {
+		case first && s.is("do"): // nobody can tell which
+			if found = false; mentionsPreparing(text) {
+				all = append(all, reference{use: useExecutes})
+			}
 		case first && s.is("prepare"):
 			use = usePrepares
 		case first && s.is("deallocate"):

@@ -122,10 +122,23 @@ func (c *classifier) code() bool {
 // mentionsCreation looks for CREATE and ALTER in the text of a DO, which is another language's.
 func mentionsCreation(text []byte) bool {
 	for i := range text {
-		if rest := text[i:]; len(rest) >= len("alter") &&
-			(bytes.EqualFold(rest[:len("alter")], []byte("alter")) || bytes.EqualFold(rest[:len("creat")], []byte("creat"))) {
+		if begins(text[i:], "alter") || begins(text[i:], "creat") {
 			return true
 		}
 	}
 	return false
+}
+
+// mentionsPreparing looks there for PREPARE and DEALLOCATE, and for EXECUTE as SQL that is executed from a string.
+func mentionsPreparing(text []byte) bool {
+	for i := range text {
+		if begins(text[i:], "prepare") || begins(text[i:], "deallocate") || text[i] == '\'' && begins(bytes.TrimLeft(text[i+1:], " \t\r\n"), "execute") {
+			return true
+		}
+	}
+	return false
+}
+
+func begins(text []byte, word string) bool {
+	return len(text) >= len(word) && (text[0]|0x20) == word[0] && bytes.EqualFold(text[:len(word)], []byte(word))
 }

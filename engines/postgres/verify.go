@@ -267,6 +267,7 @@ func (m *machine) verified(failed bool, status byte, w engine.Wire) bool {
 			m.named.direct = m.named.direct && k != engine.KindPreparedStatement
 		case v.found.has(k) && !v.told.has(k):
 			m.hold(k, m.lend.suspect, w)
+			m.named.direct = m.named.direct || k == engine.KindPreparedStatement
 		}
 	}
 	if v.all {

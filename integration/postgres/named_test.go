@@ -470,3 +470,71 @@ func TestExecuteIsDescribedAsWhatItExecutes(t *testing.T) {
 		r.whole(t)
 	})
 }
+
+// SQL in code prepares, executes and deallocates, too, and no scan sees it.
+func TestAStatementThatCodePreparedIsItsSessionsOnly(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		for name, begin := range map[string]string{"outside of a transaction": "", "in a transaction": "begin"} {
+			t.Run(name, func(t *testing.T) {
+				f := frontend(t, conn(t, r.Endpoint, harness.App()))
+				say := func(want string, batch ...pgproto3.FrontendMessage) {
+					t.Helper()
+					f.send(batch...)
+					if got := f.untilReady(); got != want {
+						t.Errorf("got  %s\nwant %s", got, want)
+					}
+				}
+				state := "Z(I)"
+				say("1 Z(I)", &pgproto3.Parse{Name: "mine", Query: "select 1"}, &pgproto3.Sync{})
+				if begin != "" {
+					state = "Z(T)"
+					say("C(BEGIN) "+state, &pgproto3.Query{String: begin})
+				}
+				say("C(DO) "+state, &pgproto3.Query{String: "do $$ begin execute 'prepare own as select 2'; execute 'deallocate mine'; end $$"})
+				say("2 D(2) C(SELECT 1) "+state, &pgproto3.Bind{PreparedStatement: "own"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+				say("T D(2) C(SELECT 1) "+state, &pgproto3.Query{String: "execute own"})
+				if begin != "" {
+					say("C(COMMIT) Z(I)", &pgproto3.Query{String: "commit"})
+				}
+				say("E(42P05) Z(I)", &pgproto3.Parse{Name: "own", Query: "select 3"}, &pgproto3.Sync{})
+				say("E(26000) Z(I)", &pgproto3.Bind{PreparedStatement: "mine"}, &pgproto3.Sync{})
+				if s := r.session(t, f.pid); s.Pinned != "prepared_statement" {
+					t.Errorf("with a statement of its own: %+v", s)
+				}
+				say("C(DO) Z(I)", &pgproto3.Query{String: "do $$ begin execute 'deallocate own'; end $$"})
+				harness.Eventually(t, settleWithin, "the session is not pinned", func() bool { return r.session(t, f.pid).Pinned == "" })
+				other := frontend(t, conn(t, r.Endpoint, harness.App()))
+				other.send(&pgproto3.Query{String: "prepare own as select 4; prepare mine as select 5; deallocate own; deallocate mine"})
+				other.expect("C(PREPARE) C(PREPARE) C(DEALLOCATE) C(DEALLOCATE) Z(I)")
+				other.send(&pgproto3.Terminate{})
+				f.send(&pgproto3.Terminate{})
+			})
+		}
+		r.whole(t)
+	})
+}
+
+func TestAStatementThatAFunctionPreparedIsFoundByTheProtocol(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		harness.Exec(t, r.server, "create or replace function prepares() returns int language plpgsql as $$ begin execute 'prepare own as select 2'; return 1; end $$")
+		defer harness.Exec(t, r.server, "drop function prepares()")
+		f := frontend(t, conn(t, r.Endpoint, harness.App()))
+		for _, step := range []struct {
+			batch []pgproto3.FrontendMessage
+			want  string
+		}{
+			{[]pgproto3.FrontendMessage{&pgproto3.Query{String: "select prepares()"}}, "T D(1) C(SELECT 1) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "own"}, &pgproto3.Execute{}, &pgproto3.Sync{}}, "2 D(2) C(SELECT 1) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "own", Query: "select 3"}, &pgproto3.Sync{}}, "E(42P05) Z(I)"},
+			{[]pgproto3.FrontendMessage{&pgproto3.Query{String: "execute own; deallocate own"}}, "T D(2) C(SELECT 1) C(DEALLOCATE) Z(I)"},
+		} {
+			f.send(step.batch...)
+			if got := f.untilReady(); got != step.want {
+				t.Errorf("got  %s\nwant %s", got, step.want)
+			}
+		}
+		harness.Eventually(t, settleWithin, "the session is not pinned", func() bool { return r.session(t, f.pid).Pinned == "" })
+		f.send(&pgproto3.Terminate{})
+		r.whole(t)
+	})
+}
