@@ -16,8 +16,8 @@ func (m *my) operations() []operation {
 		{"transaction", 10, m.transaction},
 		{"write", 8, func(ctx context.Context) error { return m.write(ctx, 1, m.single) }},
 		{"writes", 8, func(ctx context.Context) error { return m.write(ctx, 2, m.pair) }},
-		{"set", 5, m.set},
-		{"show", 6, m.show},
+		{"set", 10, m.set},
+		{"show", 14, m.show},
 		{"insert id", 4, m.insertID},
 		{"temporary table", 4, m.temporary},
 		{"lock", 4, m.lock},
@@ -118,9 +118,10 @@ func (m *my) transaction(ctx context.Context) error {
 }
 
 func (m *my) set(ctx context.Context) error {
-	if m.random.IntN(2) == 0 {
-		size := 300000 + m.random.IntN(1000)
-		return m.buffer.change(fmt.Sprint(size), func() error { return m.run(ctx, fmt.Sprintf("set sort_buffer_size = %d", size)) })
+	size := 300000 + m.random.IntN(1000)
+	err := m.buffer.change(fmt.Sprint(size), func() error { return m.run(ctx, fmt.Sprintf("set sort_buffer_size = %d", size)) })
+	if err != nil {
+		return err
 	}
 	token := m.token()
 	m.note("set %s", token)

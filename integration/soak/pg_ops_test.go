@@ -20,8 +20,8 @@ func (p *pg) operations() []operation {
 		{"transaction", 10, p.transaction},
 		{"write", 8, func(ctx context.Context) error { return p.write(ctx, 1, p.single) }},
 		{"writes", 8, func(ctx context.Context) error { return p.write(ctx, 2, p.pair) }},
-		{"set", 4, p.set},
-		{"show", 6, p.show},
+		{"set", 10, p.set},
+		{"show", 14, p.show},
 		{"temporary table", 4, p.temporary},
 		{"lock", 4, p.lock},
 		{"notify", 3, p.notify},
@@ -94,9 +94,10 @@ func (p *pg) transaction(ctx context.Context) error {
 }
 
 func (p *pg) set(ctx context.Context) error {
-	if p.random.IntN(2) == 0 {
-		kB := 4097 + 2*p.random.IntN(1000) // no whole MB
-		return p.memory.change(fmt.Sprintf("%dkB", kB), func() error { return p.run(ctx, fmt.Sprintf("set work_mem = %d", kB)) })
+	kB := 4097 + 2*p.random.IntN(1000) // no whole MB
+	err := p.memory.change(fmt.Sprintf("%dkB", kB), func() error { return p.run(ctx, fmt.Sprintf("set work_mem = %d", kB)) })
+	if err != nil {
+		return err
 	}
 	token := p.token()
 	p.note("set %s", token)
