@@ -65,6 +65,7 @@ type upstream struct {
 	charset  byte
 	status   uint16
 
+	server   string    // see backendState
 	reported []string  // the variables that answers said were set
 	base     *settings // see backendState
 }
@@ -214,6 +215,7 @@ func (u *upstream) prepare(initQuery string) error {
 func (u *upstream) state() *backendState {
 	return &backendState{
 		id:           u.greeting.id,
+		server:       u.server,
 		version:      strings.TrimPrefix(u.greeting.version, mariaDBPrefix),
 		dialect:      dialectOf(u.greeting.version, u.greeting.mariaDB),
 		mariaDB:      u.greeting.mariaDB,

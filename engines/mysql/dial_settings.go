@@ -15,7 +15,10 @@ var fundamental = []string{
 	"autocommit", "sql_mode", "time_zone", "sql_auto_is_null", "net_write_timeout",
 }
 
-// readBase finds out which values the connection has that no session may change for another.
+// identity is what tells a server from others that may answer at the same address later: replication needs server_id to be unique.
+const identity = "@@GLOBAL.server_id, @@GLOBAL.hostname"
+
+// readBase finds out who the server is, and which values the connection has that no session may change for another.
 func (u *upstream) readBase(initQuery string) error {
 	names := fundamental
 	assigned := setReader{actReader: actReader{rest: []byte(initQuery)}}
@@ -25,13 +28,14 @@ func (u *upstream) readBase(initQuery string) error {
 			names = append(names[:len(names):len(names)], name)
 		}
 	}
-	row, err := u.ask("SELECT @@SESSION." + strings.Join(names, ", @@SESSION."))
+	row, err := u.ask("SELECT " + identity + ", @@SESSION." + strings.Join(names, ", @@SESSION."))
 	if err != nil {
 		return err
 	}
-	if len(row) != len(names) {
+	if len(row) != 2+len(names) {
 		return broken("not as many values as variables")
 	}
+	u.server, row = row[0]+" "+row[1], row[2:]
 	for i, name := range names {
 		if restorable(name, row[i]) {
 			u.base, _ = u.base.with(name, row[i])

@@ -187,11 +187,11 @@ func serveOne(e *Engine, nc net.Conn, o engine.AcceptOptions, done chan<- outcom
 
 // variablesFor answers the question for a fresh connection's variables; nil if command is another.
 func variablesFor(command []byte) []byte {
-	_, names, ok := strings.Cut(string(command), "SELECT @@SESSION.")
+	_, names, ok := strings.Cut(string(command), "SELECT "+identity)
 	if !ok {
 		return nil
 	}
-	packets := []string{string(rune(strings.Count(names, ",") + 1))}
+	packets := []string{string(rune(strings.Count(identity+names, ",") + 1))}
 	row := ""
 	for range packets[0][0] {
 		packets = append(packets, columnOne)

@@ -11,8 +11,12 @@ import (
 	"github.com/berthdb/berth/core/engine"
 )
 
+// errElsewhere is why nothing is killed.
+var errElsewhere = errors.New("another server answers at the address of the one that is to stop something")
+
 // Cancel asks t to stop b's statement: KILL QUERY on a connection of its own, as the same user, who may. A connection
-// that is no more has nothing to stop.
+// that is no more has nothing to stop. KILL goes by a number that every server counts for itself: where another server answers at the
+// address now (an address or a name that has moved to the new writer), it would stop a stranger's statement, and is not sent.
 func (e *Engine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend) error {
 	state, ok := b.State.(*backendState)
 	if !ok {
@@ -23,6 +27,13 @@ func (e *Engine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend)
 		return dialError(t, err)
 	}
 	defer u.leave()
+	row, err := u.ask("SELECT " + identity)
+	if err == nil && (len(row) != 2 || row[0]+" "+row[1] != state.server) {
+		err = errElsewhere
+	}
+	if err != nil {
+		return dialError(t, err)
+	}
 	err = u.run("KILL QUERY " + strconv.FormatUint(uint64(state.id), 10))
 	var server *engine.ServerError
 	if errors.As(err, &server) && server.Number == protocol.ER_NO_SUCH_THREAD {

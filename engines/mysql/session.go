@@ -11,6 +11,7 @@ const anyDatabase = "*"
 // belong to the machine that holds the backend.
 type backendState struct {
 	id           uint32 // the connection's id on the server
+	server       string // which one that is, see identity
 	version      string // as in the greeting, without MariaDB's compatibility prefix "5.5.5-"
 	mariaDB      bool
 	dialect      dialect

@@ -138,21 +138,58 @@ func TestEveryResultOfAQueryIsReadToItsEnd(t *testing.T) {
 
 func TestACancelKillsTheQueryOnASideConnection(t *testing.T) {
 	seen := make(chan string, 4)
-	b := &engine.Backend{State: &backendState{id: 4294967295, user: "app"}}
-	target := answering(t, mysqlServer, seen, fine)
+	b := &engine.Backend{State: &backendState{id: 4294967295, user: "app", server: "7 7"}}
+	who := []string{"\x02", column, column, "\x017\x017", end}
+	killing := func(s serverInfo, answer string) engine.Target {
+		return fakeServer(t, func(p *peer) {
+			_ = p.write(greeting(&s, 7, s.capabilities&^protocol.CLIENT_SSL, fakeSalt))
+			_, _ = p.read()
+			p.succeed()
+			for _, packets := range [][]string{who, {answer}} {
+				p.sequence = 0
+				c, err := p.read()
+				if err != nil {
+					return
+				}
+				seen <- string(c)
+				for _, packet := range packets {
+					_ = p.write([]byte(packet))
+				}
+			}
+		})
+	}
+	asked := func(want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if q := within(t, seen); q != "\x03"+w {
+				t.Errorf("asked %q, not %q", q, w)
+			}
+		}
+	}
+	target := killing(mysqlServer, fine)
 	if err := New(Config{Credentials: users("")}).Cancel(context.Background(), target, b); err != nil {
 		t.Fatal(err)
 	}
-	if q := within(t, seen); q != "\x03KILL QUERY 4294967295" {
-		t.Errorf("asked %q", q)
-	}
-	target = answering(t, mariaServer, seen, "\xff\x46\x04#HY000Unknown thread id: 1")
+	asked("SELECT "+identity, "KILL QUERY 4294967295")
+	target = killing(mariaServer, "\xff\x46\x04#HY000Unknown thread id: 1")
 	if err := New(Config{Credentials: users("")}).Cancel(context.Background(), target, b); err != nil {
 		t.Errorf("a connection that has ended: %v", err)
 	}
-	target = answering(t, mariaServer, seen, "\xff\x47\x04#HY000You are not owner of thread 1")
+	asked("SELECT "+identity, "KILL QUERY 4294967295")
+	target = killing(mariaServer, "\xff\x47\x04#HY000You are not owner of thread 1")
 	if err := New(Config{Credentials: users("")}).Cancel(context.Background(), target, b); err == nil {
 		t.Error("somebody else's thread was killed")
+	}
+	asked("SELECT "+identity, "KILL QUERY 4294967295")
+	for _, stranger := range []string{"\x018\x017", "\x017\x018", "\xfb\xfb"} {
+		who[3] = stranger
+		if err := New(Config{Credentials: users("")}).Cancel(context.Background(), killing(mysqlServer, fine), b); !errors.Is(err, errElsewhere) {
+			t.Errorf("at %q: %v", stranger, err)
+		}
+		asked("SELECT " + identity)
+		if q := within(t, seen); q != "\x01" { // COM_QUIT
+			t.Errorf("another server is told %q", q)
+		}
 	}
 	if err := New(Config{Credentials: users("")}).Cancel(context.Background(), target, &engine.Backend{}); err == nil {
 		t.Error("nobody was killed")

@@ -144,34 +144,50 @@ func TestEveryStateOfATargetIsToldWithItsCause(t *testing.T) {
 }
 
 func TestAProxyWithoutFileDescriptorsSaysSo(t *testing.T) {
-	s := harness.Shared(t, "pg18")
-	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s}}})
-	before := targets(t, p, s.Name)["primary"] // and the connection to the admin server stays open
-	if before.State != "AVAILABLE" {
-		t.Fatalf("%+v", before)
+	for _, name := range []string{"pg18", "mariadb1011", "mysql97"} {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Own(t, name)
+			p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s}}})
+			before := targets(t, p, s.Name)["primary"] // and the connection to the admin server stays open
+			if before.State != "AVAILABLE" {
+				t.Fatalf("%+v", before)
+			}
+			var was unix.Rlimit
+			none := unix.Rlimit{Cur: 1, Max: 1 << 20}
+			if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, nil, &was); err != nil {
+				t.Fatal(err)
+			}
+			none.Max = was.Max
+			if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, &none, nil); err != nil {
+				t.Fatal(err)
+			}
+			endMonitor(t, s)
+			harness.Eventually(t, settleWithin, "it has no descriptor", func() bool {
+				got := targets(t, p, s.Name)["primary"]
+				return got.State == "UNAVAILABLE" && got.Reason == "PENDING_PROXY_CAPACITY" && strings.Contains(got.Cause, "too many open files")
+			})
+			if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, &was, nil); err != nil {
+				t.Fatal(err)
+			}
+			harness.Eventually(t, settleWithin, "it is up again", func() bool { return targets(t, p, s.Name)["primary"].State == "AVAILABLE" })
+		})
 	}
-	var was unix.Rlimit
-	none := unix.Rlimit{Cur: 1, Max: 1 << 20}
-	if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, nil, &was); err != nil {
-		t.Fatal(err)
+}
+
+// endMonitor ends the monitoring connections to s, on which nobody else has logged in.
+func endMonitor(t *testing.T, s *harness.Server) {
+	t.Helper()
+	if s.Engine == harness.Postgres {
+		harness.Exec(t, s, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'berth probe'")
+		return
 	}
-	none.Max = was.Max
-	if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, &none, nil); err != nil {
-		t.Fatal(err)
+	for _, id := range strings.Fields(mysqlValue(t, s, "select coalesce(group_concat(id separator ' '), '') from information_schema.processlist where user = 'app'")) {
+		harness.Exec(t, s, "kill "+id)
 	}
-	harness.Exec(t, s, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'berth probe'")
-	harness.Eventually(t, settleWithin, "it has no descriptor", func() bool {
-		got := targets(t, p, s.Name)["primary"]
-		return got.State == "UNAVAILABLE" && got.Reason == "PENDING_PROXY_CAPACITY" && strings.Contains(got.Cause, "too many open files")
-	})
-	if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, &was, nil); err != nil {
-		t.Fatal(err)
-	}
-	harness.Eventually(t, settleWithin, "it is up again", func() bool { return targets(t, p, s.Name)["primary"].State == "AVAILABLE" })
 }
 
 func TestOfTwoWritersNoneIsUsed(t *testing.T) {
-	for _, name := range []string{"pg18", "mariadb1011"} {
+	for _, name := range []string{"pg18", "mariadb1011", "mysql97"} {
 		t.Run(name, func(t *testing.T) {
 			c := startPair(t, name, false)
 			p := harness.Start(t, harness.Config{Routes: []harness.Route{{
