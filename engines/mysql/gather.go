@@ -12,13 +12,18 @@ import (
 // statements are brought to the backend before that; they stay there if it has happened. Code sets what it wants, and nobody knows what
 // by the time that it is reported, or failed.
 
-// mayObscure says whether a request of class c may set what decides how statements are understood, so that it cannot be restored.
-func (m *Machine) mayObscure(c class) bool {
+// maxBrought is how many statements are prepared for the sake of a call of code of which nobody is asked what it sets. It may be all that
+// a session ever does, and hardly any sets such things; if it does after all, the other statements are lost.
+const maxBrought = 32
+
+// mayObscure says whether a request of class c may set what decides how statements are understood, so that it cannot be restored: by
+// its text, or by code that it calls.
+func (m *Machine) mayObscure(c class) (itself, calls bool) {
 	const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement // EXECUTE of any text
-	return c.kinds&opaque != 0 || c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave) ||
-		c.sets != nil && slices.ContainsFunc(c.sets.names, func(name string) bool {
-			return !indifferent(name) && !restorable(name, "0")
-		})
+	itself = c.kinds&opaque != 0 || c.sets != nil && slices.ContainsFunc(c.sets.names, func(name string) bool {
+		return !indifferent(name) && !restorable(name, "0")
+	})
+	return itself, c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave)
 }
 
 // mayDisturb says whether statements may be prepared in front of a request of class c: not if that may read what the one before left.
@@ -30,13 +35,25 @@ func (m *Machine) mayDisturb(c class) bool {
 // if answers are awaited first.
 func (m *Machine) gather(c class, w engine.Wire) bool {
 	t := &m.statements
-	if len(t.byID) == 0 || !m.mayObscure(c) {
+	if len(t.byID) == 0 {
+		return true
+	}
+	itself, calls := m.mayObscure(c)
+	if !itself && !calls {
 		return true
 	}
 	disturbs := m.mayDisturb(c)
+	guess := !itself && !m.hides(hiddenSets|hiddenCallsLeave)
+	if !t.gathering {
+		t.brought = 0
+	}
 	t.gathering = true
 	for _, s := range t.byID {
 		if s.own != nil || s.lost || s.missing || !disturbs && m.lacks(s) {
+			continue
+		}
+		if guess && t.brought >= maxBrought && m.lacks(s) {
+			m.miss(s)
 			continue
 		}
 		h := m.present(s, w)

@@ -160,6 +160,7 @@ type sessionStatements struct {
 	kept  int
 	// gathering says that statements are brought to the backend before settings change, gathered that some were.
 	gathering, gathered bool
+	brought             int // how many were prepared for that
 	// private says that settings were set that cannot be restored: what is prepared has a meaning of its own.
 	private bool
 	target  *settings // that the backend is being given, for the meaning of a statement

@@ -270,7 +270,7 @@ var (
 	errPrevious = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
 		"The value belongs to a statement whose database connection has been returned; run both in one transaction"}}
 	errInsertIDLost = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
-		"LAST_INSERT_ID() is unknown since a database connection was lost"}}
+		lostConnection + ", and with it LAST_INSERT_ID(), which the statement may read"}}
 	// errKilledSelf is what MariaDB says to whom it kills its own connection.
 	errKilledSelf = &clientError{rendering: rendering{errConnectionKilled, "70100", "Connection was killed"}}
 	errKillForm   = &clientError{rendering: rendering{protocol.ER_NOT_SUPPORTED_YET, "42000",

@@ -250,9 +250,11 @@ func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire
 		return
 	case failure == nil:
 		t.retried = false
+		t.brought++ // if it is gathered
 	case p == purposePrepare && m.fullServer(failure, w):
 		return // it is tried again
 	case t.gathering:
+		t.brought++
 		m.miss(s)
 	default:
 		m.refusal = failure

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -574,6 +575,37 @@ func TestStatementsAreGatheredBeforeTheirMeaningIsObscured(t *testing.T) {
 		}
 		if c.gathered {
 			r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 50, once), reply(okMySQL))
+		}
+	}
+}
+
+// A call of code that nobody is asked about brings a bounded number of statements, and loses none by it.
+func TestACallOfTrustedCodePreparesOnlySoManyStatements(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.m.unseenChanges = engine.UnseenTrust
+	ids := make([]uint32, 3*maxBrought)
+	for i := range ids {
+		ids[i] = r.prepares("DO "+strconv.Itoa(i), 40+uint32(i), 0)
+	}
+	r.swap(other())
+	for call, want := range []int{maxBrought, maxBrought, maxBrought, 0} {
+		r.client, r.backend = nil, nil
+		r.send(query("CALL p()"))
+		prepared := 0
+		for ; len(r.backend) > headerSize && r.backend[headerSize] == protocol.COM_STMT_PREPARE; prepared++ {
+			r.backend = nil
+			r.answer(prepareOK(1000+uint32(len(ids)*call+prepared), 0))
+		}
+		if prepared != want || !bytes.Equal(r.backend, query("CALL p()")) {
+			t.Fatalf("call %d: %d were prepared, not %d; then the backend got %q", call+1, prepared, want, r.backend)
+		}
+		r.answer(reply(okMySQL))
+		r.answer(reply("\x01", columnOne, "\x010", endMySQL)) // LAST_INSERT_ID()
+		r.answer(reply(okMySQL))
+	}
+	for _, id := range ids {
+		if s := r.m.find(id); s.lost || s.kept || s.missing {
+			t.Fatalf("statement %d: lost %v, kept %v, missing %v", id, s.lost, s.kept, s.missing)
 		}
 	}
 }

@@ -249,7 +249,7 @@ func (my) complaint(c *client, p []byte, q request) answer {
 		return answer{line: q.tag + " I error refused: " + engine.ErrNoTarget.Error()}
 	case (number == 1094 || number == 1095) && q.verb == "kill":
 		return answer{line: q.tag + " " + state + " none"}
-	case number == 1105 && strings.Contains(said, "is unknown since"):
+	case number == 1105 && strings.Contains(said, "and with it LAST_INSERT_ID()"):
 		return answer{line: q.tag + " " + state + " error lost"}
 	case number == 1317:
 		return answer{line: "! " + engine.ErrKilled.Error()}
