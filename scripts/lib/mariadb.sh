@@ -42,11 +42,13 @@ grant all on app.* to app_ed25519@'%';
 SQL
 }
 
+# A server that starts deletes the temporary tables of others in the same directory.
 mariadb_command() {
     local dir=$1 port=$2 option
     shift 2
     mariadb_base "$dir/data"
-    command+=("--port=$port" --bind-address=127.0.0.1 "--socket=$dir/s" "--pid-file=$dir/mariadbd.pid" "--server-id=$port"
+    as mkdir -p "$dir/tmp"
+    command+=("--port=$port" "--tmpdir=$dir/tmp" --bind-address=127.0.0.1 "--socket=$dir/s" "--pid-file=$dir/mariadbd.pid" "--server-id=$port"
         "--ssl-ca=$dir/tls/ca.crt" "--ssl-cert=$dir/tls/server.crt" "--ssl-key=$dir/tls/server.key"
         --local-infile=1 --skip-name-resolve --max-connections=200)
     for option; do command+=("--${option#--}"); done
