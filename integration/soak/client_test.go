@@ -100,15 +100,19 @@ func (c *session) token() string {
 	return fmt.Sprintf("%s.%d.%d", c.side.name, c.number, c.serial)
 }
 
-// dial connects, and keeps the socket for whoever resets it.
-func (c *session) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	socket, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err == nil {
+// dialer returns what connects for one login, and keeps the socket for whoever resets it. What else a driver connects for, later, is
+// to cancel: pgx does so by itself, too, when it gives up a connection.
+func (c *session) dialer() dialer {
+	kept := false // under c.mu
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		socket, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		c.mu.Lock()
-		c.socket, c.reset = socket, false
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		if err == nil && !kept {
+			c.socket, c.reset, kept = socket, false, true
+		}
+		return socket, err
 	}
-	return socket, err
 }
 
 // cut resets the connection: the proxy gets no goodbye. It may be called from any goroutine.
@@ -228,7 +232,7 @@ func (c *session) login(ctx context.Context) (verdict, error) {
 		return fine, nil
 	}
 	c.born = c.side.generation.Load()
-	switch v, err := judge(c.dialect.connect(ctx, c.dial), c.excused()); {
+	switch v, err := judge(c.dialect.connect(ctx, c.dialer()), c.excused()); {
 	case err != nil && loginLost(err):
 		return refused, nil
 	case err != nil:

@@ -143,7 +143,7 @@ func (m *my) show(ctx context.Context) error {
 	if err := m.mine.is("@mine", got); err != nil {
 		return err
 	}
-	if m.held == 0 {
+	if m.held == 0 && !m.bound {
 		m.past = nil
 	}
 	return nil
@@ -292,6 +292,7 @@ func (m *my) cancel(ctx context.Context) error {
 func (m *my) timeout(ctx context.Context) error {
 	query := "select /*+ max_execution_time(50) */ sleep(20)"
 	if m.mariaDB() {
+		m.bound = true // it sets what cannot be restored
 		query = "set statement max_statement_time = 0.05 for select sleep(20)"
 	}
 	got, err := m.text(ctx, query)

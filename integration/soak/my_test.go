@@ -42,6 +42,7 @@ type my struct {
 	inserted     string   // the last id that it made; empty: not known
 	table        string   // what the row of the temporary table says; empty: there is none
 	locked       bool     // it has the lock that has its number
+	bound        bool     // it is pinned until it is reset, beside that
 }
 
 func newMySQL(c *session) dialect { return &my{session: c} }
@@ -89,7 +90,7 @@ func (m *my) close() { _ = m.conn.Close(); _ = m.pool.Close() }
 func (m *my) settle(ctx context.Context) error { return m.run(ctx, "rollback") }
 
 func (m *my) forget() {
-	m.table, m.locked, m.stale = "", false, m.kept != nil
+	m.table, m.locked, m.bound, m.stale = "", false, false, m.kept != nil
 	m.mine = append(append(possible{}, m.mine...), m.past...)
 }
 
