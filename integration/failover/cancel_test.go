@@ -91,6 +91,7 @@ func sameNumber(t *testing.T, s *harness.Server, number int) *sql.DB {
 }
 
 func TestACancelRequestThatCrossesAFailoverHitsNobodyElse(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"mysql97", "mariadb1011"} {
 		t.Run(name, func(t *testing.T) {
 			c := startPair(t, name, false)

@@ -71,6 +71,7 @@ func (d directory) write(t *testing.T, text string) {
 }
 
 func TestTargetsAreFoundByAPlugin(t *testing.T) {
+	t.Parallel()
 	for _, k := range clusters {
 		t.Run(k.name, func(t *testing.T) {
 			c := startCluster(t, k.name, k.options)

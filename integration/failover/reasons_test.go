@@ -104,6 +104,7 @@ func states(t *testing.T, name string) []state {
 }
 
 func TestEveryStateOfATargetIsToldWithItsCause(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"pg18", "mariadb1011", "mysql97"} {
 		t.Run(name, func(t *testing.T) {
 			all := states(t, name)
@@ -187,6 +188,7 @@ func endMonitor(t *testing.T, s *harness.Server) {
 }
 
 func TestOfTwoWritersNoneIsUsed(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"pg18", "mariadb1011", "mysql97"} {
 		t.Run(name, func(t *testing.T) {
 			c := startPair(t, name, false)

@@ -164,6 +164,7 @@ func renamed(t *testing.T, s *harness.Server) int {
 }
 
 func TestTargetsAreToldByTheServersThemselves(t *testing.T) {
+	t.Parallel()
 	mariadb := multiAZMySQL
 	mariadb.name = "mariadb1011"
 	for _, m := range []managed{auroraPostgres, multiAZPostgres, auroraMySQL, multiAZMySQL, mariadb} {
