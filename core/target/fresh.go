@@ -366,10 +366,7 @@ func (a *asker) leave() {
 		go w.Close()
 		return
 	}
-	w.Close()
-	if late, ok := a.of.group.config.Engine.(engine.LateCloser); ok {
-		time.Sleep(late.CountedFor())
-	}
+	a.of.group.closeCounted(w)
 }
 
 // await returns when something comes from c, or ctx ends.

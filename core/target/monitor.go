@@ -190,12 +190,17 @@ func (m *Member) giveUp() {
 		return
 	}
 	go func() {
-		w.Close()
-		if late, ok := m.group.config.Engine.(engine.LateCloser); ok {
-			time.Sleep(late.CountedFor())
-		}
+		m.group.closeCounted(w)
 		free()
 	}()
+}
+
+// closeCounted closes a connection, and returns when the server does not count it any more.
+func (g *Group) closeCounted(w engine.Watch) {
+	w.Close()
+	if late, ok := g.config.Engine.(engine.LateCloser); ok {
+		time.Sleep(late.CountedFor())
+	}
 }
 
 // unclaim is posted to the loop of its worker.
