@@ -60,19 +60,6 @@ func (w *watch) Reached(ctx context.Context, position string) (reached bool, err
 	return reached, err
 }
 
-// within lets a question end with ctx.
-func (w *watch) within(ctx context.Context, question func() error) error {
-	over := w.bind(ctx)
-	err := question()
-	if over() && err != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return dialError(w.target, err)
-	}
-	return nil
-}
-
 func (w *watch) executed() (string, error) {
 	row, err := w.ask(executedQuery)
 	switch {

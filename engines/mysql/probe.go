@@ -52,18 +52,30 @@ func (w *watch) bind(ctx context.Context) (over func() (ended bool)) {
 	return func() bool { return !stop() }
 }
 
-// Ask implements engine.Watch.
-func (w *watch) Ask(ctx context.Context) (engine.Facts, error) {
+// within lets a question end with ctx.
+func (w *watch) within(ctx context.Context, question func() error) error {
 	over := w.bind(ctx)
-	facts, err := w.facts()
-	if err == nil && facts.ReadOnly {
-		facts.Lag, facts.LagKnown, err = w.askLag()
-	}
+	err := question()
 	if over() && err != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return engine.Facts{}, dialError(w.target, err)
+		return dialError(w.target, err)
+	}
+	return nil
+}
+
+// Ask implements engine.Watch.
+func (w *watch) Ask(ctx context.Context) (engine.Facts, error) {
+	var facts engine.Facts
+	err := w.within(ctx, func() (err error) {
+		if facts, err = w.facts(); err == nil && facts.ReadOnly {
+			facts.Lag, facts.LagKnown, err = w.askLag()
+		}
+		return err
+	})
+	if err != nil {
+		return engine.Facts{}, err
 	}
 	return facts, nil
 }

@@ -24,13 +24,13 @@ var surveyQueries = [...]string{
 
 // Survey implements engine.Surveyor.
 func (w *watch) Survey(ctx context.Context, t engine.Topology) ([]engine.Instance, error) {
-	over := w.bind(ctx)
-	found, err := w.survey(fmt.Sprintf("%s LIMIT %d", surveyQueries[t], engine.MaxInstances))
-	if over() && err != nil {
-		err = context.Cause(ctx)
-	}
+	var found []engine.Instance
+	err := w.within(ctx, func() (err error) {
+		found, err = w.survey(fmt.Sprintf("%s LIMIT %d", surveyQueries[t], engine.MaxInstances))
+		return err
+	})
 	if err != nil {
-		return nil, dialError(w.target, err)
+		return nil, err
 	}
 	return found, nil
 }
