@@ -66,8 +66,7 @@ func copyIn(ctx context.Context, c *pgx.Conn) error {
 }
 
 func TestWhatIsInHandWhenTheWriterIsLostIsToldAndSessionsGoOn(t *testing.T) {
-	c := startPair(t, "pg18", true)
-	group, lose := hung(t, c)
+	c, group, lose := hung(t, "pg18")
 	p := harness.Start(t, harness.Config{Routes: []harness.Route{{
 		Server: c.primary, Replica: c.replica, Group: group, Pool: harness.Keys{"connection_borrow_timeout": "120s", "max_connections_percent": 50},
 	}}})

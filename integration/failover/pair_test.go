@@ -65,8 +65,15 @@ var kinds = map[string]kind{
 // startPair starts one. With waits, nothing is acknowledged before the replica has it.
 func startPair(t *testing.T, name string, waits bool) *pair {
 	t.Helper()
+	return pairWith(t, name, waits, harness.Own)
+}
+
+// pairWith starts one whose writer is started by own.
+func pairWith(t *testing.T, name string, waits bool, own func(t harness.T, name string, options ...string) *harness.Server) *pair {
+	t.Helper()
 	c := &pair{kind: kinds[name], name: name}
-	c.primary, c.replica = harness.Pair(t, name, c.options...)
+	c.primary = own(t, name, c.options...)
+	c.replica = harness.Replica(t, c.primary)
 	harness.Exec(t, c.primary, c.tables...)
 	if waits {
 		harness.Exec(t, c.primary, c.kind.writer...)

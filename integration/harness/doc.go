@@ -9,6 +9,8 @@
 // process ends, and belong to no test, so that a test uses tables of its own and changes no server setting. A test that
 // must break a server, or needs settings, starts its own with [Start]. scripts/integration stops the shared ones.
 //
+// A [Remote] is a machine whose network can be cut, for a test that is [Isolated].
+//
 // Nothing here skips: what is missing fails the test with what to do about it.
 //
 // Environment:

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,15 +40,18 @@ func (l Login) InClear() Login { l.Plain = true; return l }
 // connectWithin bounds a login of a test. It is long because whole crowds log in at once.
 const connectWithin = 60 * time.Second
 
-// Endpoint is an address on this machine to log in to.
+// Endpoint is an address to log in to. The programs that are given it as arguments find it on this machine only.
 type Endpoint struct {
 	Engine Engine
+	Host   string // an IP address; empty: this machine
 	Port   int
 	CAFile string // who signed its certificate
 }
 
+func (e Endpoint) host() string { return cmp.Or(e.Host, "127.0.0.1") }
+
 // Address is host and port.
-func (e Endpoint) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(e.Port)) }
+func (e Endpoint) Address() string { return net.JoinHostPort(e.host(), strconv.Itoa(e.Port)) }
 
 // TLS verifies the endpoint's certificate.
 func (e Endpoint) TLS() (*tls.Config, error) {
@@ -68,7 +72,7 @@ func (e Endpoint) Pgx(l Login) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Host, cfg.Port = "127.0.0.1", uint16(e.Port)
+	cfg.Host, cfg.Port = e.host(), uint16(e.Port)
 	cfg.User, cfg.Password, cfg.Database = l.User, l.Password, l.Database
 	cfg.ConnectTimeout = connectWithin
 	cfg.Fallbacks = nil

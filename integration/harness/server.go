@@ -113,7 +113,11 @@ func (s *Server) Restart(ctx context.Context, options ...string) error {
 func (s *Server) StartReplica(ctx context.Context, dir string, port int) (*Server, error) {
 	ctx, stop := context.WithTimeout(ctx, startWithin)
 	defer stop()
-	if _, err := db(ctx, "replica", dir, strconv.Itoa(port), s.Dir); err != nil {
+	args := []string{"replica", dir, strconv.Itoa(port), s.Dir}
+	if s.Host != "" {
+		args = append(args, s.Host)
+	}
+	if _, err := db(ctx, args...); err != nil {
 		return nil, err
 	}
 	e := Endpoint{Engine: s.Engine, Port: port, CAFile: s.CAFile}

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # replica.sh - a replica of a running server, in a directory of its own, with its source's options and certificates.
 #
-# Each kind brings KIND_prepare_source SOURCE PORT (may be repeated), KIND_copy DIR SOURCE PORT (makes DIR/data, if
-# that needs the source) and KIND_follow DIR SOURCE PORT (when the replica runs). PORT is the source's.
+# Each kind brings KIND_prepare_source SOURCE PORT (may be repeated), KIND_copy DIR SOURCE PORT ADDRESS (makes DIR/data,
+# if that needs the source) and KIND_follow DIR SOURCE PORT ADDRESS (when the replica runs). PORT is the source's,
+# ADDRESS may be empty.
 
 replica_start() {
-    local dir source started source_port
-    [ $# -eq 3 ] || usage
+    local dir source started source_port address=${4:-}
+    if [ $# -lt 3 ] || [ $# -gt 4 ]; then usage; fi
     dir=$(absolute "$1")
     source=$(absolute "$3")
     process_of "$source" >/dev/null || die "no server runs in $source"
@@ -20,26 +21,28 @@ replica_start() {
     export BERTH_TLS=$source/tls
     if [ ! -e "$dir/data" ]; then
         with_lock "$source/lock" "${kind}_prepare_source" "$source" "$source_port"
-        "${kind}_copy" "$dir" "$source" "$source_port"
+        "${kind}_copy" "$dir" "$source" "$source_port" "$address"
     fi
     server_start "$3" "$dir" "$2" "${@:5}" >/dev/null
-    "${kind}_follow" "$dir" "$source" "$source_port"
+    "${kind}_follow" "$dir" "$source" "$source_port" "$address"
     echo "ok: $name 127.0.0.1:$2 replica of $source"
 }
 
 postgres_super() { as "$(postgres_bin)/psql" -XAtq -v ON_ERROR_STOP=1 -h "$1" -p "$2" -U postgres -d postgres -c "$3"; }
 
-# Replication by the unix socket, without a password, as everything there.
+# Replication by the unix socket, without a password, as everything there, or by TCP as root2.
 postgres_prepare_source() {
     grep -q '^local *replication' "$1/data/pg_hba.conf" ||
-        echo 'local replication all trust' | as tee -a "$1/data/pg_hba.conf" >/dev/null
+        printf '%s\n' 'local replication all trust' 'host replication root2 all scram-sha-256' |
+        as tee -a "$1/data/pg_hba.conf" >/dev/null
     postgres_super "$1" "$2" 'select pg_reload_conf()' >/dev/null
 }
 
 postgres_copy() {
-    local dir=$1 source=$2 port=$3
+    local dir=$1 source=$2 port=$3 user=postgres
+    [ -z "$4" ] || user=root2
     rm -rf "$dir/data.new"
-    as "$(postgres_bin)/pg_basebackup" -h "$source" -p "$port" -U postgres -D "$dir/data.new" -R -X stream -c fast \
+    as PGPASSWORD=secret "$(postgres_bin)/pg_basebackup" -h "${4:-$source}" -p "$port" -U "$user" -D "$dir/data.new" -R -X stream -c fast \
         --no-sync >"$dir/backup.log" 2>&1 || { cat "$dir/backup.log" >&2; die "cannot copy $source"; }
     as mv "$dir/data.new" "$dir/data"
 }
@@ -62,7 +65,7 @@ mysql_copy() { :; }
 mysql_super() { as "$tree/usr/bin/mysql" --no-defaults -uroot "-S$1/s" --connect-timeout=10 -BNe "$2"; }
 
 mysql_follow() {
-    mysql_super "$1" "set global super_read_only=ON; change replication source to source_host='127.0.0.1', source_port=$3,
+    mysql_super "$1" "set global super_read_only=ON; change replication source to source_host='${4:-127.0.0.1}', source_port=$3,
         source_user='root2', source_password='secret', source_ssl=1, source_connect_retry=1, source_auto_position=1;
         start replica" 2>/dev/null
     replica_await "$1" mysql_super "select count(*) from performance_schema.replication_connection_status where service_state='ON'"
@@ -74,7 +77,7 @@ mariadb_copy() { :; }
 mariadb_super() { as "$tree/usr/bin/mariadb" --no-defaults -uroot "-S$1/s" --connect-timeout=10 -BNe "$2"; }
 
 mariadb_follow() {
-    mariadb_super "$1" "set global read_only=ON; change master to master_host='127.0.0.1', master_port=$3,
+    mariadb_super "$1" "set global read_only=ON; change master to master_host='${4:-127.0.0.1}', master_port=$3,
         master_user='root2', master_password='secret', master_connect_retry=1, master_use_gtid=slave_pos; start slave"
     replica_await "$1" mariadb_super "select count(*) from information_schema.processlist where command='Slave_IO' and state like 'Waiting for master%'"
 }
