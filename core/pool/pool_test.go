@@ -377,7 +377,7 @@ func TestAReturnServesAnOlderWaiterOfItsKeyWithoutAPass(t *testing.T) {
 	other := w.ask("b", 0)
 	w.give(holder)
 	w.has(older)
-	w.want("passes", other.passed, 0)
+	w.want("passes", int(other.passed), 0)
 }
 
 func TestPassesAreNotCountedWhileASlotIsOnItsWay(t *testing.T) {
@@ -388,7 +388,7 @@ func TestPassesAreNotCountedWhileASlotIsOnItsWay(t *testing.T) {
 	own := w.ask("a", 0)
 	w.give(rs[1])
 	w.has(own)
-	w.want("passes", other.passed, 0)
+	w.want("passes", int(other.passed), 0)
 }
 
 func TestPassesAreNotCountedWhileNoDialMayStart(t *testing.T) {
@@ -398,7 +398,7 @@ func TestPassesAreNotCountedWhileNoDialMayStart(t *testing.T) {
 	other, own := w.ask("c", 0), w.ask("a", 0)
 	w.give(holder)
 	w.has(own)
-	w.want("passes", other.passed, 0)
+	w.want("passes", int(other.passed), 0)
 }
 
 func TestPassesAreNotCountedWhileASlotIsFree(t *testing.T) {
@@ -410,7 +410,7 @@ func TestPassesAreNotCountedWhileASlotIsFree(t *testing.T) {
 	w.now += time.Second // the pause is over, and no tick came yet
 	w.give(holder)
 	w.has(own)
-	w.want("passes", other.passed, 0)
+	w.want("passes", int(other.passed), 0)
 	w.want("dials", len(w.dials), 2)
 }
 
@@ -576,7 +576,7 @@ func TestAKeyThatCannotBeDialedDoesNotHoldUpAnother(t *testing.T) {
 	w.open()
 	w.has(b)
 	// Nor is what the others use closed or kept from them while it pauses.
-	w.want("passes", w.busy.first.of.waiters.first.of.passed, 0)
+	w.want("passes", int(w.busy.first.of.waiters.first.of.passed), 0)
 	c := w.ask("b", 0)
 	w.give(b)
 	w.has(c)

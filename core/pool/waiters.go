@@ -10,6 +10,7 @@ const maxPassed = 8
 type Waiter[K comparable, V any] struct {
 	Key     K
 	Session uint32 // a session gets back the connection that it had last, if that is still idle
+	passed  int32  // under the lock of the pool that it waits in, like those below
 	Loop    int    // the loop that asks, counted from 0
 	Owner   any    // the caller's way back to the session
 
@@ -18,7 +19,6 @@ type Waiter[K comparable, V any] struct {
 	last    *Conn[K, V]   // what it was lent last
 	bucket  *bucket[K, V] // nil: not queued
 	arrival uint64        // older waiters have smaller ones
-	passed  int
 	turn    link[Waiter[K, V]]
 	lane    link[Waiter[K, V]]
 }

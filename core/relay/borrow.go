@@ -8,7 +8,7 @@ import (
 	"github.com/berthdb/berth/core/pool"
 )
 
-// borrow asks the pool for s.want. It returns the backend if one is there; otherwise the session waits, or its refusal is
+// borrow asks the pool for a backend of s.waiter.Key. It returns the backend if one is there; otherwise the session waits, or its refusal is
 // on its way.
 func (s *Session) borrow() *engine.Backend {
 	p := s.place()
@@ -23,7 +23,6 @@ func (s *Session) borrow() *engine.Backend {
 		return nil
 	}
 	for {
-		s.waiter.Key = s.want
 		s.waiter.Loop = s.worker.loop.ID()
 		c, outcome, todo := p.accounts.Borrow(&s.waiter, s.worker.loop.Now(), timeout == 0)
 		p.do(s.worker, todo)
@@ -228,7 +227,7 @@ func (t *borrowTimeout) Run() {
 		err = engine.ErrBehind
 	} else if p == nil {
 		err = fmt.Errorf("%w: %w", engine.ErrBorrowTimeout, engine.ErrNoTarget)
-	} else if cause := p.accounts.LastError(s.want); cause != nil {
+	} else if cause := p.accounts.LastError(s.waiter.Key); cause != nil {
 		err = fmt.Errorf("%w: %w", engine.ErrBorrowTimeout, cause)
 	}
 	s.worker.log.Warn().Uint32("session", s.id).Str("user", s.user).Err(err).Msg("borrow timed out")

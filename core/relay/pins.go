@@ -79,9 +79,9 @@ func (p *Pins) refill() bool {
 // pinning is what keeps a session on its backend, and what is known of why.
 type pinning struct {
 	pin.Set             // under policy
+	logged  uint32      // bit k: a pin of kind k was logged
 	policy  *pin.Policy // for the session's life
 	causes  []cause     // one for each kind of the set, if anybody keeps a record
-	logged  uint32      // bit k: a pin of kind k was logged
 }
 
 // cause is the event that brought a kind of cause to a session.

@@ -88,10 +88,7 @@ type Session struct {
 
 	waiter  pool.Waiter[engine.Key, *Backend]
 	queue   *Pool // where the borrow waits; nil: not waiting, or astray
-	astray  bool  // the borrow waits until there is a target for it
 	fresh   freshness
-	want    engine.Key
-	wanting bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
 	refusal error
 	barred  error // why it is not let in; nil: it is, and counted in front.Heads
 	timeout loop.Timer
@@ -110,6 +107,9 @@ type Session struct {
 
 	aside context.CancelFunc // breaks off what is done aside; nil: nothing is
 
+	// How many bytes a session has matters: flags stand together (TestASessionTakesNoMoreThan640Bytes).
+	astray       bool // the borrow waits until there is a target for it
+	wanting      bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
 	deferred     bool // the deferred task is on its way
 	recalled     bool // the held backend's target does not serve the session's role any more
 	clientPaused bool

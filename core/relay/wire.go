@@ -25,7 +25,7 @@ func (w *wire) Borrow(want engine.Want) *engine.Backend {
 	if s.backend != nil || s.waits() || s.wanting {
 		panic("BUG: relay: a machine borrowed twice")
 	}
-	s.want = want.Key
+	s.waiter.Key = want.Key // no pool looks at it: the session waits in none
 	s.borrowing = s.worker.loop.Now()
 	s.front.Counters.BorrowRequests.Inc()
 	s.mark()

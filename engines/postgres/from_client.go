@@ -462,9 +462,9 @@ func statementName(body []byte) []byte {
 // useUnnamed makes the unnamed statement ready for a message that uses it. It returns false if that message must wait for
 // answers.
 func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool {
-	v := m.unnamed.verdict
-	if !m.unnamed.exists {
-		v = verdict{}
+	v := verdict{}
+	if m.unnamed.exists {
+		v = m.unnamed.verdict
 	}
 	switch {
 	case m.unnamed.inFlight > 0 && m.unnamed.batched:

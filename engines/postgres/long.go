@@ -149,7 +149,8 @@ func (m *machine) passOn(f *feed, w engine.Wire) {
 	n := s.take(len(f.rest()))
 	if l := m.reading.long; l != nil {
 		l.scan.feed(f.rest()[:n])
-		if p := &m.unnamed.pending; l.kind == 'P' && !l.named && p.share != nil {
+		if l.kind == 'P' && !l.named && m.unnamed.pending.share != nil {
+			p := &m.unnamed.pending
 			p.message = append(p.message, f.rest()[:n]...)
 		}
 	}
@@ -167,7 +168,11 @@ func (m *machine) longSent(l *longMessage, w engine.Wire) {
 	v.opaque = v.opaque || v.garbled
 	u := m.state.unseen
 	if v.opaque || v.unlisted || v.kinds.has(engine.KindUnknown) || v.foreign && u != nil && u.now() != suspicionNone {
-		if text := m.unnamed.pending.text(); l.kind == 'P' && !l.named && text != nil {
+		var text []byte
+		if l.kind == 'P' && !l.named {
+			text = m.unnamed.pending.text()
+		}
+		if text != nil {
 			v = m.judge(text)
 		} else {
 			v.kinds.add(engine.KindUnknown)

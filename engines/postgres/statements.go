@@ -33,17 +33,24 @@ type unnamed struct {
 	exists     bool
 	lost       bool // it exists, but only on the held backend: its Parse was not kept
 	reported   bool // that it is lost
+	batched    bool // the last Parse was sent in this batch: whatever follows in it means that one, or is skipped
 	generation uint64
-	parse      kept    // the whole message
-	verdict    verdict // on its text
-	reading    string  // with which its times are read (named_literals.go)
+	inFlight   int // how many were sent and not answered
+	// unnamedTexts is nil before the session's first Parse of such a statement: many sessions never send one, and are idle
+	// in memory nonetheless.
+	*unnamedTexts
+}
+
+// unnamedTexts is what is kept of unnamed statements.
+type unnamedTexts struct {
+	parse   kept    // the whole message of the one that exists
+	verdict verdict // on its text
+	reading string  // with which its times are read (named_literals.go)
 
 	// The last Parse that was sent and may not have been answered yet.
 	pending        kept
 	pendingVerdict verdict
 	pendingReading string
-	inFlight       int  // how many were sent and not answered
-	batched        bool // it was sent in this batch: whatever follows in it means that one, or is skipped
 }
 
 // kept is a Parse that is kept, nothing if it is not.
@@ -155,6 +162,9 @@ func (m *machine) settleStandings() {
 // parseSent keeps the Parse of the unnamed statement that is being sent. It has a size, and message is what has come of it.
 func (m *machine) parseSent(message []byte, size int, v verdict) {
 	u := &m.unnamed
+	if u.unnamedTexts == nil {
+		u.unnamedTexts = &unnamedTexts{}
+	}
 	u.inFlight++
 	u.batched = true
 	u.pending.release()
@@ -195,7 +205,7 @@ func (m *machine) parseFailed(a expected) {
 func (m *machine) unnamedText() []byte {
 	u := &m.unnamed
 	switch {
-	case u.inFlight > 0 && !u.batched, u.inFlight == 0 && u.lost:
+	case u.unnamedTexts == nil, u.inFlight > 0 && !u.batched, u.inFlight == 0 && u.lost:
 		return nil
 	case u.inFlight > 0:
 		return u.pending.text()
@@ -205,7 +215,9 @@ func (m *machine) unnamedText() []byte {
 
 func (m *machine) forgetUnnamed() {
 	m.unnamed.exists, m.unnamed.lost = false, false
-	m.unnamed.parse.release()
+	if m.unnamed.unnamedTexts != nil {
+		m.unnamed.parse.release()
+	}
 }
 
 // unnamedGone notes that the server has no unnamed statement any more.
