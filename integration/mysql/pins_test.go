@@ -12,7 +12,7 @@ import (
 )
 
 // read asks the admin server.
-func (f front) read(t *testing.T, path string, into any) {
+func (f front) read(t testing.TB, path string, into any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.Admin+path, nil)
 	if err != nil {

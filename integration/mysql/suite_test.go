@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berthdb/berth/core/control"
 	"github.com/berthdb/berth/integration/harness"
 )
 
@@ -220,14 +221,25 @@ func (w *wire) quit() {
 	_ = w.Close()
 }
 
-// pinned is how many sessions are pinned.
-func (f front) pinned(t testing.TB) int64 {
+// pinned is how many sessions are pinned, once none is still finding out: a client has its answer before Berth has asked the
+// server whether something is left.
+func (f front) pinned(t testing.TB) (n int64) {
 	t.Helper()
-	l, err := f.Listener(t.Context(), f.server.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l.SessionsPinned
+	waitFor(t, "all sessions have come to rest", func() bool {
+		var all []control.Session
+		f.read(t, "/api/v1/sessions", &all)
+		n = 0
+		for _, s := range all {
+			switch {
+			case s.Pinned != "":
+				n++
+			case s.Backend != 0 && !s.InTransaction:
+				return false
+			}
+		}
+		return true
+	})
+	return n
 }
 
 // mariaDB says whether the server is MariaDB.
@@ -239,7 +251,7 @@ func loginOf(user, password string) harness.Login {
 
 func superuser() harness.Login { return harness.Superuser().InClear() }
 
-func waitFor(t *testing.T, what string, condition func() bool) {
+func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	harness.Eventually(t, patience, what, condition)
 }

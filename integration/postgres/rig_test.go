@@ -103,16 +103,21 @@ type session struct {
 	Pinned        string `json:"pinned"`
 }
 
-// session finds a client's session by its process id, which is the session's number.
-func (r *rig) session(t *testing.T, pid uint32) session {
+// session finds a client's session by its process id, which is the session's number, once it is not finding out any more
+// whether something is left: a client has its answer before Berth has asked the server.
+func (r *rig) session(t *testing.T, pid uint32) (found session) {
 	t.Helper()
-	for _, s := range r.sessions(t) {
-		if s.ID == pid {
-			return s
+	harness.Eventually(t, settleWithin, "the session has come to rest", func() bool {
+		for _, s := range r.sessions(t) {
+			if s.ID == pid {
+				found = s
+				return s.Pinned != "" || s.Backend == 0 || s.InTransaction
+			}
 		}
-	}
-	t.Fatalf("no session %d", pid)
-	return session{}
+		t.Fatalf("no session %d", pid)
+		return false
+	})
+	return found
 }
 
 func (r *rig) sessions(t *testing.T) []session {
