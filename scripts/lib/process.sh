@@ -60,8 +60,13 @@ check_port() {
     if [ "$1" -lt 1024 ] || [ "$1" -ge 32768 ]; then die "port $1 is outside 1024..32767"; fi
 }
 
-# A killed process stays a zombie until its parent collects it: that is not alive.
-process_is_alive() { [ -n "${1:-}" ] && [ -d "/proc/$1" ] && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null; }
+# A killed process stays a zombie until its parent collects it: that is not alive. But its first thread is one before the
+# others have ended, and only the last closes its sockets.
+process_is_alive() {
+    [ -n "${1:-}" ] && [ -d "/proc/$1" ] || return 1
+    local -a threads=("/proc/$1/task"/*)
+    [ ${#threads[@]} -gt 1 ] || ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+}
 
 # process_of DIR: prints the pid of DIR's running server. Its command line must name DIR: after a reboot
 # the number in the pid file may belong to somebody else.
