@@ -76,8 +76,9 @@ type silent struct{ error }
 
 func (s silent) Unwrap() error { return s.error }
 
-// farewell bounds how long the last words may take to leave: they are a few hundred bytes for an empty socket buffer.
-const farewell = 100 * time.Millisecond
+// farewell bounds how long the last words may take to leave: they are a few hundred bytes for an empty socket buffer, so
+// that only a machine which is too busy to run this goroutine takes any time.
+const farewell = time.Second
 
 // say tells the client why its login failed.
 func (l *login) say(err error) {
