@@ -74,7 +74,7 @@ func (a actor) Watch(ctx context.Context, r discoveryplugin.Request, tell func([
 		}
 		one("a", "h", 1)
 	case "floods":
-		tell(make([]discoveryplugin.Target, 1<<18), nil)
+		tell([]discoveryplugin.Target{{Name: strings.Repeat("a", 8<<20)}}, nil)
 	case "bad name":
 		one("a b", "h", 1)
 	case "bad host":
