@@ -96,12 +96,17 @@ func (l *login) say(err error) {
 	_ = l.flush()
 }
 
+// flush writes what there is to say. Where the time for it was over before anything of it left, the client can still be told
+// that; after any other error it cannot.
 func (l *login) flush() error {
 	if len(l.out) == 0 {
 		return nil
 	}
-	_, err := l.c.Write(l.out)
+	n, err := l.c.Write(l.out)
 	l.out = l.out[:0]
+	if err != nil && (n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		err = silent{err}
+	}
 	return err
 }
 
@@ -129,7 +134,7 @@ func (l *login) run(ctx context.Context) (engine.Accepted, error) {
 	}
 	l.out = appendMessage(l.out, &pgproto3.AuthenticationOk{})
 	if err := l.flush(); err != nil {
-		return engine.Accepted{}, silent{err}
+		return engine.Accepted{}, err
 	}
 	return l.accepted(startup), nil
 }
@@ -180,7 +185,7 @@ const maxAuthMessage = 64<<10 - 1
 // readAuthMessage reads one 'p' message (PasswordMessage, SASLInitialResponse, SASLResponse) and returns its body.
 func (l *login) readAuthMessage() ([]byte, error) {
 	if err := l.flush(); err != nil {
-		return nil, silent{err}
+		return nil, err
 	}
 	var header [5]byte
 	if _, err := io.ReadFull(l.c, header[:]); err != nil {

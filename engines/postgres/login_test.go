@@ -327,6 +327,10 @@ func TestASlowClientIsToldThatItsTimeIsUp(t *testing.T) {
 		"context": func(*engine.Conn) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(t.Context(), 30*time.Millisecond)
 		},
+		"over as it is answered": func(c *engine.Conn) (context.Context, context.CancelFunc) {
+			_ = c.SetWriteDeadline(time.Unix(1, 0))
+			return context.WithTimeout(t.Context(), 30*time.Millisecond)
+		},
 	}
 	for name, limit := range cases {
 		for _, sent := range []string{"", "\x00\x00", string(packet(protocol30, "user\x00alice\x00\x00"))} {
