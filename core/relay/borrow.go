@@ -8,8 +8,8 @@ import (
 	"github.com/berthdb/berth/core/pool"
 )
 
-// borrow asks the pool for a backend of s.waiter.Key. It returns the backend if one is there; otherwise the session waits, or its refusal is
-// on its way.
+// borrow asks the pool for a backend of s.waiter.Key. It returns it if one is there; otherwise the session waits, or its
+// refusal is on its way.
 func (s *Session) borrow() *engine.Backend {
 	p := s.place()
 	timeout := s.front.Group.BorrowTimeout()

@@ -462,7 +462,7 @@ func statementName(body []byte) []byte {
 // useUnnamed makes the unnamed statement ready for a message that uses it. It returns false if that message must wait for
 // answers.
 func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool {
-	v := verdict{}
+	var v verdict
 	if m.unnamed.exists {
 		v = m.unnamed.verdict
 	}
