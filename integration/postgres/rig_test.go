@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/berthdb/berth/core/control"
 	"github.com/berthdb/berth/integration/harness"
 )
 
@@ -91,17 +92,7 @@ func (r *rig) whole(t *testing.T) {
 }
 
 // session is what /api/v1/sessions says of one.
-type session struct {
-	ID            uint32 `json:"id"`
-	User          string `json:"user"`
-	Database      string `json:"database"`
-	Application   string `json:"application"`
-	TLS           bool   `json:"tls"`
-	Waiting       bool   `json:"waiting"`
-	Backend       uint64 `json:"backend"`
-	InTransaction bool   `json:"in_transaction"`
-	Pinned        string `json:"pinned"`
-}
+type session = control.Session
 
 // session finds a client's session by its process id, which is the session's number, once it is not finding out any more
 // whether something is left: a client has its answer before Berth has asked the server.
