@@ -18,28 +18,28 @@ const (
 type purpose uint8
 
 const (
-	purposeForward     purpose = iota // the client asked: its answer
-	purposeSchema                     // sets the default database
-	purposeAfresh                     // takes away the user variables of others, which nothing but a reset does
-	purposeRestore                    // sets what the session has set
-	purposeSettings                   // asks for values of variables
-	purposeEnd                        // ends a transaction of the machine's own
-	purposeClear                      // clears what the statements of another session left to SHOW WARNINGS
-	purposeUnsupported                // leaves what an earlier COM_STMT_PREPARE of the session left to SHOW WARNINGS
-	purposeTrack                      // makes the backend report what the session wants to hear
-	purposeTracked                    // asks what that is
-	purposeTrackAll                   // makes the backend report all
-	purposeRead                       // reads LAST_INSERT_ID()
-	purposeWrite                      // sets LAST_INSERT_ID()
-	purposeZero                       // takes LAST_INSERT_ID() back to what backends in the pool have
-	purposeReset                      // takes away what code left that nobody saw, and brings back what goes with it
-	purposeLocks                      // asks which named locks are held
-	purposeUnseen                     // asks whether there is such code
-	purposeStored                     // asks whether functions are stored ones
-	purposePlace                      // sets the default database in which a statement was prepared
-	purposeMeaning                    // sets what decides how a statement is understood that is to be prepared
-	purposePrepare                    // prepares a statement of the session
-	purposeArm                        // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
+	purposeForward  purpose = iota // the client asked: its answer
+	purposeSchema                  // sets the default database
+	purposeAfresh                  // takes away the user variables of others, which nothing but a reset does
+	purposeRestore                 // sets what the session has set
+	purposeSettings                // asks for values of variables
+	purposeEnd                     // ends a transaction of the machine's own
+	purposeClear                   // clears what the statements of another session left to SHOW WARNINGS
+	purposeRepeat                  // leaves an error of an earlier request of the session to SHOW WARNINGS
+	purposeTrack                   // makes the backend report what the session wants to hear
+	purposeTracked                 // asks what that is
+	purposeTrackAll                // makes the backend report all
+	purposeRead                    // reads LAST_INSERT_ID()
+	purposeWrite                   // sets LAST_INSERT_ID()
+	purposeZero                    // takes LAST_INSERT_ID() back to what backends in the pool have
+	purposeReset                   // takes away what code left that nobody saw, and brings back what goes with it
+	purposeLocks                   // asks which named locks are held
+	purposeUnseen                  // asks whether there is such code
+	purposeStored                  // asks whether functions are stored ones
+	purposePlace                   // sets the default database in which a statement was prepared
+	purposeMeaning                 // sets what decides how a statement is understood that is to be prepared
+	purposePrepare                 // prepares a statement of the session
+	purposeArm                     // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
 )
 
 // answer is one expected answer of the backend.

@@ -17,20 +17,29 @@ import (
 
 // previous is what the session's last statement left.
 type previous struct {
-	rows       int64 // ROW_COUNT()
-	rowsKnown  bool
-	found      uint64 // FOUND_ROWS()
-	foundKnown bool
+	rows  int64  // ROW_COUNT()
+	found uint64 // FOUND_ROWS()
 	// foundOn is the backend on which FOUND_ROWS() is the session's own. Servers keep it beyond statements that are no SELECT,
 	// which may have been executed elsewhere.
-	foundOn    *backendState
+	foundOn *backendState
+	// unsupported is the COM_STMT_PREPARE that it was, nil if it was none that servers refuse always.
+	unsupported *sharedStatement
+	// unknown is the ids, of four bytes each, of statements that there are not, which the session has asked for since. MySQL appends
+	// the error to the list that it has.
+	unknown    string
+	rowsKnown  bool
+	foundKnown bool
 	failed     bool
 	local      bool // no backend has it, because the statement was answered here
 	list       list // of warnings and errors, MariaDB's
 	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
-	// unsupported is the COM_STMT_PREPARE that it was, nil if it was none that servers refuse always.
-	unsupported *sharedStatement
 }
+
+// repeats says whether there are errors in its list that any backend can be made to have.
+func (v *previous) repeats() bool { return v.unsupported != nil || v.unknown != "" }
+
+// maxUnknown is how many ids of unknown statements are remembered.
+const maxUnknown = 2
 
 func (v *previous) setRows(n int64) { v.rows, v.rowsKnown = n, true }
 
@@ -69,22 +78,35 @@ func (m *Machine) disturb(command byte, text string) {
 // sendDiagnostics leaves the diagnostics of the session's previous statement on a backend that does not have them, for a request of
 // class c. Others keep their backend.
 func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
-	switch v := &m.previous; {
-	case v.unsupported != nil && (c.has(classDiagnostics) || m.countsList()): // it fails again
+	v, asks := &m.previous, c.has(classDiagnostics) || m.countsList()
+	switch {
+	case m.pins.result && m.state.last == m: // there are those that it had before a request that was answered here
+	case v.unsupported != nil && asks: // it fails again
 		w.ToBackend(v.unsupported.packet)
 		m.disturb(protocol.COM_STMT_PREPARE, "")
-		m.expect(shapePrepare, purposeUnsupported, 1)
+		m.expect(shapePrepare, purposeRepeat, 1)
 	case v.deprecated:
 		m.ask("SELECT FOUND_ROWS()", purposeClear, w)
 	default:
 		m.ask(clearDiagnostics, purposeClear, w)
 	}
+	if !asks {
+		return
+	}
+	for ids := v.unknown; ids != ""; ids = ids[4:] { // to fetch does nothing to a statement that the backend has
+		p := append(m.insertID.scratch[:0], 9, 0, 0, 0, protocol.COM_STMT_FETCH)
+		p = append(append(p, ids[:4]...), 0, 0, 0, 0) // no rows
+		w.ToBackend(p)
+		m.insertID.scratch = p[:0]
+		m.disturb(protocol.COM_STMT_FETCH, "")
+		m.expect(shapeRows, purposeRepeat, 1)
+	}
 }
 
-// countsList says whether the request is a command that leaves the list of warnings as it is and says how long it is, where that has what
-// could not be prepared.
+// countsList says whether the request is a command that leaves the list of warnings as it is and says how long it is, where there are errors
+// in it that are made again.
 func (m *Machine) countsList() bool {
-	if m.previous.unsupported == nil {
+	if !m.previous.repeats() {
 		return false
 	}
 	switch m.request.command {
@@ -94,12 +116,28 @@ func (m *Machine) countsList() bool {
 	return true
 }
 
-// sentUnsupported takes in the answer to a COM_STMT_PREPARE that has failed before.
-func (m *Machine) sentUnsupported(failure *engine.ServerError) {
+// repeated takes in the answer to a request that has failed before.
+func (m *Machine) repeated(failure *engine.ServerError) {
 	m.request.cleared = true
-	if failure == nil || failure.Number != protocol.ER_UNSUPPORTED_PS {
-		m.refusal = errPrevious // a server of another version
+	if failure == nil || failure.Number != protocol.ER_UNSUPPORTED_PS && failure.Number != protocol.ER_UNKNOWN_STMT_HANDLER {
+		m.refusal = errPrevious // a server of another version, or one with a statement of that id
 	}
+	if m.pins.result && m.queue.count == 0 {
+		m.previous.unknown = "" // the list is complete, and its backend stays
+	}
+}
+
+// refusedUnknown returns what a refusal because there is no statement id leaves: with the server it would be one more error in the list.
+func (m *Machine) refusedUnknown(id unknownID) previous {
+	v := m.previous
+	v.setRows(-1)
+	v.found, v.foundKnown, v.foundOn, v.failed, v.local = 0, false, nil, false, true
+	v.list.gone = v.list.gone || m.e.isMariaDB() || len(v.unknown) == 4*maxUnknown
+	v.unknown += string(binary.LittleEndian.AppendUint32(nil, uint32(id)))
+	if v.list.gone {
+		v.unknown, v.unsupported, v.deprecated = "", nil, false
+	}
+	return v
 }
 
 // unsupported returns what is being prepared, if it has just been refused in a way that does not depend on what is in the server. A
@@ -132,7 +170,7 @@ func (m *Machine) notePrevious() {
 	}
 	v.local, v.failed = false, r.failed
 	if !r.class.has(classDiagnostics) || r.class.has(classCountsDiagnostics) || r.failed {
-		v.deprecated, v.unsupported = false, r.unsupported
+		v.deprecated, v.unsupported, v.unknown = false, r.unsupported, ""
 	}
 	switch {
 	case r.failed:

@@ -270,7 +270,7 @@ func (x *exchange) prepared(p []byte) error {
 	if x.forwards() {
 		x.m.request.warnings = warnings
 		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, int(params)))
-	} else if x.m.queue.head().purpose == purposeUnsupported {
+	} else if x.m.queue.head().purpose == purposeRepeat {
 		x.m.closeOnServer(id, x.w)
 	} else {
 		x.m.preparedAgain(id)

@@ -228,9 +228,13 @@ func (m *Machine) reply(w engine.Wire, p []byte) {
 	w.Observe(engine.RequestEnded)
 }
 
-// refuse answers a request with an error, which no server has in its list.
+// refuse answers a request with an error, which no server has in its list, unless it is made there, too (repeats).
 func (m *Machine) refuse(err error, w engine.Wire) {
-	m.previous = previous{rows: -1, rowsKnown: true, local: true, list: list{gone: true}}
+	if id := unknownID(0); errors.As(err, &id) {
+		m.previous = m.refusedUnknown(id)
+	} else {
+		m.previous = previous{rows: -1, rowsKnown: true, local: true, list: list{gone: true}}
+	}
 	m.reply(w, m.e.render(nil, m.request.sequence+1, m.info.capabilities, err))
 }
 
@@ -472,7 +476,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	told := r.failed || r.warnings > 0
 	m.noteListed(told)
 	if !r.class.has(classDiagnostics) || r.failed || r.class.has(classGets) && r.warnings > 0 {
-		if left := told && m.previous.unsupported == nil || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
+		if left := told && !m.previous.repeats() || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)
 		}

@@ -67,7 +67,8 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	}
 	m.alignTracking(c, w)
 	foreign := m.foreign()
-	if m.state.stale && m.state.last != m || (c.has(classDiagnostics) || m.countsList()) && foreign && !m.pins.result && !m.request.cleared {
+	asks := c.has(classDiagnostics) || m.countsList()
+	if m.state.stale && m.state.last != m || asks && foreign && (!m.pins.result || m.previous.unknown != "") && !m.request.cleared {
 		m.sendDiagnostics(c, w)
 	}
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
@@ -141,8 +142,8 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		}
 		return nil
 	}
-	if p == purposeUnsupported {
-		m.sentUnsupported(failure)
+	if p == purposeRepeat {
+		m.repeated(failure)
 		if !m.request.scanned {
 			m.settle(w)
 		}
@@ -276,7 +277,7 @@ func (m *Machine) loseVirtual() {
 func (m *Machine) resetVirtual() {
 	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
 	m.previous.setRows(0)
-	m.previous.list, m.previous.deprecated, m.previous.unsupported = list{}, false, nil
+	m.previous.list, m.previous.deprecated, m.previous.unsupported, m.previous.unknown = list{}, false, nil, ""
 	m.statements = sessionStatements{}
 	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
 }

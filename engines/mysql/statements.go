@@ -58,9 +58,14 @@ func (m *Machine) unknownStatement(command byte, id uint32) error {
 			protocol.COM_STMT_RESET: "mysqld_stmt_reset",
 		}[command]
 	}
-	return &clientError{rendering: rendering{protocol.ER_UNKNOWN_STMT_HANDLER, "HY000",
-		"Unknown prepared statement handler (" + strconv.FormatUint(uint64(id), 10) + ") given to " + by}}
+	return &clientError{rendering{protocol.ER_UNKNOWN_STMT_HANDLER, "HY000",
+		"Unknown prepared statement handler (" + strconv.FormatUint(uint64(id), 10) + ") given to " + by}, unknownID(id)}
 }
+
+// unknownID is the id, by the client, of a statement that its session does not have.
+type unknownID uint32
+
+func (id unknownID) Error() string { return "unknown statement " + strconv.FormatUint(uint64(id), 10) }
 
 func (m *Machine) noCursor(id uint32) error {
 	message := "The statement (" + strconv.FormatUint(uint64(id), 10) + ") has no open cursor"

@@ -477,6 +477,94 @@ func TestWhatMySQLDoesNotPrepareDoesNotPinAndItsErrorIsTold(t *testing.T) {
 	}
 }
 
+// TestUnknownStatementsAreInTheListOfErrors asks for such statements in sessions that keep a backend, or have older errors there: MySQL
+// appends the error to the list.
+func TestUnknownStatementsAreInTheListOfErrors(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	mine, alone, other := f.client(t), f.direct(t), f.client(t)
+	execute := func(w *wire) error {
+		_, err := w.one(protocol.COM_STMT_EXECUTE, 200, 1, 0, 0, 0, 1, 0, 0, 0)
+		return err
+	}
+	refusals := []func(w *wire) error{
+		execute,
+		func(w *wire) error { _, err := w.one(protocol.COM_STMT_FETCH, 200, 1, 0, 0, 1, 0, 0, 0); return err },
+		func(w *wire) error { _, err := w.one(protocol.COM_STMT_RESET, 200, 1, 0, 0); return err },
+		func(w *wire) error { return fmt.Errorf("%w, %w", execute(w), execute(w)) },
+	}
+	ping := []byte{protocol.COM_PING}
+	use := append([]byte{protocol.COM_INIT_DB}, "app"...)
+	for _, before := range []string{"select 1", "select cast('1x' as signed)", "select from nothing", "begin", "COM_STMT_PREPARE begin"} {
+		for n, refused := range refusals {
+			for _, asks := range []string{
+				"show warnings", "show errors", "show count(*) errors", "select @@warning_count, @@error_count", "do @@error_count", "select row_count()",
+				"get diagnostics @n = number",
+				"get diagnostics condition 1 @told = message_text, @state = returned_sqlstate, @errno = mysql_errno, @class = class_origin, @sub = subclass_origin",
+				"COM_RESET_CONNECTION", "select 1", "begin", string(ping), string(use),
+			} {
+				var said [2]string
+				for i, w := range []*wire{mine, alone} {
+					text, prepares := strings.CutPrefix(before, "COM_STMT_PREPARE ")
+					if prepares {
+						_, _ = w.prepare(text)
+					} else {
+						w.outcome(text)
+					}
+					said[i] = fmt.Sprint(refused(w))
+					if before != "begin" && w == mine {
+						other.sees(t, "show warnings", "[]")
+					}
+					if asks == string(ping) || asks == string(use) {
+						r, err := w.one(asks[0], []byte(asks[1:])...)
+						said[i] += fmt.Sprintf("; %d warnings, %v", r.warnings, err)
+					} else {
+						said[i] += "; " + show(w.executed(t, asks), nil)
+					}
+					for _, q := range []string{"show warnings", "show count(*) warnings", "select @n, @told, @state, @errno, @class, @sub", "rollback"} {
+						said[i] += "; " + show(w.executed(t, q), nil)
+					}
+				}
+				if said[0] != said[1] {
+					t.Errorf("%s, refusal %d, %q:\n%s\n, with the server itself\n%s", before, n, asks, said[0], said[1])
+				}
+			}
+		}
+	}
+	for _, w := range []*wire{mine, alone, other} {
+		w.quit()
+	}
+}
+
+// TestStatementsOfOthersAreLeftAloneByUnknownIDs has backends with statements of the ids that another session does not have.
+func TestStatementsOfOthersAreLeftAloneByUnknownIDs(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: 1, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	name := table(t, s, "others_ids", "(n int)")
+	mine, other := f.client(t), f.client(t)
+	for range 3 {
+		other.mustPrepare(t, "insert into "+name+" values (1)")
+	}
+	insert := other.mustPrepare(t, "insert into "+name+" values (2)")
+	for id := byte(1); id < 8; id++ {
+		if _, err := mine.one(protocol.COM_STMT_EXECUTE, id, 0, 0, 0, 0, 1, 0, 0, 0); numberOf(err) != protocol.ER_UNKNOWN_STMT_HANDLER {
+			t.Errorf("statement %d: %v", id, err)
+		}
+		switch got := mine.outcome("show count(*) errors"); got {
+		case "[1]", "error 1105":
+		default:
+			t.Errorf("statement %d: %s errors", id, got)
+		}
+		mine.sees(t, "select count(*) from "+name, "[0]")
+	}
+	other.executes(t, insert, "ok 1")
+	mine.sees(t, "select n from "+name, "[2]")
+	mine.quit()
+	other.quit()
+}
+
 // An error does not say that a statement has ended the transaction before it failed.
 func TestValuesOfAStatementThatFailedAreToldWithTheServersStatus(t *testing.T) {
 	own(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
