@@ -127,10 +127,13 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 			m.lost.canceled = bytes.Clone(text)
 			return false, "what brings a connection in line was canceled"
 		}
-		lost := whole(fr, f) && m.valuesLost(text)
-		if forward = m.failed(text, f, w); forward && lost {
+		var instead []byte // what the client is told
+		if whole(fr, f) {
+			instead = m.instead(text)
+		}
+		if forward = m.failed(text, f, w); forward && instead != nil {
 			m.toClient(f, w)
-			w.ToClient(withHint(text, valuesHint))
+			w.ToClient(instead)
 			forward = false
 		}
 		return forward, ""
@@ -375,6 +378,9 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	undone := 0
 	if a&answerNamed != 0 {
 		undone = 1
+		if a.kind() == answerOwn {
+			m.named.refusedDirect(body)
+		}
 	}
 	if a&answerUnnamed != 0 && a.kind() == answerParse {
 		m.parseFailed(a)
@@ -396,6 +402,17 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 		return isFatal(body) // the client's message follows behind a Sync of the machine's
 	}
 	return forward
+}
+
+// instead returns the ErrorResponse that the client gets in place of one with this body, nil if it gets that one.
+func (m *machine) instead(body []byte) []byte {
+	switch {
+	case m.valuesLost(body):
+		return withHint(body, valuesHint)
+	case !m.queue.empty() && m.queue.first()&answerSwallow == 0:
+		return m.named.refusal(body)
+	}
+	return nil
 }
 
 // skipped notes that a message was not executed.

@@ -258,7 +258,7 @@ func (m *machine) letGo(w engine.Wire) {
 	n := &m.named
 	m.undoNamed(len(n.ops) - n.head)
 	n.check, n.stale, n.shape, n.clearing, n.flushed, n.direct = nil, nil, 0, false, false, false
-	n.standIns, n.brought, n.standing = nil, false, false
+	n.standIns, n.brought, n.standing, n.refused = nil, false, false, nil
 	for i := range m.queue.n {
 		m.skipped(*m.queue.at(i))
 	}

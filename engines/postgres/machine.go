@@ -43,7 +43,7 @@ type machine struct {
 	values  values
 	lost    lost
 	pins    kindSet // what keeps the backend, as far as the core said so
-	running running
+	running *running
 	seen    []parameter // what the client was told last; nobody changes it
 	// unseenChanges is the engine's Unseen when the session began.
 	unseenChanges engine.Unseen
@@ -122,7 +122,11 @@ var (
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
 	s.temporary = strings.Contains(strings.ToLower(s.key.Options), "pg_temp")
-	return &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}, unseenChanges: e.Unseen()}
+	m := &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}, unseenChanges: e.Unseen()}
+	if s.keepsText {
+		m.running = &running{}
+	}
+	return m
 }
 
 // Start ends the login at once if it is known what servers report to sessions like this one.

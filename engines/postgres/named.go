@@ -63,6 +63,7 @@ type named struct {
 	standIns []reference // of the text that is under way, from the next one on, if the backend has some (named_sql.go)
 	brought  bool        // they were sent for the client's next message
 	standing bool        // the unnamed portal is of that text
+	refused  []refusedStatement
 }
 
 // namedOp is what to do when an answer comes, or to undo when it does not.

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -112,14 +114,14 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 		n.direct = n.direct || pins
 		return true
 	}
-	// After an error the server would skip what it is given here.
-	if !m.queue.empty() && m.waitNamed(f, w) || 4*len(named) >= maxAnswers-injected {
+	if !m.queue.empty() && m.waitNamed(f, w) { // after an error the server would skip what it is given here
 		return false
 	}
 	m.flush(f, w)
 	m.dropStandIns(w)
 	failed := m.lend.tx == 'E' && !(m.reading.batch && m.lend.flight.decides) // and nothing can be prepared
 	apart := !m.reading.batch && m.lend.tx == 'I'                             // an error is the end of nothing
+	within := !m.reading.batch && m.lend.tx == 'T'                            // it would be the end of the transaction
 	moved, stands := false, false
 	for name, use := range named {
 		s := n.byName[name]
@@ -133,11 +135,11 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 			m.sendDirect(name, standIn, w)
 		case failed:
 			continue // what refers to it fails, too
+		case use == useExecutes:
+			m.moveDirect(name, s, within, w)
 		default:
 			m.sendDirect(name, s.shared.rest(), w)
-			if use != useExecutes { // refused, because the name is taken, if the statement could be prepared
-				m.sendDirect(name, standIn, w)
-			}
+			m.sendDirect(name, standIn, w) // refused, because the name is taken, if the statement could be prepared
 		}
 		m.directSets = m.directSets || s.verdict.changesSettings()
 		n.set(name, nil)
@@ -173,10 +175,61 @@ func (m *machine) executesOwn(v verdict, text []byte) bool {
 func (m *machine) sendDirect(name string, rest []byte, w engine.Wire) {
 	w.ToBackend(parseMessage(append([]byte(name), 0), rest))
 	m.push(answerOwn | answerSwallow)
-	if !m.reading.batch { // in a batch it would end the implicit transaction
+	m.syncOwn(w)
+}
+
+// syncOwn ends what the machine has sent of its own. In a batch of the client's it would end the implicit transaction.
+func (m *machine) syncOwn(w engine.Wire) {
+	if !m.reading.batch {
 		w.ToBackend(syncMessage)
 		m.push(answerSync | answerSwallow)
 	}
+}
+
+// moveDirect gives the backend s under the client's name. If the server does not take it any more, because a table is gone, the name
+// stays what it was. within says that a transaction is open, which goes on then: the client's text may end it before it comes to s.
+func (m *machine) moveDirect(name string, s *namedStatement, within bool, w engine.Wire) {
+	if within {
+		m.sendOwn("SAVEPOINT "+ownSavepoint, w)
+		m.syncOwn(w)
+	}
+	m.named.op(namedOp{name: name, changes: true, before: s})
+	w.ToBackend(parseMessage(append([]byte(name), 0), s.shared.rest()))
+	m.push(answerOwn | answerNamed | answerSwallow)
+	m.syncOwn(w)
+	if within {
+		m.sendOwn("ROLLBACK TO "+ownSavepoint, w) // statements are none of the transaction's
+		m.sendOwn("RELEASE "+ownSavepoint, w)
+		m.syncOwn(w)
+	}
+}
+
+// ownSavepoint is a name that no client uses for its own.
+const ownSavepoint = sharedPrefix + "savepoint"
+
+// refusedStatement is a statement of the session's that the server did not take under the client's name, and why.
+type refusedStatement struct {
+	name   string
+	answer []byte // the body of the ErrorResponse
+}
+
+// refusedDirect notes an error in the answer to what moveDirect sent.
+func (n *named) refusedDirect(body []byte) {
+	n.refused = append(n.refused, refusedStatement{n.ops[n.head].name, bytes.Clone(body)})
+}
+
+// refusal is what the server would have said, had it the statement, in place of an error with this body; nil if that is another.
+func (n *named) refusal(body []byte) []byte {
+	if errorCode(body) != "26000" {
+		return nil
+	}
+	message := errorField(body, 'M')
+	for _, r := range n.refused {
+		if strings.Contains(message, r.name) {
+			return endMessage(append([]byte{'E', 0, 0, 0, 0}, r.answer...), 0)
+		}
+	}
+	return nil
 }
 
 // stoodFor says that what is answered executes the text of the stand-ins.
@@ -209,10 +262,9 @@ func (m *machine) dropStandIns(w engine.Wire) (waits bool) {
 			waits = true
 		}
 	}
-	n.standIns, n.brought, n.standing = nil, false, false
-	if waits && !m.reading.batch {
-		w.ToBackend(syncMessage)
-		m.push(answerSync | answerSwallow)
+	n.standIns, n.brought, n.standing, n.refused = nil, false, false, nil
+	if waits {
+		m.syncOwn(w)
 	}
 	return waits
 }

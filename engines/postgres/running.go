@@ -5,7 +5,7 @@ import "bytes"
 // maxRunning is how much of a statement is kept for people who ask what is under way.
 const maxRunning = 1 << 10
 
-// running is the text of what is under way, where the session keeps it.
+// running is the text of what is under way. Sessions that do not keep it have none.
 type running struct {
 	text    []byte // the beginning of it
 	several bool   // others were sent before it was answered: nobody can say which is under way
@@ -23,7 +23,7 @@ func (r *running) keep(text []byte, first bool) {
 
 // Running implements engine.Teller.
 func (m *machine) Running() []byte {
-	if m.running.several || m.queue.empty() {
+	if m.running == nil || m.running.several || m.queue.empty() {
 		return nil
 	}
 	return m.running.text

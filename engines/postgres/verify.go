@@ -337,7 +337,7 @@ const maxSuspect = 1 << 10
 func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	m.number++
 	m.lend.flight.add(v)
-	if m.session.keepsText {
+	if m.running != nil {
 		m.running.keep(text, m.queue.empty())
 	}
 	if m.session.temporary && !v.inert {
