@@ -20,7 +20,7 @@ func (m *machine) call(fr frame, f *feed, w engine.Wire) bool {
 		m.prepareSequences(true, w)
 	}
 	m.report(v, nil, false, w)
-	m.began(w)
+	m.beganApart(w)
 	m.push(answerCall)
 	m.begin(fr, f, false, w)
 	return true

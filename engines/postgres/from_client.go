@@ -226,6 +226,13 @@ func (m *machine) began(w engine.Wire) {
 	}
 }
 
+// beganApart counts the beginning of a simple Query or a FunctionCall. It ends a batch that has had no Sync, as asyncpg's have not
+// that it only flushes: the server ends that one's transaction behind it, and says that it is ready.
+func (m *machine) beganApart(w engine.Wire) {
+	m.began(w)
+	m.reading.batch = false
+}
+
 // query passes on a simple Query.
 func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	v, owed := unread, answerQuery
@@ -274,7 +281,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	}
 	m.guess(&v, 0)
 	m.report(v, text, false, w)
-	m.began(w)
+	m.beganApart(w)
 	if owed == answerQuery {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
 	}

@@ -43,7 +43,7 @@ func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
 	}
 	m.flush(f, w)
 	m.prepareSequences(true, w)
-	m.began(w)
+	m.beganApart(w)
 	m.lend.unnamed.establish()
 	m.named.batch++
 	m.push(answerQuery)

@@ -72,7 +72,7 @@ type reading struct {
 	wanting   byte   // the type of the message that needed it
 	refused   bool   // that message is not to be executed, and has been answered
 	skipping  bool   // until Sync, after an error (54.2.3)
-	batch     bool   // messages of the extended protocol were sent since the last Sync
+	batch     bool   // messages of the extended protocol were sent since the last Sync, Query or FunctionCall
 	fatal     bool   // the backend has said why it goes
 	partial   bool   // the client has got the beginning of a message
 	closed    bool

@@ -79,6 +79,25 @@ func TestABackendThatCannotBeResetIsLostAndItsSessionGoesOn(t *testing.T) {
 	}
 }
 
+// asyncpg prepares with a Flush, and goes on with a simple Query.
+func TestASessionGoesOnWithoutItsBackendBehindABatchThatASimpleRequestEnded(t *testing.T) {
+	for _, request := range []string{"Q COPY t FROM STDIN, f no", "F x"} {
+		s, _ := suspected(t, suspicionReset)
+		s.client(messages("P |SELECT 1, D S|, H"))
+		s.server(messages("1, t, T a"))
+		s.client(messages(request))
+		s.server(messages("! 57014, Z I"))
+		s.free = newTestBackend(s.m.session.key, s.backend.State.(*backendState).params)
+		s.server(messages("! 57014, Z I")) // a late cancel hits the question what is left
+		s.toClient = nil
+		s.client(messages("Q SELECT 2"))
+		s.server(messages("C SELECT 1, Z I"))
+		if got := describeMessages(t, s.toClient, false); got != "C SELECT 1, Z I" {
+			t.Errorf("behind %s the client got %s; %v", request, got, s.events)
+		}
+	}
+}
+
 func TestAStaleVerdictIsAskedForOnceAndTrustedByNobodyMeanwhile(t *testing.T) {
 	for verdict, want := range map[string]suspicion{"0": suspicionNone, "1": suspicionReset, "2": suspicionPin} {
 		s, u := suspected(t, suspicionStale)

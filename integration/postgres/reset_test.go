@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -63,6 +64,24 @@ func TestResetsAreAnsweredAsTheServerWouldWithoutABorrow(t *testing.T) {
 			ask(t, c, "discard all")
 			ask(t, direct, "discard all")
 		}
+		r.whole(t)
+	})
+}
+
+// A simple query ends what was sent before it with no Sync behind. Drivers that prepare with a Flush send none.
+func TestAResetBehindASimpleQueryThatEndedABatchNeedsNoConnection(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		c, holder := frontend(t, conn(t, r.Endpoint, harness.App())), conn(t, r.Endpoint, harness.App())
+		c.send(&pgproto3.Parse{Name: "p", Query: "select 1"}, &pgproto3.Describe{ObjectType: 'S', Name: "p"}, &pgproto3.Flush{})
+		c.expect("1 t T")
+		c.send(&pgproto3.Query{String: "select 2"})
+		c.expect("T D(2) C(SELECT 1) Z(I)")
+		ask(t, holder, "begin") // has the only connection
+		c.send(&pgproto3.Query{String: "unlisten *"})
+		c.expect("C(UNLISTEN) Z(I)")
+		ask(t, holder, "commit")
+		c.send(&pgproto3.Bind{PreparedStatement: "p"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		c.expect("2 D(1) C(SELECT 1) Z(I)")
 		r.whole(t)
 	})
 }
