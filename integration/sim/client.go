@@ -55,6 +55,7 @@ type client struct {
 	schema   string                 // MySQL's
 	eofs     bool                   // MySQL's results have an EOF behind their columns
 	prepared map[string]*myPrepared // MySQL's statements, by verb
+	heard    map[string][]string    // PostgreSQL's notifications, by channel
 }
 
 // dialect is a protocol as clients speak it.
@@ -139,6 +140,7 @@ func (c *client) visit() error {
 	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
 	c.extended = map[string]bool{}
 	c.prepared = map[string]*myPrepared{}
+	c.heard = map[string][]string{}
 	c.cancels = w.chance(3)
 	if w.chance(30) {
 		return nil // without a word
@@ -470,11 +472,16 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		clear(c.settings)
 		clear(c.locks)
 		c.insertID = 0
-	case "lock", "temp":
+	case "lock", "temp", "declare", "listen":
 		c.locks[q.args[0]] = true
-	case "unlock", "drop":
+	case "unlock", "drop", "close":
 		delete(c.locks, q.args[0])
-	case "rows":
+	case "unlisten":
+		delete(c.locks, q.args[0])
+		want = "value " + strconv.Itoa(len(c.heard[q.args[0]]))
+	case "fetch":
+		want = "value " + q.args[0]
+	case "rows", "unload":
 		want = "rows " + q.args[0]
 		n, _ := strconv.Atoi(q.args[0])
 		if string(rows) != string(filler(q.tag, n)) {

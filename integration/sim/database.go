@@ -9,11 +9,15 @@ import (
 type database struct {
 	table   map[string]string
 	journal [][]write // one entry a transaction that wrote
+
+	listening map[string]func(note) // by channel: who is to be told
 }
 
 type write struct{ key, value string }
 
-func newDatabase() *database { return &database{table: make(map[string]string)} }
+func newDatabase() *database {
+	return &database{table: make(map[string]string), listening: make(map[string]func(note))}
+}
 
 // connectionState is what a server keeps for a connection.
 type connectionState struct {
@@ -25,6 +29,7 @@ type connectionState struct {
 	implicit bool              // what is written outside of a transaction is committed by who says so
 	failed   bool              // the transaction can only be rolled back
 	writes   []write
+	notes    []note // to be told when the transaction is committed
 	settings map[string]string
 	locks    map[string]bool
 }
@@ -44,6 +49,14 @@ func (c *connectionState) begin() {
 // put writes, at once or with the transaction.
 func (c *connectionState) put(k, v string) {
 	c.writes = append(c.writes, write{k, v})
+	if !c.open && !c.implicit {
+		c.end(true)
+	}
+}
+
+// notify tells who listens, at once or with the transaction.
+func (c *connectionState) notify(n note) {
+	c.notes = append(c.notes, n)
 	if !c.open && !c.implicit {
 		c.end(true)
 	}
@@ -71,7 +84,13 @@ func (c *connectionState) end(commit bool) bool {
 	if !commit && c.before != nil {
 		c.settings = c.before
 	}
-	c.open, c.failed, c.writes, c.before = false, false, nil, nil
+	notes := c.notes
+	c.open, c.failed, c.writes, c.notes, c.before = false, false, nil, nil, nil
+	for _, n := range notes {
+		if tell := c.db.listening[n.channel]; commit && tell != nil {
+			tell(n)
+		}
+	}
 	return commit
 }
 

@@ -22,6 +22,7 @@
 //
 //   - each request of a client gets its own answers, in order, within a bounded virtual time;
 //   - no client sees what another one set;
+//   - who listens (PostgreSQL) hears what was committed, all of it, once, and by whom it was sent; and nobody else does;
 //   - what is committed is what the clients were told: the database keeps a journal, in which every transaction must be
 //     one client's, whole, at most once, and there if and only if the client was told so (either, if its connection
 //     broke before the answer);

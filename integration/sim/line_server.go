@@ -112,15 +112,23 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 		return "value " + c.settings[args[0]], nil
 	case "reset":
 		c.reset()
-	case "lock", "temp":
+	case "lock", "temp", "declare", "listen":
 		c.locks[args[0]] = true
-	case "unlock", "drop":
+	case "fetch":
+		if !c.locks[args[0]] {
+			c.fail()
+			return "error no cursor", nil
+		}
+		return "value " + args[0], nil
+	case "notify":
+		c.notify(note{uint32(c.id), args[0], tag})
+	case "unlock", "drop", "close", "unlisten":
 		if !c.locks[args[0]] {
 			c.fail()
 			return "error not locked", nil
 		}
 		delete(c.locks, args[0])
-	case "rows":
+	case "rows", "unload":
 		n, _ := strconv.Atoi(args[0])
 		return "rows " + args[0], filler(tag, n)
 	case "load":

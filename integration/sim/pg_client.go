@@ -181,6 +181,10 @@ func (p pg) answer(c *client, q request) (a answer, err error) {
 			}
 		case 'D':
 			a.rows = append(a.rows, body[6:]...)
+		case 'd':
+			a.rows = append(a.rows, body...)
+		case 'A':
+			err = c.hears(noteOf(body))
 		case 'Z':
 			tag, rest, _ := strings.Cut(words, " ")
 			if q.verb == "login" {

@@ -24,15 +24,22 @@ type pgSession struct {
 	named   map[string]string // verbs, by the names of statements
 	portal  *request
 	skip    bool // until Sync
+	listener
 }
 
 func servePostgres(c *session) {
-	s := &pgSession{session: c, r: &reader{from: c.conn}, named: make(map[string]string)}
+	s := &pgSession{session: c, r: &reader{from: c.conn}, named: make(map[string]string), listener: listener{told: make(map[string]int)}}
+	defer s.deaf()
 	if !c.greet(s.r) {
 		return
 	}
 	for {
 		c.idle = len(s.r.have) == 0
+		if c.idle && !s.open && len(s.waiting) > 0 {
+			if _, err := c.conn.Write(s.heard()); err != nil {
+				return
+			}
+		}
 		kind, body, err := s.r.message()
 		c.idle = false
 		if err != nil || kind == 'X' || !s.handle(kind, body) || c.gone {
@@ -132,7 +139,12 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 	return true
 }
 
-func (s *pgSession) ready() { s.out = message(s.out, 'Z', []byte(s.state())) }
+func (s *pgSession) ready() {
+	if !s.open {
+		s.out = append(s.out, s.heard()...)
+	}
+	s.out = message(s.out, 'Z', []byte(s.state()))
+}
 
 func (s *pgSession) complain(code, why string) {
 	s.out = message(s.out, 'E', complaint("ERROR", code, why))
@@ -169,6 +181,8 @@ func (s *pgSession) copyIn(q *request) bool {
 var pgTags = map[string]string{
 	"begin": "BEGIN", "commit": "COMMIT", "rollback": "ROLLBACK", "put": "INSERT 0 1", "set": "SET", "reset": "DISCARD ALL",
 	"show": "SHOW", "temp": "CREATE TABLE", "drop": "DROP TABLE", "load": "COPY 1",
+	"unload": "COPY 1", "declare": "DECLARE CURSOR", "close": "CLOSE CURSOR", "fetch": "FETCH 1", "listen": "LISTEN", "unlisten": "UNLISTEN",
+	"notify": "NOTIFY",
 }
 
 // ask answers what only the proxy asks. Clients see nothing of it.
@@ -187,6 +201,7 @@ func (s *pgSession) ask(q request) {
 		}
 	case q.verb == "clean":
 		s.reset()
+		s.deaf()
 		clear(s.named)
 	case q.verb == "restore":
 		s.restore(q.args)
@@ -216,13 +231,13 @@ func (s *pgSession) restore(statements []string) {
 	}
 }
 
-// holds answers the proxy's question what a session holds: temporary tables and locks are all that this model has.
+// holds answers the proxy's question what a session holds. Statements of SQL's PREPARE are what this model has not.
 func (s *pgSession) holds() []byte {
 	row := []byte{0, 6}
 	for column := range 5 {
 		answer := byte('f')
 		for name := range s.locks {
-			if table := strings.HasPrefix(name, tables); column == 0 && table || column == 1 && !table {
+			if holdingOf(name).column == column {
 				answer = 't'
 			}
 		}
@@ -254,8 +269,16 @@ func (s *pgSession) run(q request, described bool) {
 	if s.gone {
 		return
 	}
-	if q.verb == "reset" && why == "ok" {
-		clear(s.named)
+	if why == "ok" {
+		switch q.verb {
+		case "reset":
+			clear(s.named)
+			s.deaf()
+		case "listen":
+			s.listen(q.args[0])
+		case "unlisten":
+			why = "value " + strconv.Itoa(s.unlisten(q.args[0]))
+		}
 	}
 	if strings.HasPrefix(why, "error") {
 		code := map[string]string{"error canceled": "57014", "error aborted": "25P02"}[why]
@@ -265,14 +288,24 @@ func (s *pgSession) run(q request, described bool) {
 		s.complain(code, q.tag+" "+why)
 		return
 	}
-	if q.verb == "rows" && described {
+	row := func(p []byte) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte{0, 1}, uint32(len(p))), p...)
+	}
+	kind := byte('D')
+	switch {
+	case q.verb == "unload":
+		s.out = message(s.out, 'H', []byte{0, 0, 0})
+		kind, row = 'd', func(p []byte) []byte { return p }
+	case q.verb == "rows" && described:
 		s.out = message(s.out, 'T', []byte{0, 0})
 	}
 	for len(rows) > 0 {
 		n := min(len(rows), s.server.w.between(1, 100<<10))
-		row := binary.BigEndian.AppendUint32([]byte{0, 1}, uint32(n))
-		s.out = message(s.out, 'D', row, rows[:n])
+		s.out = message(s.out, kind, row(rows[:n]))
 		rows = rows[n:]
+	}
+	if kind == 'd' {
+		s.out = message(s.out, 'c')
 	}
 	s.out = message(s.out, 'N', complaint("NOTICE", "00000", q.tag+" "+why))
 	tag := pgTags[q.verb]
@@ -351,6 +384,20 @@ func pgStatement(q request) string {
 		return "SELECT v FROM kv LIMIT " + arg(0) + comment
 	case "load":
 		return "COPY kv FROM STDIN" + comment
+	case "unload":
+		return "COPY (SELECT v FROM kv LIMIT " + arg(0) + ") TO STDOUT" + comment
+	case "declare":
+		return "DECLARE " + arg(0) + " CURSOR WITH HOLD FOR SELECT k FROM kv" + comment
+	case "close":
+		return "CLOSE " + arg(0) + comment
+	case "fetch":
+		return "FETCH " + arg(0) + comment
+	case "listen":
+		return "LISTEN " + arg(0) + comment
+	case "unlisten":
+		return "UNLISTEN " + arg(0) + comment
+	case "notify":
+		return "NOTIFY " + arg(0) + ", '" + q.tag + "'" + comment
 	}
 	return "SELECT k FROM leftovers" + comment
 }

@@ -95,9 +95,12 @@ func (e *end) send(p []byte) (int, error) {
 	return n, nil
 }
 
+// takes says whether there is space for n bytes.
+func (e *end) takes(n int) bool { return n <= e.peer.space-e.peer.waiting }
+
 // blurt sends all of p, if there is space for it.
 func (e *end) blurt(p []byte) {
-	if len(p) <= e.peer.space-e.peer.waiting {
+	if e.takes(len(p)) {
 		_, _ = e.send(p)
 	}
 }

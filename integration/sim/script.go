@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // compose makes up the next requests: some alone, some pipelined. A transaction is begun by a request of its own, because
@@ -52,6 +51,10 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 	w := c.r.w
 	key := func() string { return fmt.Sprintf("k%d.%d.%d", c.number, c.session, w.rng.IntN(4)) }
 	switch x := w.rng.IntN(100); {
+	case len(locks) > 0 && w.chance(6):
+		return c.use(locks, open)
+	case c.r.protocol == "postgres" && w.chance(20):
+		return c.notify()
 	case x < 25:
 		q := c.request("put")
 		q.args = []string{key(), q.tag}
@@ -74,7 +77,7 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return q
 	case x < 72 && c.r.config.pins && !open && len(locks) == 0:
 		return c.request("reset")
-	case x < 74 && c.r.config.pins && !open:
+	case x < 75 && c.r.config.pins && !open:
 		return c.lock(locks)
 	case x < 80:
 		return c.request("sleep", strconv.Itoa(w.rng.IntN(c.r.config.sleep)))
@@ -101,7 +104,7 @@ func (c *client) special() request {
 	}
 	x := w.rng.IntN(5)
 	if c.r.protocol == "postgres" {
-		x = max(3, x)
+		x = 3 + x%3
 	}
 	switch x {
 	case 0:
@@ -114,6 +117,8 @@ func (c *client) special() request {
 		q := c.request("multi")
 		q.args = []string{fmt.Sprintf("k%d.%d.%d", c.number, c.session, w.rng.IntN(4)), q.tag}
 		return q
+	case 5:
+		return c.request("unload", strconv.Itoa(c.size()))
 	}
 	return c.request("left")
 }
@@ -126,32 +131,6 @@ func (c *client) size() int {
 		return w.rng.IntN(min(400<<10, 1000*c.r.net.least()))
 	}
 	return w.rng.IntN(3000)
-}
-
-// tables begins the names of temporary tables among the locks: they hold a session to its backend as locks do.
-const tables = "t_"
-
-// lock takes a new lock or gives one back, or makes or drops a temporary table; locks is what is held when the request is executed,
-// if it is.
-func (c *client) lock(locks map[string]bool) request {
-	q := c.request("lock")
-	for _, name := range sorted(locks) {
-		if c.locks[name] { // the answer to its lock has been read
-			delete(locks, name)
-			q.verb, q.args = "unlock", []string{name}
-			if strings.HasPrefix(name, tables) {
-				q.verb = "drop"
-			}
-			return q
-		}
-	}
-	name := q.tag
-	if c.r.protocol != "line" && c.r.w.chance(2) {
-		q.verb, name = "temp", tables+strings.ReplaceAll(q.tag, ".", "_")
-	}
-	q.args = []string{name}
-	locks[name] = true
-	return q
 }
 
 func sorted(m map[string]bool) []string {
