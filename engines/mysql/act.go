@@ -251,7 +251,7 @@ func (a *act) call(all []piece, p piece) {
 	}
 	name := all[n-2].bytes
 	switch {
-	case all[n-2].kind == tokenWord && words[strings.ToUpper(string(name))].call == callUnknown:
+	case all[n-2].kind == tokenWord && words.find([]byte(strings.ToUpper(string(name)))).call == callUnknown:
 	default: // of quoted names the scan says that they may be anything
 		return
 	}

@@ -11,17 +11,10 @@ import protocol "github.com/go-mysql-org/go-mysql/mysql"
 // So such a session keeps its backend as if the flags said that it is in a transaction. What cannot use a table is left out: the
 // questions that a driver asks before anything else hold nothing.
 
-// works judges, by its first word in upper case, whether a statement uses tables and whether it ends a transaction.
-func (c *classifier) works(word []byte) {
-	c.ends = false
-	switch string(word) {
-	case "COMMIT", "ROLLBACK", "CREATE", "DROP", "RENAME", "GRANT", "REVOKE":
-		c.ends = true
-	case "SELECT", "VALUES", "DO", "SET", "SHOW": // worksOn sees what makes them use tables
-	case "ALTER", "TRUNCATE", "USE", "BEGIN", "START", "SAVEPOINT", "RELEASE", "LOCK", "UNLOCK", "PREPARE", "DEALLOCATE", "KILL",
-		"GET", "SIGNAL", "RESIGNAL", "XA", "FLUSH":
-		// They leave nothing. ALTER and TRUNCATE end no transaction if the table is temporary.
-	default:
+// works judges, by its first word, whether a statement uses tables and whether it ends a transaction.
+func (c *classifier) works(w works) {
+	c.ends = w&worksEnds != 0
+	if w&worksTableless == 0 {
 		c.flag(classTables)
 	}
 }

@@ -9,10 +9,30 @@ type class struct {
 	kinds uint32
 	flags classFlags
 	kill  uint64 // whom KILL names
-	// sets is not nil if the text assigns to variables and does nothing else: the server reports to which of its own.
-	sets *assignments
-	// users is not nil if all user variables that the text may assign to are known.
+	// assigned is nil for most texts. A class has four fields, which is as many as the compiler keeps in registers.
+	assigned *assigned
+}
+
+// assigned is what a text assigns to, as far as that can be read.
+type assigned struct {
+	sets  *assignments
 	users *userVariables
+}
+
+// sets is not nil if the text assigns to variables and does nothing else: the server reports to which of its own.
+func (c class) sets() *assignments {
+	if c.assigned == nil {
+		return nil
+	}
+	return c.assigned.sets
+}
+
+// users is not nil if all user variables that the text may assign to are known.
+func (c class) users() *userVariables {
+	if c.assigned == nil {
+		return nil
+	}
+	return c.assigned.users
 }
 
 type classFlags uint32
@@ -93,15 +113,25 @@ const (
 	tokenPunctuation
 )
 
-// token is what remains to be known about a token when the next ones come.
+// token is what remains to be known about a token when the next ones come. It, too, has no more than four fields.
 type token struct {
-	kind tokenKind
-	char byte // of punctuation
-	word word
-	// exempt: the parenthesis that may follow is no call's, because this is where a name stands.
-	exempt bool
-	dotted bool // a name that belongs to the name before
+	kind  tokenKind
+	char  byte // of punctuation
+	word  word
+	marks marks
 }
+
+// marks are of where a token stands.
+type marks uint8
+
+const (
+	// markExempt: the parenthesis that may follow is no call's, because this is where a name stands.
+	markExempt marks = 1 << iota
+	markDotted       // a name that belongs to the name before
+)
+
+func (t token) exempt() bool { return t.marks&markExempt != 0 }
+func (t token) dotted() bool { return t.marks&markDotted != 0 }
 
 // classifier judges the tokens of a text, statement by statement. Whoever is not sure says KindUnknown: what a text
 // does is bounded from above.
@@ -138,21 +168,21 @@ type killTarget struct {
 	bad    bool
 }
 
-// opening judges a statement by its first word, in upper case.
-func opening(word []byte) classFlags {
-	switch string(word) {
-	case "SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "VALUES", "SAVEPOINT":
-		return classKeeps
-	case "BEGIN", "START":
-		return classOpens
-	case "ROLLBACK":
-		return classKeeps | classOpens
-	case "SHOW":
-		return classShows
-	case "GET":
-		return classGets
+// opening judges a statement by its first word.
+func opening(w works) (f classFlags) {
+	if w&worksKeeps != 0 {
+		f |= classKeeps
 	}
-	return 0
+	if w&worksOpens != 0 {
+		f |= classOpens
+	}
+	if w&worksShows != 0 {
+		f |= classShows
+	}
+	if w&worksGets != 0 {
+		f |= classGets
+	}
+	return f
 }
 
 func (c *classifier) pin(k engine.Kind) { c.found.kinds |= 1 << k }
@@ -248,38 +278,45 @@ func (c *classifier) step() bool {
 
 // identifier takes a word without quotes, in upper case; a number too. first is its first byte.
 func (c *classifier) identifier(text []byte, first byte) {
-	w := words[string(text)]
+	w := words.find(text)
 	if c.step() {
 		if c.statements == 1 {
-			c.opening = opening(text)
+			c.opening = opening(w.works)
 		}
-		c.works(text)
+		c.works(w.works)
 		c.begin(w)
 		c.after(token{kind: tokenWord, word: w})
 		return
 	}
 	number := first >= '0' && first <= '9'
-	switch c.first {
-	case kwKill:
+	if c.first == kwKill {
 		c.killWord(w, text, number)
 		return
-	case kwBegin:
-		if w.keyword != kwWork {
-			c.unknown()
-		}
-	default:
-		c.follow(w)
 	}
-	t := token{kind: tokenWord, word: w, exempt: c.exempts(), dotted: c.prev.is('.')}
+	t := token{kind: tokenWord, word: w, marks: c.marks()}
 	if number {
 		t.word = word{}
 	}
-	if c.naming && !t.dotted && !c.names(w) {
+	if c.naming && !t.dotted() && !c.names(w) {
 		c.naming = false
 	}
-	c.special(w)
-	c.worksOn(w)
+	if !w.plain() || c.first != kwSelect && c.first != kwInsert && c.first != kwQuery { // what these do hangs on no name
+		c.follow(w)
+		c.special(w)
+		c.worksOn(w)
+	}
 	c.after(t)
+}
+
+// marks are those of a word or name that stands here.
+func (c *classifier) marks() (m marks) {
+	if c.exempts() {
+		m = markExempt
+	}
+	if c.prev.is('.') {
+		m |= markDotted
+	}
+	return m
 }
 
 // exempts says whether a name stands here that a parenthesis may follow without being a call: an alias (AS t (a, b),
@@ -324,7 +361,7 @@ func (c *classifier) quotedName() {
 		c.unknown()
 		c.flag(classDiagnostics)
 	}
-	c.after(token{kind: tokenName, exempt: c.exempts(), dotted: c.prev.is('.')})
+	c.after(token{kind: tokenName, marks: c.marks()})
 }
 
 // text takes a string in single quotes.
@@ -395,7 +432,7 @@ func (c *classifier) punctuation(char byte) {
 	if char != '.' && char != '(' {
 		c.naming = false
 	}
-	c.after(token{kind: tokenPunctuation, char: char, exempt: c.prev.exempt, word: c.prev.word})
+	c.after(token{kind: tokenPunctuation, char: char, marks: c.prev.marks & markExempt, word: c.prev.word})
 }
 
 // call judges the name in front of a parenthesis.
@@ -403,10 +440,10 @@ func (c *classifier) call() {
 	naming := c.naming
 	c.naming = false
 	p := c.prev
-	if !c.calls || p.exempt || naming && p.kind != tokenPunctuation {
+	if !c.calls || p.exempt() || naming && p.kind != tokenPunctuation {
 		return
 	}
-	if p.dotted && p.kind == tokenWord {
+	if p.dotted() && p.kind == tokenWord {
 		c.storedFunction(0) // though MariaDB has its own functions in a schema of their own, too
 		if p.word.call == callUnknown {
 			return

@@ -61,6 +61,10 @@ func (c *classifier) begin(w word) {
 func (c *classifier) follow(w word) {
 	second := c.position == 2
 	switch c.first {
+	case kwBegin:
+		if w.keyword != kwWork {
+			c.unknown()
+		}
 	case kwStart:
 		if second && w.keyword != kwTransaction {
 			c.unknown()
@@ -122,7 +126,6 @@ func (c *classifier) setting(w word) {
 
 // special judges words that matter wherever they stand.
 func (c *classifier) special(w word) {
-	variable := c.prev.is('@') || c.prev.is('.') || c.first == kwSet
 	if c.first == kwGet && (w.call == callPrevious || w.call == callFoundRows) && c.statements == 1 { // GET DIAGNOSTICS @a = ROW_COUNT
 		c.flag(classPrevious)
 	}
@@ -151,14 +154,14 @@ func (c *classifier) special(w word) {
 			c.pin(engine.KindSequence)
 		}
 	case kwIdentity:
-		if variable {
+		if c.variable() {
 			c.flag(classInsertID)
 			if c.first == kwSet {
 				c.flag(classSetsInsertID)
 			}
 		}
 	case kwDiagnosticCount:
-		if variable {
+		if c.variable() {
 			c.flag(classDiagnostics | classCountsDiagnostics)
 		}
 	case kwTracked:
@@ -167,6 +170,9 @@ func (c *classifier) special(w word) {
 		c.pin(engine.KindConnectionID)
 	}
 }
+
+// variable says whether a variable's name may stand here.
+func (c *classifier) variable() bool { return c.prev.is('@') || c.prev.is('.') || c.first == kwSet }
 
 // killWord takes KILL [HARD | SOFT] [CONNECTION | QUERY] number apart (HARD and SOFT are MariaDB's).
 func (c *classifier) killWord(w word, text []byte, number bool) {

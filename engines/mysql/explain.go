@@ -37,10 +37,10 @@ func Explain(sql []byte, literalBackslash bool) Effects {
 		ReadsInsertID: c.has(classInsertID), SetsInsertID: c.has(classSetsInsertID),
 		Previous: c.has(classPrevious), Diagnostics: c.has(classDiagnostics), LeavesFoundRows: c.has(classFoundRows),
 		Kills: c.has(classKill) || c.has(classKillOther), Own: own, Defines: c.has(classDefines), Calls: c.has(classCalls),
-		Renames: c.has(classRenames), Inert: !c.has(classCode), Assigns: c.sets != nil,
+		Renames: c.has(classRenames), Inert: !c.has(classCode), Assigns: c.sets() != nil,
 	}
-	if c.users != nil {
-		e.Variables = c.users.names
+	if c.users() != nil {
+		e.Variables = c.users().names
 	}
 	for k := range engine.Kind(engine.Kinds) {
 		if c.kinds&bit(k) != 0 {

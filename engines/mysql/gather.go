@@ -20,7 +20,7 @@ const maxBrought = 32
 // its text, or by code that it calls.
 func (m *Machine) mayObscure(c class) (itself, calls bool) {
 	const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement // EXECUTE of any text
-	itself = c.kinds&opaque != 0 || c.sets != nil && slices.ContainsFunc(c.sets.names, func(name string) bool {
+	itself = c.kinds&opaque != 0 || c.sets() != nil && slices.ContainsFunc(c.sets().names, func(name string) bool {
 		return !indifferent(name) && !restorable(name, "0")
 	})
 	return itself, c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave)
@@ -141,7 +141,7 @@ func (m *Machine) obscures(kinds uint32) obscurity {
 	if m.ignored && m.pins.reported&bit(engine.KindSetting) == 0 || r.command == protocol.COM_SET_OPTION {
 		return evident
 	}
-	switch a := r.class.sets; {
+	switch a := r.class.sets(); {
 	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed:
 	case m.reportsLate():
 		return doubtful
@@ -159,7 +159,7 @@ func (m *Machine) obscures(kinds uint32) obscurity {
 func (m *Machine) reportsLate() bool {
 	c := m.request.class
 	const sets = 1<<engine.KindSetting | 1<<engine.KindUnknown
-	return len(m.session.asks) > 0 && c.sets == nil && c.kinds&sets == 0 && !c.has(classCalls)
+	return len(m.session.asks) > 0 && c.sets() == nil && c.kinds&sets == 0 && !c.has(classCalls)
 }
 
 // executedAny says whether the request, which failed, may have executed any text by EXECUTE.

@@ -67,7 +67,7 @@ func (m *Machine) remember(c class, text []byte) {
 	if m.info.keepsText {
 		m.running = append(m.running[:0], text[:min(len(text), maxText)]...)
 	}
-	if c.kinds == 0 && m.holding == nil && !c.has(classCalls) && c.sets == nil && c.users == nil {
+	if c.kinds == 0 && m.holding == nil && !c.has(classCalls) && c.sets() == nil && c.users() == nil {
 		return
 	}
 	if !m.session.wide { // what a character hides there, no strict form has
@@ -76,7 +76,7 @@ func (m *Machine) remember(c class, text []byte) {
 	} else {
 		m.request.single = bytes.IndexByte(text, ';') < 0 // no character ends with that
 	}
-	if c.kinds != 0 || c.has(classCalls) || c.sets != nil || c.users != nil {
+	if c.kinds != 0 || c.has(classCalls) || c.sets() != nil || c.users() != nil {
 		m.text = append(m.text[:0], text[:min(len(text), maxText)]...)
 	}
 }
@@ -84,7 +84,7 @@ func (m *Machine) remember(c class, text []byte) {
 // explains says whether it is no surprise that the server reports a change of state, without saying which.
 func (r *request) explains() bool {
 	const silent = 1<<engine.KindNamedLock | 1<<engine.KindTableLock | 1<<engine.KindCursor
-	return r.class.kinds&^silent != 0 || r.class.sets != nil || r.class.users != nil || r.act != nil && r.act.verb == verbEnd
+	return r.class.kinds&^silent != 0 || r.class.sets() != nil || r.class.users() != nil || r.act != nil && r.act.verb == verbEnd
 }
 
 // maxText is how much of a statement is kept for the log of pins.
@@ -289,7 +289,7 @@ func (m *Machine) inquired(w engine.Wire) {
 // event is the event of a kind of state that the statement at hand leaves.
 func (m *Machine) event(k engine.Kind) engine.Event {
 	e := engine.Event{Kind: k, Rule: rules[k], Number: m.number}
-	if r := &m.request; r.class.kinds&bit(k) != 0 || k == engine.KindSetting && r.class.sets != nil || k == engine.KindUserVariable && r.class.users != nil {
+	if r := &m.request; r.class.kinds&bit(k) != 0 || k == engine.KindSetting && r.class.sets() != nil || k == engine.KindUserVariable && r.class.users() != nil {
 		e.Statement = m.text
 	}
 	if h := m.holding; h != nil {

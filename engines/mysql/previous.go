@@ -291,7 +291,7 @@ func (a *asked) alias(r *actReader) (piece, bool) {
 	switch {
 	case p.kind == tokenName, p.kind == tokenText, p.kind == tokenPunctuation && len(name) > 1: // double quotes
 		name = name[1 : len(name)-1]
-	case p.kind == tokenWord && words[strings.ToUpper(string(name))] == word{} && (name[0] < '0' || name[0] > '9'):
+	case p.kind == tokenWord && words.find([]byte(strings.ToUpper(string(name)))) == word{} && (name[0] < '0' || name[0] > '9'):
 	default:
 		named = false
 	}

@@ -14,7 +14,7 @@ import (
 // noteSettings notes what the server reports of variables behind a statement of the client.
 func (m *Machine) noteSettings(state []byte, changed bool) {
 	r := &m.request
-	if r.class.sets == nil && changed {
+	if r.class.sets() == nil && changed {
 		r.leaves(engine.KindSetting) // it may be anything, and it may have passed already
 		return
 	}
@@ -22,14 +22,14 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 		switch {
 		case automatic(name), string(name) == trackedVariable && m.state.tracksLess:
 		case derived(name):
-			if r.class.sets != nil {
+			if r.class.sets() != nil {
 				r.leaves(engine.KindSetting) // until the next USE, which no SET can tell
 			}
 		case string(name) == connectionCharset:
 			m.askBack(connectionCollation) // which changes as well, and no report need say so
 		case string(name) == serverCharset:
 			m.askBack(serverCollation)
-		case r.class.sets == nil:
+		case r.class.sets() == nil:
 			m.askBack(string(name))
 		default:
 			r.set = append(r.set, setting{string(name), string(value)})
@@ -73,7 +73,7 @@ func (m *Machine) askBack(name string) {
 // tellSettings tells the core of what the statement that is over has set.
 func (m *Machine) tellSettings(w engine.Wire) {
 	r := &m.request
-	if a := r.class.sets; a != nil {
+	if a := r.class.sets(); a != nil {
 		assigned := !r.failed || !a.assignsNothing(r.errno)
 		if r.failed && assigned && !a.asksAll() {
 			r.leaves(engine.KindSetting)
@@ -92,7 +92,7 @@ func (m *Machine) tellSettings(w engine.Wire) {
 	}
 	for _, s := range r.set {
 		if s.name == resultsCharset {
-			s.value = m.state.dialect.withCollation(s.value, r.class.sets.collated.collation)
+			s.value = m.state.dialect.withCollation(s.value, r.class.sets().collated.collation)
 		}
 		m.tellSetting(s, w)
 	}

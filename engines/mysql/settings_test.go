@@ -30,11 +30,11 @@ func TestOnlyTextsThatAssignAndNothingElseLeaveSettingsToTheServersReports(t *te
 	} {
 		c := settingsIn(scan([]byte(text), false, false), []byte(text))
 		var got []string
-		if c.sets != nil {
+		if c.sets() != nil {
 			got = append(got, "sets")
 		}
-		if c.users != nil {
-			got = append(got, strings.Join(c.users.names, ","))
+		if c.users() != nil {
+			got = append(got, strings.Join(c.users().names, ","))
 		}
 		for k := range engine.Kinds {
 			if c.kinds>>k&1 != 0 {

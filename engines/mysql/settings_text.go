@@ -22,7 +22,7 @@ func settingsIn(c class, text []byte) class {
 	if r.variables {
 		c.kinds |= bit(engine.KindUserVariable)
 	}
-	c.sets = &r.assignments
+	c.assigned = &assigned{sets: &r.assignments}
 	return userVariablesIn(c, text)
 }
 

@@ -243,7 +243,7 @@ func (m *Machine) observe(o okPacket) bool {
 	m.request.settings.matter = m.request.settings.matter || r.matters
 	m.session.ownTrackers = m.session.ownTrackers || r.trackers || r.tracked && !m.state.tracksLess
 	switch {
-	case r.variables || r.derived && m.request.class.sets != nil:
+	case r.variables || r.derived && m.request.class.sets() != nil:
 		m.noteSettings(o.state, r.changed)
 	case r.changed && !r.hasSchema && !m.request.explains():
 		// The report of a new schema says that something changed as well.

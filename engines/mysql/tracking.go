@@ -65,12 +65,12 @@ func (t *tracked) has(name []byte) bool {
 
 // trackingIn marks the class of a text that is about the variable, and whose effects are known without reports.
 func trackingIn(c class, text []byte) class {
-	switch a := c.sets; {
+	switch a := c.sets(); {
 	case a != nil:
 		if a.statements == 1 && a.count == len(a.names)+a.users+a.charsets && slices.Contains(a.names, trackedVariable) {
 			c.flags |= classTracking
 		}
-	case c.has(classTrackers) && c.kinds == 0 && c.users == nil && !c.has(classCalls) && readsNoTable(text):
+	case c.has(classTrackers) && c.kinds == 0 && c.users() == nil && !c.has(classCalls) && readsNoTable(text):
 		c.flags |= classTracking
 	}
 	return c
@@ -138,7 +138,7 @@ func (m *Machine) finishTracking() {
 	if !r.class.has(classTracking) {
 		return
 	}
-	m.session.tracks = m.session.tracks || r.class.sets != nil
+	m.session.tracks = m.session.tracks || r.class.sets() != nil
 	if r.failed {
 		m.session.ownTrackers = true
 		r.leaves(engine.KindSetting)

@@ -61,7 +61,7 @@ func userVariablesIn(c class, text []byte) class {
 		return c
 	}
 	c.kinds &^= bit(engine.KindUserVariable)
-	c.users = u
+	c.assigned = &assigned{c.sets(), u}
 	return c
 }
 
@@ -80,7 +80,7 @@ func (u *userVariables) add(name []byte) bool {
 
 // tellUserVariables tells the core of the user variables to which the statement that is over may have assigned.
 func (m *Machine) tellUserVariables(w engine.Wire) {
-	u := m.request.class.users
+	u := m.request.class.users()
 	if u == nil {
 		return
 	}
@@ -99,10 +99,10 @@ func (m *Machine) tellUserVariables(w engine.Wire) {
 // askPrepared asks for the variables to which the statement that was prepared would assign: servers give some of them a type at once.
 func (m *Machine) askPrepared() {
 	s := m.statements.last
-	if s == nil || s.class.users == nil {
+	if s == nil || s.class.users() == nil {
 		return
 	}
-	for _, name := range s.class.users.names {
+	for _, name := range s.class.users().names {
 		if _, known := m.session.settings.value(name); !known {
 			m.askBack(name)
 		}

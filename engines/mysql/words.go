@@ -1,6 +1,10 @@
 package mysql
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // keyword is a word that decides what a statement does. The zero keyword is any other word.
 type keyword uint8
@@ -83,12 +87,16 @@ const (
 type word struct {
 	keyword keyword
 	call    call
+	works   works // what a statement does that it begins
 }
+
+// plain says that the word means nothing but in front of a parenthesis.
+func (w word) plain() bool { return w.keyword == kwOther && w.call <= callHarmless }
 
 // words has every word that matters. It is never changed.
 var words = makeWords()
 
-func makeWords() map[string]word {
+func makeWords() *lexicon {
 	t := make(map[string]word, 1<<10)
 	for _, name := range strings.Fields(harmlessCalls) {
 		t[name] = word{call: callHarmless}
@@ -103,7 +111,18 @@ func makeWords() map[string]word {
 			t[name] = w
 		}
 	}
-	return t
+	for k, names := range working {
+		for _, name := range strings.Fields(names) {
+			w := t[name]
+			w.works |= k
+			t[name] = w
+		}
+	}
+	l := &lexicon{}
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		l.add(name, t[name])
+	}
+	return l
 }
 
 var specialCalls = map[string]call{
@@ -173,6 +192,30 @@ var keywords = map[keyword]string{
 	kwSequenceValue:    "NEXTVAL CURRVAL",
 	kwLimit:            "LIMIT",
 	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",
+}
+
+// works is what the first word of a statement says of it.
+type works uint8
+
+const (
+	worksKeeps     works = 1 << iota // classKeeps, if nothing else is in the text
+	worksOpens                       // classOpens
+	worksShows                       // classShows
+	worksGets                        // classGets
+	worksTableless                   // no table is used, see autocommit.go
+	worksEnds                        // a transaction, see there
+)
+
+var working = map[works]string{
+	worksKeeps: "SELECT INSERT REPLACE UPDATE DELETE WITH VALUES SAVEPOINT ROLLBACK",
+	worksOpens: "BEGIN START ROLLBACK",
+	worksShows: "SHOW",
+	worksGets:  "GET",
+	worksEnds:  "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE",
+	// SELECT to SHOW: worksOn sees what makes them use tables. The others leave nothing. ALTER and TRUNCATE end no transaction if the
+	// table is temporary.
+	worksTableless: "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE SELECT VALUES DO SET SHOW " +
+		"ALTER TRUNCATE USE BEGIN START SAVEPOINT RELEASE LOCK UNLOCK PREPARE DEALLOCATE KILL GET SIGNAL RESIGNAL XA FLUSH",
 }
 
 // harmlessCalls are the servers' own functions that leave no state behind, and the words of the grammar that may stand
