@@ -5,7 +5,6 @@ package sim
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +18,7 @@ import (
 // simulation has to notice that within seeds runs of a protocol, and to fail again when what it prints is replayed.
 //
 // The mistakes are patches, laid over the sources for one build (go build -overlay): the product has no hooks for them, and pays
-// nothing. One that does not apply any more, because the code has changed, fails here.
+// nothing.
 
 // mutantSeeds is within how many seeds a mutation must be found.
 const mutantSeeds = 3000
@@ -27,14 +26,7 @@ const mutantSeeds = 3000
 var replays = regexp.MustCompile(`-sim\.seed=(\d+) -sim\.with=(\S*): at `)
 
 func TestEveryMutationIsFound(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join("mutations", "*.diff"))
-	if err != nil || len(files) < 8 {
-		t.Fatalf("%d mutations, %v", len(files), err)
-	}
+	root, files := mutations(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".diff"), func(t *testing.T) {
 			protocol, binary := mutant(t, root, file)
@@ -76,34 +68,4 @@ func mutant(t *testing.T, root, file string) (protocol, binary string) {
 		t.Fatalf("the mutant cannot be built: %v\n%s", err, out)
 	}
 	return protocol, binary
-}
-
-// patch applies a unified diff of one file below root, and returns the file's path and new text. Each hunk's lines must be there
-// exactly once; line numbers do not count.
-func patch(root, diff string) (path, text string, err error) {
-	_, body, _ := strings.Cut(diff, "\n+++ b/")
-	name, body, _ := strings.Cut(body, "\n")
-	path = filepath.Join(root, name)
-	source, err := os.ReadFile(path)
-	if err != nil {
-		return "", "", err
-	}
-	text = string(source)
-	for _, hunk := range strings.Split("\n"+body, "\n@@ ")[1:] {
-		_, hunk, _ = strings.Cut(hunk, " @@\n")
-		var old, now strings.Builder
-		for line := range strings.Lines(hunk) {
-			if line[0] != '+' {
-				old.WriteString(line[1:])
-			}
-			if line[0] != '-' {
-				now.WriteString(line[1:])
-			}
-		}
-		if n := strings.Count(text, old.String()); n != 1 {
-			return "", "", fmt.Errorf("the mutation does not apply to %s any more: its lines are there %d times", name, n)
-		}
-		text = strings.Replace(text, old.String(), now.String(), 1)
-	}
-	return path, text, nil
 }
