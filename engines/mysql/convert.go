@@ -27,7 +27,7 @@ func (m *Machine) can(capability uint32) bool { return m.info.capabilities&capab
 func (m *Machine) endsColumns() bool { return !m.can(protocol.CLIENT_DEPRECATE_EOF) }
 
 // convert rewrites the whole packet p, an OK with the content o, for the client, and returns how long it is now.
-func (m *Machine) convert(p []byte, o okPacket) int {
+func (m *Machine) convert(p []byte, o *okPacket) int {
 	payload := p[headerSize:]
 	if payload[0] == eofHeader && m.endsColumns() {
 		if m.owes() {
@@ -55,10 +55,11 @@ func (m *Machine) convert(p []byte, o okPacket) int {
 		return resize(p, len(appendText(payload[:o.infoEnd], state)))
 	}
 	binary.LittleEndian.PutUint16(payload[o.statusAt:], o.status&^statusStateChanged)
-	if o.infoEnd-o.infoAt == 1 {
-		o.infoEnd = o.infoAt // an empty info that only stood in front of the state
+	end := o.infoEnd
+	if end-o.infoAt == 1 {
+		end = o.infoAt // an empty info that only stood in front of the state
 	}
-	return resize(p, o.infoEnd)
+	return resize(p, end)
 }
 
 // eofSize is the length of the payload of an EOF packet.

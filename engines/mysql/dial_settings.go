@@ -60,8 +60,8 @@ func (u *upstream) collateResults(initQuery string) {
 
 // note notes which variables an OK packet reports as set.
 func (u *upstream) note(packet []byte) {
-	o, ok := parseOK(packet)
-	if !ok {
+	var o okPacket
+	if !o.parse(packet) {
 		return
 	}
 	for name := range variables(o.state) {

@@ -135,7 +135,7 @@ func (m *Machine) typed(s *statement, e *execution, sound, attributes bool, c cl
 	case sound && s.typed == e.params:
 		s.reshape(s.types, attributes)
 	}
-	if m.lacks(s) && (c.has(classPrevious) || c.has(classDiagnostics) && m.pins.result) {
+	if (c.has(classPrevious) || c.has(classDiagnostics) && m.pins.result) && m.lacks(s) {
 		m.refusal = errPrevious // preparing it replaces what it asks for
 		return nil, nil
 	}
@@ -174,14 +174,14 @@ const maxNamedTypes = 256
 func (m *Machine) keepRequest(p packet, s *statement) {
 	t := &m.statements
 	t.sent = t.sent[:0]
-	if t.again == nil && s.own == nil && s.repeatable() && p.whole() && p.size <= maxWhole {
+	if t.again == nil && s.own == nil && s.repeatable && p.whole() && p.size <= maxWhole {
 		t.sent = append(t.sent, p.bytes...)
 	}
 }
 
-// repeatable says whether s may be executed once more after an error whose number says that it was not executed: in a procedure
+// mayRepeat says whether s may be executed once more after an error whose number says that it was not executed: in a procedure
 // that may be the number of another error, behind something that was.
-func (s *statement) repeatable() bool {
+func (s *statement) mayRepeat() bool {
 	if s.class.kinds != 0 || s.shared == nil || bytes.IndexByte(s.shared.text(), '(') >= 0 { // no function either
 		return false
 	}

@@ -87,7 +87,7 @@ func (m *Machine) alignMeaning(s *sharedStatement, w engine.Wire) bool {
 }
 
 // meant takes in what the server reports behind alignMeaning.
-func (m *Machine) meant(o okPacket) bool {
+func (m *Machine) meant(o *okPacket) bool {
 	if !m.tookSettings(o, m.statements.target) {
 		return false
 	}

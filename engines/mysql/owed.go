@@ -36,7 +36,7 @@ func (m *Machine) owe(state []byte) {
 }
 
 // pay returns the whole packet p, an OK with the content o, with all that is owed.
-func (m *Machine) pay(p []byte, o okPacket) []byte {
+func (m *Machine) pay(p []byte, o *okPacket) []byte {
 	m.owe(o.state) // what is new is newer
 	var state []byte
 	f := fields{rest: o.state}

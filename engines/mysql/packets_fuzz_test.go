@@ -18,13 +18,13 @@ func FuzzServerPackets(f *testing.F) {
 		if len(packet) == 0 {
 			return // the machine has looked at the first byte
 		}
-		if o, ok := parseOK(packet); ok {
+		if o := (okPacket{}); o.parse(packet) {
 			if len(o.state) > len(packet) {
 				t.Fatalf("%d bytes of state in %d", len(o.state), len(packet))
 			}
-			_, _ = parseState(o.state)
+			_ = new(report).parse(o.state)
 		}
-		_, _ = parseState(packet)
+		_ = new(report).parse(packet)
 		if e := parseERR(packet); e != nil && len(e.Message) > len(packet) {
 			t.Fatalf("%q of %q", e.Message, packet)
 		}

@@ -133,6 +133,8 @@ type statement struct {
 	missing  bool // and it could not be prepared
 	kept     bool // no other backend can have it: it pins
 	lost     bool // and that backend is gone
+	// repeatable says that it may be executed once more, see mayRepeat.
+	repeatable bool
 	// failure is why its long data did not reach the server: it must not be executed without.
 	failure error
 	types   []byte // of its parameters, as the client sent them last, and

@@ -319,8 +319,9 @@ func (x *exchange) row(p []byte) error {
 func (x *exchange) ok(p []byte) error {
 	m := x.m
 	r := &m.reader
-	o, ok := parseOK(p[headerSize:])
-	if !ok {
+	var packet okPacket
+	o := &packet // which nothing that is called copies
+	if !o.parse(p[headerSize:]) {
 		return broken("malformed OK packet")
 	}
 	if x.forwards() {
@@ -361,7 +362,7 @@ func (x *exchange) ok(p []byte) error {
 }
 
 // okayed goes on behind an OK.
-func (x *exchange) okayed(o okPacket) error {
+func (x *exchange) okayed(o *okPacket) error {
 	m := x.m
 	if o.status&statusMoreResults != 0 && m.queue.head().shape == shapeResults {
 		m.reader.stage = stageFirst

@@ -351,7 +351,7 @@ func (d *assigner) assign(name, value string, known bool) {
 }
 
 // aligned takes in what the server reports behind alignSettings.
-func (m *Machine) aligned(o okPacket) bool {
+func (m *Machine) aligned(o *okPacket) bool {
 	if !m.tookSettings(o, m.session.settings) {
 		return false
 	}
@@ -360,7 +360,7 @@ func (m *Machine) aligned(o okPacket) bool {
 }
 
 // tookSettings says whether the server reports the values that it was to have.
-func (m *Machine) tookSettings(o okPacket, wanted *settings) bool {
+func (m *Machine) tookSettings(o *okPacket, wanted *settings) bool {
 	if o.warnings > 0 && m.state.mariaDB {
 		m.state.last, m.state.stale = nil, true
 	}

@@ -152,6 +152,7 @@ func (m *Machine) prepared(id uint32, params int) uint32 {
 	if params > maxParams || t.bytes+s.size() > maxStatementBytes {
 		s.shared = nil
 	}
+	s.repeatable = s.mayRepeat()
 	t.add(s)
 	if s.shared == nil {
 		m.keep(s, h)

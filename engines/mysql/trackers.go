@@ -24,10 +24,10 @@ type okPacket struct {
 	statusAt, infoAt, infoEnd int
 }
 
-// parseOK reads the payload of an OK packet, with either header.
-func parseOK(payload []byte) (okPacket, bool) {
+// parse reads the payload of an OK packet, with either header, into an okPacket that is zero. It says whether the payload is one.
+func (o *okPacket) parse(payload []byte) bool {
 	f := fields{rest: payload[1:]}
-	o := okPacket{affected: f.integer(), insertID: f.integer()}
+	o.affected, o.insertID = f.integer(), f.integer()
 	o.statusAt = len(payload) - len(f.rest)
 	o.status, o.warnings = f.uint16(), f.uint16()
 	o.infoAt = len(payload) - len(f.rest)
@@ -38,7 +38,7 @@ func parseOK(payload []byte) (okPacket, bool) {
 	if o.status&statusStateChanged != 0 && len(f.rest) > 0 {
 		o.state = f.text()
 	}
-	return o, !f.bad
+	return !f.bad
 }
 
 // Types of session state (section "OK_Packet", enum_session_state_type).
@@ -65,8 +65,8 @@ type report struct {
 	locked, hasLocked bool // LOCK TABLES
 }
 
-// parseState reads entries of session state.
-func parseState(state []byte) (r report, ok bool) {
+// parse reads entries of session state into a report that is zero. It says whether they are well formed.
+func (r *report) parse(state []byte) bool {
 	f := fields{rest: state}
 	for len(f.rest) > 0 && !f.bad {
 		kind := f.uint8()
@@ -89,7 +89,7 @@ func parseState(state []byte) (r report, ok bool) {
 		}
 		f.bad = f.bad || data.bad
 	}
-	return r, !f.bad
+	return !f.bad
 }
 
 // variable notes that a system variable was reported.
@@ -125,7 +125,7 @@ func armed(name, value []byte) bool {
 	return string(name) == "session_track_schema" && string(value) == "ON"
 }
 
-// variables are the system variables in entries of session state that parseState has read, each with its value.
+// variables are the system variables in entries of session state that a report has read, each with its value.
 func variables(state []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		f := fields{rest: state}
@@ -213,7 +213,7 @@ const (
 )
 
 // observe takes in what the OK packet of one of the client's own requests says.
-func (m *Machine) observe(o okPacket) bool {
+func (m *Machine) observe(o *okPacket) bool {
 	m.session.status = o.status & statusOfSession
 	m.request.warnings = o.warnings
 	if o.insertID != 0 {
@@ -222,8 +222,8 @@ func (m *Machine) observe(o okPacket) bool {
 	if len(o.state) == 0 {
 		return true
 	}
-	r, ok := parseState(o.state)
-	if !ok {
+	var r report
+	if !r.parse(o.state) {
 		return false
 	}
 	switch {
