@@ -119,19 +119,17 @@ func (f *fields) uint32() uint32 {
 	return 0
 }
 
-// length returns a length-encoded integer (section "Integer Types") that counts bytes of what follows; it can never be
-// larger than that.
-func (f *fields) length() int {
-	n := f.integer()
-	if n > uint64(len(f.rest)) {
-		f.bad, f.rest = true, nil
-		return 0
+// integer returns a length-encoded integer (section "Integer Types"). 0xfb (NULL) and 0xff are none.
+func (f *fields) integer() uint64 {
+	if len(f.rest) > 0 && f.rest[0] < null && !f.bad { // most are
+		n := f.rest[0]
+		f.rest = f.rest[1:]
+		return uint64(n)
 	}
-	return int(n)
+	return f.longInteger()
 }
 
-// integer returns a length-encoded integer. 0xfb (NULL) and 0xff are none.
-func (f *fields) integer() uint64 {
+func (f *fields) longInteger() uint64 {
 	first := f.uint8()
 	var b []byte
 	switch first {
@@ -155,7 +153,16 @@ func (f *fields) integer() uint64 {
 }
 
 // text returns a length-encoded string.
-func (f *fields) text() []byte { return f.bytes(f.length()) }
+func (f *fields) text() []byte {
+	n := f.integer()
+	if n > uint64(len(f.rest)) || f.bad {
+		f.bad, f.rest = true, nil
+		return nil
+	}
+	b := f.rest[:n:n]
+	f.rest = f.rest[n:]
+	return b
+}
 
 // terminated returns a string that ends with a NUL.
 func (f *fields) terminated() []byte {
