@@ -20,10 +20,12 @@ const maxBrought = 32
 // its text, or by code that it calls.
 func (m *Machine) mayObscure(c class) (itself, calls bool) {
 	const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement // EXECUTE of any text
-	itself = c.kinds&opaque != 0 || c.sets() != nil && slices.ContainsFunc(c.sets().names, func(name string) bool {
-		return !indifferent(name) && !restorable(name, "0")
-	})
-	return itself, c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave)
+	return c.kinds&opaque != 0 || c.sets().obscure(), c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave)
+}
+
+// obscure says whether a variable is assigned to that decides how statements are understood and cannot be restored, whatever its value.
+func (a *assignments) obscure() bool {
+	return a != nil && slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) && !restorable(name, "0") })
 }
 
 // mayDisturb says whether statements may be prepared in front of a request of class c: not if that may read what the one before left.
@@ -131,7 +133,7 @@ func (m *Machine) release(o obscurity, w engine.Wire) {
 // settingsReport is what the server said of settings in its answer to a request.
 type settingsReport struct {
 	reported bool // it said something
-	matter   bool // of one that matters to statements
+	matter   bool // of one that matters to statements and cannot be restored
 }
 
 // obscures says whether the request that is over has obscured the meaning of statements. Settings that do not pin, by
@@ -142,7 +144,7 @@ func (m *Machine) obscures(kinds uint32) obscurity {
 		return evident
 	}
 	switch a := r.class.sets(); {
-	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed:
+	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed && !r.class.sets().obscure():
 	case m.reportsLate():
 		return doubtful
 	case a == nil, a.charsets > 0, r.class.kinds&bit(engine.KindSetting) != 0, slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) }):

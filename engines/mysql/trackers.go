@@ -56,7 +56,7 @@ type report struct {
 	derived   bool // one that changes with the default database
 	trackers  bool // one that says what is tracked,
 	tracked   bool // of variables
-	matters   bool // one that changes how statements are understood
+	matters   bool // one that changes how statements are understood and cannot be restored
 	changed   bool // something changed
 	schema    []byte
 	hasSchema bool
@@ -102,7 +102,7 @@ func (r *report) variable(name, value []byte) {
 		return
 	}
 	r.variables = true
-	r.matters = r.matters || !indifferent(string(name))
+	r.matters = r.matters || !indifferent(string(name)) && !restorable(string(name), string(value))
 	if string(name) == trackedVariable {
 		r.tracked = true
 	} else {

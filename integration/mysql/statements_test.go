@@ -576,6 +576,10 @@ func TestStatementsOutliveCodeThatSets(t *testing.T) {
 			"several":         func(_ *testing.T, w *wire) { w.outcome("select 1; call p_ansi(); selekt") },
 			"function":        func(t *testing.T, w *wire) { w.do(t, "select f_ansi()") },
 			"EXECUTE":         func(t *testing.T, w *wire) { w.do(t, `prepare p from 'set sql_mode = ''ANSI_QUOTES'''`, "execute p") },
+			"what follows the session beside what does not": func(t *testing.T, w *wire) {
+				w.outcome("set @@session.time_zone = '+02:00'; set insert_id = 500")
+				w.sees(t, "select @@time_zone", "[+02:00]")
+			},
 			"questions in front of a CALL that fails": func(_ *testing.T, w *wire) { w.outcome("show count(*) errors; call p_fails()") },
 			"questions in front of no procedure":      func(_ *testing.T, w *wire) { w.outcome("show errors; call p_nowhere()") },
 			"a wrong value": func(t *testing.T, w *wire) {
