@@ -40,6 +40,8 @@ const (
 	// portal (named_sql.go).
 	answerStands expected = 0x400
 	answerPortal expected = 0x800
+	// answerFirst marks the first statements of a Query, whose rest waits (parts.go).
+	answerFirst expected = 0x1000
 )
 
 func (a expected) kind() expected { return a & answerKind }

@@ -35,6 +35,7 @@ type ending uint8
 const (
 	endingNot  ending = iota
 	endingRuns        // it is rolled back, and other statements follow outside of it
+	endingBack        // it goes back to a savepoint, and others follow within it
 	endingElse        // something else, or what cannot be read
 )
 
@@ -50,6 +51,8 @@ func endingOf(text []byte, whole bool, lex lexing) ending {
 	switch {
 	case s.is("prepare"), !whole && (s.kind == tokenEnd || s.kind == tokenBroken):
 		return endingElse
+	case whole && leading(text, true, lex) > 0:
+		return endingBack
 	case !s.is("rollback") && !s.is("abort") && !s.is("commit") && !s.is("end"):
 		return endingNot
 	}

@@ -85,6 +85,9 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'N':
 		return m.rollsBack() && fr.holdable()
 	case 'C':
+		if !m.queue.empty() && m.queue.first()&answerFirst != 0 {
+			return true
+		}
 		switch fr.size - headerLength {
 		case len(discardAllTag), len(deallocateAllTag):
 			return true
@@ -108,6 +111,9 @@ func notificationOf(id uint32, text []byte) []byte {
 
 // answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
 func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
+	if m.lend.early != nil {
+		m.tellFirst(fr, f, w)
+	}
 	switch fr.kind {
 	case 'A':
 		if text := body(fr, f); whole(fr, f) && len(text) >= 4 && binary.BigEndian.Uint32(text) == m.state.pid {
@@ -159,6 +165,10 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	}
 	if fr.kind == 'C' && (a.kind() == answerQuery || a.kind() == answerExecute) {
 		m.completed(a, body(fr, f))
+	}
+	if fr.kind == 'C' && a&answerFirst != 0 {
+		m.firstDone(f.rest()[:fr.size])
+		forward = false
 	}
 	if fr.kind == 'G' || fr.kind == 'W' {
 		m.copyBegan()
@@ -517,7 +527,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	if k := a.kind(); (k == answerReset || k == answerUnseen || k == answerVerify) && !m.swept(a, status[0], w) {
 		return false, "a backend that cannot be cleaned up"
 	}
-	if a&answerSwallow != 0 {
+	if a&answerSwallow != 0 || a&answerFirst != 0 && !m.firstReady(status[0]) {
 		return false, ""
 	}
 	m.settleTypo()

@@ -235,18 +235,29 @@ func (m *machine) beganApart(w engine.Wire) {
 
 // query passes on a simple Query.
 func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
+	if m.lend.part > 0 && !m.queue.empty() {
+		return false // for what was sent first
+	}
 	v, owed := unread, answerQuery
 	text := body(fr, f)
 	switch n := len(text) - 1; {
 	case !whole(fr, f):
 		return m.longQuery(fr, f, w)
 	case n >= 0 && bytes.IndexByte(text, 0) == n:
-		text = text[:n]
+		text = text[m.lend.part:n]
 		v = m.judge(text)
 	default:
 		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
 	}
 	if v.sequence && m.waits(m.lend.sequences, f, w) {
+		return false
+	}
+	if n := m.opening(v, text); n > 0 {
+		if !m.queue.empty() {
+			m.waitNamed(f, w)
+		} else {
+			m.sendFirst(n, f, w)
+		}
 		return false
 	}
 	tells := v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text)
@@ -262,7 +273,12 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		if m.lend.tx == 'E' {
 			ends = endingOf(text, true, m.lexing)
 		}
-		if ends == endingRuns {
+		if ends == endingBack && m.lend.rolling == rollingRead {
+			m.lend.rolling = rollingNot
+			m.sendFirst(leading(text, true, m.lexing), f, w)
+			return false
+		}
+		if ends == endingRuns || ends == endingBack {
 			m.flush(f, w)
 			m.rollBack(text, w)
 			return false
@@ -281,7 +297,9 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	}
 	m.guess(&v, 0)
 	m.report(v, text, false, w)
-	m.beganApart(w)
+	if m.lend.part == 0 {
+		m.beganApart(w)
+	}
 	if owed == answerQuery {
 		m.lend.unnamed.establish() // it ends both sides' unnamed statement
 	}
@@ -290,6 +308,10 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		owed, m.lend.rolling = owed|answerRolls, rollingNot
 	}
 	m.push(owed | m.forgetting(v))
+	if m.lend.part > 0 {
+		m.beginRest(fr, f, w)
+		return true
+	}
 	m.begin(fr, f, false, w)
 	return true
 }

@@ -148,6 +148,9 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 	if kept {
 		l.message += " State of the session that was on it is lost, too: " + m.pins.String() + "."
 	}
+	if !m.queue.empty() && m.queue.first()&answerFirst != 0 {
+		m.dropRest()
+	}
 	notice := m.lossError(l)
 	if canceled {
 		notice, l.after = appendServerError(nil, severityError, parseServerError(m.lost.canceled)), m.lend.tx

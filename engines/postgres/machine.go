@@ -95,18 +95,20 @@ type lend struct {
 	unnamed   standing // of the backend's unnamed statement being the session's
 	sequences standing // of the backend having no other session's sequence values
 	ownValues bool     // that it surely has none
+	part      int32    // how much of the text of the client's Query was sent before the rest (parts.go)
 	sweep     sweep
 	verify    verification
 	sets      pendingSettings
 	flight    flight
 	rolling   rolling
-	dooms     int    // attempts to make a transaction that failed, 0 if none is under way
+	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
 	mixed     bool   // a request was answered outside of a transaction while others were not
 	restoring bool   // what brings the backend in line is not answered
 	pinned    bool   // the session had state on the backend when that was sent
-	calming   int    // attempts to take its timeout away before that, 0 if none is under way
+	calming   uint8  // attempts to take its timeout away before that, 0 if none is under way
 	quiet     bool   // it was taken away,
 	calm      bool   // and something was answered since
+	early     []byte // what the client gets of the answer to part of its Query, if the server can read the rest
 	suspect   []byte // the text of the last statement that may have left what only the server knows
 }
 

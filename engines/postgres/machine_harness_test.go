@@ -28,12 +28,14 @@ func message(text string) []byte {
 		out = append(out, parts[0]+"\x00"+parts[1]+"\x00\x00\x00"...)
 	case kind == "B":
 		out = append(out, parts[0]+"\x00"+parts[1]+"\x00\x00\x00\x00\x00\x00\x00"...)
-	case kind == "!": // an error of the server: ! CODE, ! FATAL|CODE or ! CODE|routine
+	case kind == "!": // an error of the server: ! CODE, ! FATAL|CODE, ! CODE|routine or ! CODE|file:name
 		out[0] = 'E'
 		severity, code, more := "ERROR", parts[0], ""
 		switch {
 		case len(parts) == 2 && parts[0] == severityFatal:
 			severity, code = parts[0], parts[1]
+		case len(parts) == 2 && strings.HasPrefix(parts[1], "file:"):
+			more = "F" + parts[1][len("file:"):] + "\x00"
 		case len(parts) == 2:
 			more = "R" + parts[1] + "\x00"
 		}

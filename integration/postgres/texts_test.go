@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -23,7 +24,7 @@ func asTheServer(t *testing.T, r *rig, l harness.Login, scripts [][]string) {
 		t.Run(strings.Join(script, ";"), func(t *testing.T) {
 			var said [2]string
 			for i, at := range []harness.Endpoint{r.server.Endpoint, r.Endpoint} {
-				said[i] = told(t, at, l, script)
+				said[i] = told(t, at, r.server.Endpoint, l, script)
 			}
 			if said[0] != said[1] {
 				t.Errorf("got\n%swant\n%s", said[1], said[0])
@@ -32,15 +33,16 @@ func asTheServer(t *testing.T, r *rig, l harness.Login, scripts [][]string) {
 	}
 }
 
-func told(t *testing.T, at harness.Endpoint, l harness.Login, script []string) (said string) {
+// told is that for one of them. Tables come and go past the proxy, which would clean connections where somebody creates things.
+func told(t *testing.T, at, server harness.Endpoint, l harness.Login, script []string) (said string) {
 	t.Helper()
-	other, f := conn(t, at, l), frontend(t, conn(t, at, l))
-	ask(t, other, "create table gone (n int)")
+	direct, other, f := conn(t, server, l), conn(t, at, l), frontend(t, conn(t, at, l))
+	ask(t, direct, "drop table if exists gone, counted; create table gone (n int); create table counted (n bigserial)")
 	for _, p := range prepared {
 		f.send(p, &pgproto3.Sync{})
 		f.expect("1 Z(I)")
 	}
-	ask(t, other, "drop table gone; drop table if exists counted; create table counted (n bigserial)")
+	ask(t, direct, "drop table gone")
 	ask(t, other, "insert into counted default values")
 	for _, sql := range script {
 		if text, extended := strings.CutPrefix(sql, "extended "); extended {
@@ -53,6 +55,7 @@ func told(t *testing.T, at harness.Endpoint, l harness.Login, script []string) (
 	}
 	f.send(&pgproto3.Terminate{})
 	_ = other.Close(t.Context())
+	_ = direct.Close(t.Context())
 	return said
 }
 
@@ -96,5 +99,85 @@ func TestWhatExecutesAStatementWhoseTableIsGoneIsToldSo(t *testing.T) {
 			{"execute b", "create table gone (n int)", "execute b", "drop table gone", "execute b", "deallocate b", "execute b"},
 			{"execute b", "extended deallocate b", "execute b"},
 		})
+	})
+}
+
+func TestATextThatGoesBackToASavepointFindsWhatIsBroughtForIt(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		asTheServer(t, r, ownDatabase(t, r.server, "saved"), [][]string{
+			{"begin", "savepoint s", "select 1/0", "rollback to s; execute a", "commit"},
+			{"begin", "savepoint s", "select 1/0", ";rollback work to savepoint s; rollback to s; execute a; execute c", "show my.own", "rollback"},
+			{"begin", "savepoint s", "savepoint t", "select 1/0", "rollback to s; execute a; selekt", "rollback to t", "commit"}, // of which nothing is executed
+			{"begin", "savepoint s", "savepoint t", "select 1/0", "rollback to s; execute a from", "rollback to t", "commit"},
+			{"begin", "savepoint s", "select 1/0", "rollback to no; execute a", "rollback to s", "commit"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; execute a; select * from nowhere", "rollback to s", "commit"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; commit; execute a", "select 1"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; execute b", "rollback"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; lock table counted; set transaction read only; execute a", "rollback"},
+			{"begin", "insert into counted values (5)", "savepoint s", "insert into counted default values", "select 1/0", "rollback to s; select count(*) from counted; select lastval()", "rollback"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; select lastval()", "commit"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; execute a", "extended execute a", "execute c", "commit", "show my.own"},
+		})
+	})
+}
+
+func TestWhatATextSaysOfItsTransactionComesBeforeWhatIsBroughtForIt(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		const set = "set transaction isolation level serializable; "
+		asTheServer(t, r, ownDatabase(t, r.server, "levels"), [][]string{
+			{"begin", set + "insert into counted default values", "show transaction_isolation", "commit", "select count(*) from counted"},
+			{"begin", set + "select lastval()", "rollback"},
+			{"begin", set + "select nextval('counted_n_seq'); select lastval()", "commit"},
+			{"begin", set + "execute a", "show transaction_isolation", "commit"},
+			{"begin", "set local transaction_isolation to 'repeatable read'; set transaction read only, deferrable; execute a", "show transaction_read_only", "commit"},
+			{"begin", set + "deallocate b; execute a", "commit"},
+			{"begin", set + "execute a; selekt", "commit"}, // of which nothing is executed
+			{"begin", set + "execute a from", "commit"},
+			{"begin", set + "execute a 'x", "commit"},
+			{"begin", set + "execute b", "commit"},
+			{"begin", set + "do $$ begin execute 'selekt'; end $$; execute a", "commit"},
+			{"begin", set + "execute zz; execute a", "commit"},
+			{"begin", set + "execute a; select * from nowhere", "commit"}, // at the same position
+			{"begin", set + "select pg_sleep('x'); execute a", "commit"},
+			{"begin", "select 1", set + "execute a", "commit"}, // too late
+			{"begin", "set transaction isolation level nonsense; execute a", "commit"},
+			{"begin", set + "execute a; commit; execute c", "show my.own"},
+			{"begin", set + "rollback; execute a", "show my.own"},
+			{"begin; savepoint s", set + "execute a", "rollback to s; execute a", "commit"},
+			{"begin", "lock table counted; insert into counted default values", "lock table nowhere; select lastval()", "rollback"},
+			{"begin", "set transaction read only; lock table counted in share mode", "commit"},
+			{"begin", set + "execute a; ", "extended execute a", "commit"},
+			{"begin", set + "/* ; */ -- ;", "commit"},
+			{set + "execute a", "show transaction_isolation"},
+		})
+	})
+}
+
+// A snapshot that is taken before a lock is waited for does not have what the lock's holder has done.
+func TestWhatALockWaitedForIsSeenBehindIt(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2, Users: alone().Users}, func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "waited", "create table counted (n bigserial)")
+		a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+		others := []*pgconn.PgConn{conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)}
+		for _, do := range []string{"begin", "insert into counted default values", "commit"} { // either connection has another session's values
+			for _, c := range others {
+				ask(t, c, do)
+			}
+		}
+		ask(t, b, "begin; lock table counted")
+		ask(t, a, "begin isolation level repeatable read")
+		said := make(chan string)
+		go func() {
+			got, err := asked(t.Context(), a, "lock table counted; insert into counted default values; select count(*) from counted")
+			said <- fmt.Sprint(got, err)
+		}()
+		direct := conn(t, r.server.Endpoint, l)
+		for ask(t, direct, "select count(*) from pg_locks where not granted and relation = 'counted'::regclass") != "1" {
+			time.Sleep(time.Millisecond)
+		}
+		ask(t, b, "insert into counted default values; commit")
+		if got := <-said; got != "4<nil>" {
+			t.Errorf("the session is told %s", got)
+		}
 	})
 }
