@@ -31,9 +31,9 @@ func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error)
 	}
 	// Which salt a client's first proof is made with depends on the client; after a switch there is no doubt.
 	u := &userChange{request: r, server: server, info: *s, auth: authentication{
-		salt: s.salt, retry: true, canSwitch: r.has(protocol.CLIENT_PLUGIN_AUTH),
+		salt: s.salt[:], retry: true, canSwitch: r.has(protocol.CLIENT_PLUGIN_AUTH),
 	}}
-	u.info.user, u.info.database, u.info.application = r.user, r.database, r.application
+	u.info.database, u.info.application = r.database, r.application
 	u.info.charset, u.info.info = r.charset, ""
 	u.info.key = keyOf(r.user, r.database, s.capabilities, r.charset)
 	return u, nil
@@ -67,7 +67,7 @@ func (u *userChange) next(payload []byte) (reply []byte, v verdict) { return u.a
 // session is the session as it is after verdictAccepted. The sequence is not set.
 func (u *userChange) session() sessionInfo {
 	info := u.info
-	info.salt = u.auth.salt
+	info.salt = [saltSize]byte(u.auth.salt)
 	return info
 }
 

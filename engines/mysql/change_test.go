@@ -25,8 +25,8 @@ func changePacket(user string, proof []byte, database string, charset uint16, pl
 
 // before is the session that changes its user.
 func before() *sessionInfo {
-	return &sessionInfo{id: 5, user: "open", capabilities: clientCaps | protocol.CLIENT_FOUND_ROWS, charset: 45,
-		key: keyOf("open", "", protocol.CLIENT_FOUND_ROWS, 45), salt: fakeSalt, clientAddress: "192.0.2.9:1234", sequence: 4}
+	return &sessionInfo{id: 5, capabilities: clientCaps | protocol.CLIENT_FOUND_ROWS, charset: 45,
+		key: keyOf("open", "", protocol.CLIENT_FOUND_ROWS, 45), salt: [saltSize]byte(fakeSalt), clientAddress: "192.0.2.9:1234", sequence: 4}
 }
 
 func TestAChangeOfUserNeedsNoSwitchIfTheProofIsRight(t *testing.T) {
@@ -49,11 +49,11 @@ func TestAChangeOfUserNeedsNoSwitchIfTheProofIsRight(t *testing.T) {
 			t.Errorf("%s: %q, verdict %d", c.authType, reply, v)
 		}
 		got := u.session()
-		if got.id != 5 || got.user != "app" || got.database != "shop" || got.charset != 33 ||
+		if got.id != 5 || got.key.User != "app" || got.database != "shop" || got.charset != 33 ||
 			got.key != (engine.Key{User: "app", Database: "*", Options: "charset=33,found_rows"}) {
 			t.Errorf("%+v", got)
 		}
-		if s.user != "open" || s.database != "" {
+		if s.key.User != "open" || s.database != "" {
 			t.Error("the old session was changed")
 		}
 	}
@@ -87,7 +87,7 @@ func TestAChangeOfUserSwitchesOnceIfTheProofIsWrong(t *testing.T) {
 			if _, v := u.next(proof); v != want {
 				t.Errorf("%s: verdict %d", authType, v)
 			}
-			if string(u.session().salt) != string(salt) {
+			if u.session().salt != [saltSize]byte(salt) {
 				t.Error("the next change would begin with an old salt")
 			}
 			if _, v := u.next(proof); v != verdictDenied {

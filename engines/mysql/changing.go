@@ -79,7 +79,7 @@ func (m *Machine) changed(reply []byte, v verdict, w engine.Wire) {
 	case verdictAccepted:
 		m.change = nil
 		now := c.user.session()
-		if err := w.Become(now.user, now.database, now.application); err != nil {
+		if err := w.Become(now.key.User, now.database, now.application); err != nil {
 			m.info.sequence = c.sequence + 1
 			m.fail(err, w)
 			return

@@ -29,7 +29,7 @@ func (s *store) Credential(ctx context.Context, user string) (engine.Credential,
 
 // changes is a COM_CHANGE_USER with a proof that is right.
 func changes(r *rig, user string) []byte {
-	proof := protocol.CalcNativePassword(r.m.info.salt, []byte(password))
+	proof := protocol.CalcNativePassword(r.m.info.salt[:], []byte(password))
 	return pack(0, string(changePacket(user, proof, "", 45, protocol.AUTH_NATIVE_PASSWORD)))
 }
 
@@ -37,7 +37,7 @@ func changes(r *rig, user string) []byte {
 func changing(t *testing.T, c engine.Credentials, behind []byte) *rig {
 	r := newRig(t, modernClient)
 	r.m.e.credentials = c
-	r.m.info.salt = fakeSalt
+	r.m.info.salt = [saltSize]byte(fakeSalt)
 	r.send(append(changes(r, "app"), behind...))
 	if r.aside == nil || len(r.client) > 0 || len(r.backend) > 0 {
 		t.Fatalf("aside: %v; the client got %q, the backend %q", r.aside != nil, r.client, r.backend)
@@ -86,7 +86,7 @@ func TestAChangeOfUserEndsWithTheProtocolsErrorWhereNobodyCanSay(t *testing.T) {
 
 func TestWhatWasFoundIsNobodysWhenTheSessionIsOver(t *testing.T) {
 	r := newRig(t, modernClient)
-	r.m.info.salt = fakeSalt
+	r.m.info.salt = [saltSize]byte(fakeSalt)
 	r.ask(query("BEGIN"), query("BEGIN"), reply(beginMySQL))
 	r.client = nil
 	r.send(changes(r, "app"))

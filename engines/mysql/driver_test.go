@@ -114,7 +114,7 @@ func TestClientsLogInWithEveryMethodAndServer(t *testing.T) {
 							t.Fatalf("%s: %v", a.user, err)
 						}
 						o := within(t, done)
-						if o.err != nil || o.info.user != a.user || o.info.tls != (cfg != nil) {
+						if o.err != nil || o.info.key.User != a.user || o.info.tls != (cfg != nil) {
 							t.Fatalf("login: %+v", o)
 						}
 						if name != "dial" && o.info.database != a.database {

@@ -172,10 +172,9 @@ const maxNamedTypes = 256
 // keepRequest remembers p, which executes s, in case the server turns out not to have s as it should be. It is not remembered a
 // second time, nor if another of the server's statements would not be the same.
 func (m *Machine) keepRequest(p packet, s *statement) {
-	t := &m.statements
-	t.sent = t.sent[:0]
-	if t.again == nil && s.own == nil && s.repeatable && p.whole() && p.size <= maxWhole {
-		t.sent = append(t.sent, p.bytes...)
+	m.state.sent = m.state.sent[:0]
+	if m.statements.again == nil && s.own == nil && s.repeatable && p.whole() && p.size <= maxWhole {
+		m.state.sent = append(m.state.sent, p.bytes...)
 	}
 }
 
@@ -195,7 +194,7 @@ func (s *statement) mayRepeat() bool {
 func (m *Machine) executeAgain(failure *engine.ServerError, w engine.Wire) bool {
 	t := &m.statements
 	// EXECUTE in SQL fails in the same words, and what an earlier request sent is not its.
-	if m.request.command != protocol.COM_STMT_EXECUTE || len(t.sent) == 0 ||
+	if m.request.command != protocol.COM_STMT_EXECUTE || len(m.state.sent) == 0 ||
 		failure.Number != protocol.ER_UNKNOWN_STMT_HANDLER && failure.Number != protocol.ER_NEED_REPREPARE {
 		return false
 	}
@@ -210,7 +209,7 @@ func (m *Machine) executeAgain(failure *engine.ServerError, w engine.Wire) bool 
 // goAgain goes on with what executeAgain began, when no answers are awaited.
 func (m *Machine) goAgain(w engine.Wire) error {
 	t := &m.statements
-	p := packet{bytes: t.sent, size: len(t.sent)}
+	p := packet{bytes: m.state.sent, size: len(m.state.sent)}
 	m.request.command, m.request.sequence = p.command(), 0
 	var n int
 	var err error
@@ -227,11 +226,11 @@ func (m *Machine) goAgain(w engine.Wire) error {
 
 // executeTyped sends p, a COM_STMT_EXECUTE without types, with types behind its flag.
 func (m *Machine) executeTyped(p packet, flag int, types []byte, w engine.Wire) {
-	head := append(m.insertID.scratch[:0], p.bytes[:headerSize+flag]...)
+	head := append(m.state.scratch[:0], p.bytes[:headerSize+flag]...)
 	head = append(head, 1)
 	head = append(head, types...)
 	resize(head, p.size-headerSize+len(types))
 	w.ToBackend(head)
 	w.ToBackend(p.bytes[headerSize+flag+1:])
-	m.insertID.scratch = head[:0]
+	m.state.scratch = head[:0]
 }

@@ -54,7 +54,7 @@ func (e *Engine) Accept(ctx context.Context, c *engine.Conn, o engine.AcceptOpti
 	return engine.Accepted{
 		Machine:     newMachine(e, info),
 		Key:         info.key,
-		User:        info.user,
+		User:        info.key.User,
 		Database:    info.database,
 		Application: info.application,
 	}, nil
@@ -214,17 +214,19 @@ func (l *login) proveCertificate(a account) {
 // session is what the machine needs to know.
 func (l *login) session() sessionInfo {
 	r := &l.response
+	shared := &l.e.strings
+	key := keyOf(shared.share(r.user), r.database, r.capabilities, r.charset)
+	key.Options = shared.share(key.Options)
 	return sessionInfo{
 		id:            l.options.ID,
-		key:           keyOf(r.user, r.database, r.capabilities, r.charset),
-		user:          r.user,
-		database:      r.database,
-		application:   r.application,
+		key:           key,
+		database:      shared.share(r.database),
+		application:   shared.share(r.application),
 		clientAddress: l.options.ClientAddress,
 		keepsText:     l.options.KeepText,
 		capabilities:  r.capabilities,
 		charset:       r.charset,
-		salt:          l.salt,
+		salt:          [saltSize]byte(l.salt),
 		sequence:      l.packets.sequence,
 		info:          l.info,
 		tls:           l.tls,

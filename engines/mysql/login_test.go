@@ -320,7 +320,7 @@ func TestWhatTheResponseSaysReachesTheMachine(t *testing.T) {
 				t.Fatal(o.err)
 			}
 			i := o.info
-			if i.user != "open" || i.database != c.database || i.application != c.application || i.key != c.key {
+			if i.key.User != "open" || i.database != c.database || i.application != c.application || i.key != c.key {
 				t.Errorf("%+v", i)
 			}
 			if i.id != 9 || i.clientAddress != "192.0.2.1:4" || i.charset != 45 || i.sequence != 2 || i.tls {

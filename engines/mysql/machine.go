@@ -71,63 +71,66 @@ type machineState struct {
 	tracksLess bool // it reports what its session wants to hear, see tracking.go
 	statements backendStatements
 	settings   *settings // the session variables that somebody set, beside those that Dial found
+
+	// What a session needs only while it holds the backend is kept here: at rest it would take a third of the session's memory.
+	scratch []byte       // for what the machine sends, and the row that it reads
+	columns []columnType // of the answer
+	sent    []byte       // the COM_STMT_EXECUTE under way, as the client sent it, if it may be executed again
 }
 
 // session is the session's virtual state: what it would find on a connection of its own.
 type session struct {
 	schema      string // the default database
 	settings    *settings
-	asks        []string     // variables whose values must be asked for before the backend goes back
-	columns     []columnType // of the answer
-	nulls       []string     // user variables with a NULL that pins
-	nullsPin    bool         // they do
-	status      uint16       // as the last OK said
-	unsaid      bool         // a transaction, or locks of tables, of which no OK tells, see autocommit.go
-	traits      bool         // SET TRANSACTION is waiting for its transaction
-	locked      bool         // LOCK TABLES
-	tracked     *tracked     // what it has set to be reported; nil if nothing
-	tracks      bool         // it may have set that since the backend has said what it is
-	ownTrackers bool         // the backend reports what the session has set, and it keeps it
-	owed        *settings    // what it has yet to hear, see owed.go
-	wide        bool         // its character set has characters that end with a backslash
+	asks        []string  // variables whose values must be asked for before the backend goes back
+	nulls       []string  // user variables with a NULL that pins
+	tracked     *tracked  // what it has set to be reported; nil if nothing
+	owed        *settings // what it has yet to hear, see owed.go
+	status      uint16    // as the last OK said
+	unsaid      bool      // a transaction, or locks of tables, of which no OK tells, see autocommit.go
+	traits      bool      // SET TRANSACTION is waiting for its transaction
+	locked      bool      // LOCK TABLES
+	tracks      bool      // it may have set that since the backend has said what it is
+	ownTrackers bool      // the backend reports what the session has set, and it keeps it
+	nullsPin    bool      // nulls does pin
+	wide        bool      // its character set has characters that end with a backslash
 }
 
 // insertID is the session's LAST_INSERT_ID(). Backends have 0 while nobody holds them; the session's value is read
 // before it gives one back, and set when a statement that may read it comes.
 type insertID struct {
 	value   uint64
-	touched bool   // a statement may have changed it on the held backend
-	exact   bool   // the held backend had value when it was last known; otherwise 0
-	lost    bool   // it cannot be known any more
-	scratch []byte // for what the machine sends, and the row that it reads
+	touched bool // a statement may have changed it on the held backend
+	exact   bool // the held backend had value when it was last known; otherwise 0
+	lost    bool // it cannot be known any more
 }
 
 // request is the client's request at hand.
 type request struct {
-	active    bool    // its answer is due
-	read      reading // how class was found
-	scanned   bool    // class belongs to the bytes that the client has sent and that wait
 	class     class
+	read      reading // how class was found
+	act       *act    // what it does to what holds the session, if that may matter
+	rows      uint64  // that came
+	errno     uint16  // of the error it failed with
+	warnings  uint16
+	active    bool // its answer is due
+	scanned   bool // class belongs to the bytes that the client has sent and that wait
 	command   byte
-	act       *act // what it does to what holds the session, if that may matter
 	single    bool // it is one statement, where that may matter; false if that is not known
 	failed    bool
-	errno     uint16 // of the error it failed with
-	warnings  uint16
-	cleared   bool   // the diagnostics of others are gone
-	usesTable bool   // its text surely does, where the list of warnings depends on that
-	rows      uint64 // that came
+	cleared   bool // the diagnostics of others are gone
+	usesTable bool // its text surely does, where the list of warnings depends on that
+	asked     bool // for the session's user variables, because code may have changed them
 	// unsupported is what could not be prepared, because nobody can.
 	unsupported *sharedStatement
 	affected    int64  // ROW_COUNT() after its last result, unless it failed
 	kinds       uint32 // session state that the server reported
 	settings    settingsReport
-	set         []setting // what it reported that one SET was about
-	asked       bool      // for the session's user variables, because code may have changed them
-	file        bool      // the client is sending a file
 	option      uint16    // of COM_SET_OPTION
-	opens       bool      // COM_STMT_EXECUTE: it asks for a cursor
+	set         []setting // what it reported that one SET was about
 	schema      string    // the default database before it
+	file        bool      // the client is sending a file
+	opens       bool      // COM_STMT_EXECUTE: it asks for a cursor
 	sequence    uint8     // of the client's last packet
 }
 
@@ -162,7 +165,7 @@ func (m *Machine) become(s sessionInfo) {
 	m.login = loginPending
 	m.session = session{schema: s.database, status: statusAutocommit, wide: wideCharset(s.charset)}
 	m.statements = sessionStatements{}
-	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
+	m.insertID = insertID{}
 	m.previous = m.firstPrevious()
 	m.pins, m.holding, m.judging, m.toJudge = pins{}, nil, false, nil
 	m.request = request{}
@@ -180,7 +183,7 @@ func wideCharset(id byte) bool {
 
 // Start finishes the login.
 func (m *Machine) Start(w engine.Wire) {
-	if m.info.database == "" || m.e.databaseVerified(m.info.user, m.info.database) {
+	if m.info.database == "" || m.e.databaseVerified(m.info.key.User, m.info.database) {
 		m.welcome(w)
 		return
 	}
@@ -224,6 +227,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 		panic("BUG: mysql: a backend of another engine")
 	}
 	m.b, m.state = b, state
+	state.sent = state.sent[:0]
 	if _, own := m.session.settings.value("sql_mode"); !own {
 		m.session.status |= state.status & statusLiteralBackslash
 	}

@@ -141,7 +141,7 @@ type rig struct {
 func newRig(t testing.TB, caps uint32) *rig {
 	r := &rig{t: t, wire: newWire(t), cut: func(n int) int { return n }}
 	e := testEngine(Config{Credentials: users(native)}, mysqlServer)
-	r.m = newMachine(e, sessionInfo{id: 7, user: "app", key: keyOf("app", "", caps, 45), capabilities: caps, charset: 45,
+	r.m = newMachine(e, sessionInfo{id: 7, key: keyOf("app", "", caps, 45), capabilities: caps, charset: 45,
 		sequence: 2}).(*Machine)
 	r.m.Start(r.wire)
 	r.client = nil
@@ -547,7 +547,7 @@ func TestOutOfOrderPacketsEndTheSession(t *testing.T) {
 func TestTheLoginEndsWithWhatVerifiesTheCertificate(t *testing.T) {
 	w := newWire(t)
 	e := testEngine(Config{Credentials: users(native)}, mysqlServer)
-	info := sessionInfo{id: 7, user: "app", key: keyOf("app", "", 0, 45), charset: 45, sequence: 2, info: "proof"}
+	info := sessionInfo{id: 7, key: keyOf("app", "", 0, 45), charset: 45, sequence: 2, info: "proof"}
 	newMachine(e, info).Start(w)
 	if want := "\x0d\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00\x05proof"; string(w.client) != want {
 		t.Errorf("sent %q, expected %q", w.client, want)

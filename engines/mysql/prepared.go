@@ -155,27 +155,27 @@ func (s *statement) size() int {
 // sessionStatements are a session's.
 type sessionStatements struct {
 	byID  map[uint32]*statement
-	next  uint32     // the id before the next
 	last  *statement // prepared by the last COM_STMT_PREPARE
-	bytes int
-	live  int // with long data or a cursor: the backend stays
-	kept  int
-	// gathering says that statements are brought to the backend before settings change, gathered that some were.
+	next  uint32     // the id before the next
+	bytes int32
+	live  int32 // with long data or a cursor: the backend stays
+	kept  int32
+	// brought is how many were prepared for gathering, which says that statements are brought to the backend before settings
+	// change, gathered that some were.
+	brought             int32
 	gathering, gathered bool
-	brought             int // how many were prepared for that
 	// private says that settings were set that cannot be restored: what is prepared has a meaning of its own.
 	private bool
-	target  *settings // that the backend is being given, for the meaning of a statement
-	told    bool      // the core knows that the session prepares statements
+	told    bool // the core knows that the session prepares statements
+	opened  bool // the request opened a cursor
+	retried bool // after the server had no room for more
 
+	target    *settings      // that the backend is being given, for the meaning of a statement
 	preparing *statement     // by the client
 	restoring *statement     // by the machine
-	retried   bool           // after the server had no room for more
 	current   *statement     // of the request
 	using     *heldStatement // by the request
-	opened    bool           // the request opened a cursor
-	sent      []byte         // the request, as the client sent it, if it may be executed again
-	again     *statement     // which it is being
+	again     *statement     // which is executed again
 }
 
 // lastPrepared is the id by which MariaDB's clients mean the statement of the last COM_STMT_PREPARE.
@@ -199,12 +199,12 @@ func (t *sessionStatements) add(s *statement) {
 	}
 	t.byID[s.id] = s
 	t.last = s
-	t.bytes += s.size()
+	t.bytes += int32(s.size())
 }
 
 func (t *sessionStatements) remove(s *statement) {
 	delete(t.byID, s.id)
-	t.bytes -= s.size()
+	t.bytes -= int32(s.size())
 	if t.last == s {
 		t.last = nil
 	}
@@ -284,7 +284,10 @@ func (m *Machine) dropStatements() {
 func (m *Machine) loseStatements() {
 	t := &m.statements
 	t.preparing, t.restoring, t.current, t.using = nil, nil, nil, nil
-	t.gathering, t.retried, t.again, t.sent = false, false, nil, t.sent[:0]
+	t.gathering, t.retried, t.again = false, false, nil
+	if m.state != nil {
+		m.state.sent = m.state.sent[:0]
+	}
 	if t.live == 0 && t.kept == 0 && !t.gathered {
 		return
 	}

@@ -94,10 +94,10 @@ func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
 		return
 	}
 	for ids := v.unknown; ids != ""; ids = ids[4:] { // to fetch does nothing to a statement that the backend has
-		p := append(m.insertID.scratch[:0], 9, 0, 0, 0, protocol.COM_STMT_FETCH)
+		p := append(m.state.scratch[:0], 9, 0, 0, 0, protocol.COM_STMT_FETCH)
 		p = append(append(p, ids[:4]...), 0, 0, 0, 0) // no rows
 		w.ToBackend(p)
-		m.insertID.scratch = p[:0]
+		m.state.scratch = p[:0]
 		m.disturb(protocol.COM_STMT_FETCH, "")
 		m.expect(shapeRows, purposeRepeat, 1)
 	}

@@ -310,7 +310,7 @@ func (x *exchange) row(p []byte) error {
 	if m.queue.head().purpose == purposeLocks {
 		m.locksRow(p[headerSize:])
 	}
-	m.insertID.scratch = append(m.insertID.scratch[:0], p[headerSize:]...)
+	m.state.scratch = append(m.state.scratch[:0], p[headerSize:]...)
 	x.pass(len(p))
 	return nil
 }

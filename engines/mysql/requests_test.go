@@ -355,7 +355,7 @@ func TestALostBackendEndsNoSession(t *testing.T) {
 func TestALoginWithADatabaseAsksABackendOnce(t *testing.T) {
 	e := testEngine(Config{Credentials: users(native)}, mysqlServer)
 	login := func(w *wire) *Machine {
-		m := newMachine(e, sessionInfo{id: 7, user: "app", database: "shop", key: keyOf("app", "shop", modernClient, 45),
+		m := newMachine(e, sessionInfo{id: 7, database: "shop", key: keyOf("app", "shop", modernClient, 45),
 			capabilities: modernClient, charset: 45, sequence: 2}).(*Machine)
 		m.Start(w)
 		return m

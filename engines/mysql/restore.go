@@ -26,7 +26,7 @@ const maxInsertID = 1 + 20
 
 // send sends a command of the machine's own.
 func (m *Machine) send(command byte, text string, w engine.Wire) {
-	p := append(m.insertID.scratch[:0], 0, 0, 0, 0, command)
+	p := append(m.state.scratch[:0], 0, 0, 0, 0, command)
 	if command == protocol.COM_QUERY && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES != 0 {
 		p = append(p, 0, 1) // no attributes, in one set (section "COM_QUERY")
 	}
@@ -36,7 +36,7 @@ func (m *Machine) send(command byte, text string, w engine.Wire) {
 	}
 	resize(p, len(p)-headerSize)
 	w.ToBackend(p)
-	m.insertID.scratch = p[:0]
+	m.state.scratch = p[:0]
 	m.disturb(command, text)
 }
 
@@ -163,7 +163,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	case purposeSchema:
 		m.state.schema = m.session.schema
 		if m.login == loginPending {
-			m.e.verifyDatabase(m.info.user, m.info.database)
+			m.e.verifyDatabase(m.info.key.User, m.info.database)
 			m.welcome(w)
 			return nil
 		}
@@ -201,7 +201,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 
 // noSchema deals with a default database that is gone, or that the user may not use any more.
 func (m *Machine) noSchema(failure *engine.ServerError, w engine.Wire) {
-	m.e.forgetDatabase(m.info.user, m.session.schema)
+	m.e.forgetDatabase(m.info.key.User, m.session.schema)
 	if m.login == loginPending {
 		m.fail(failure, w)
 		return
@@ -211,7 +211,7 @@ func (m *Machine) noSchema(failure *engine.ServerError, w engine.Wire) {
 
 // readInsertID takes in the answer to readInsertID.
 func (m *Machine) readInsertID() bool {
-	f := fields{rest: m.insertID.scratch}
+	f := fields{rest: m.state.scratch}
 	n, err := strconv.ParseUint(string(f.text()), 10, 64)
 	if err != nil || f.bad {
 		return false
@@ -279,5 +279,5 @@ func (m *Machine) resetVirtual() {
 	m.previous.setRows(0)
 	m.previous.list, m.previous.deprecated, m.previous.unsupported, m.previous.unknown = list{}, false, nil, ""
 	m.statements = sessionStatements{}
-	m.insertID = insertID{scratch: m.insertID.scratch[:0]}
+	m.insertID = insertID{}
 }

@@ -30,16 +30,15 @@ type backendState struct {
 
 // sessionInfo is what Accept found out about a session, for its machine.
 type sessionInfo struct {
-	id            uint32 // shown to the client as its connection id
-	key           engine.Key
-	user          string
-	database      string // the default database that was asked for, "" for none
-	application   string // the attribute program_name
+	id            uint32     // shown to the client as its connection id
+	key           engine.Key // with the user's name
+	database      string     // the default database that was asked for, "" for none
+	application   string     // the attribute program_name
 	clientAddress string
 	capabilities  uint32 // what the client and the proxy agreed on
 	charset       byte   // id of the handshake's collation; also part of key
 	// salt is what the client computed its last proof with; COM_CHANGE_USER begins with it again.
-	salt []byte
+	salt [saltSize]byte
 	// sequence is the sequence id of the final OK (or ERR) that Machine.Start sends.
 	sequence uint8
 	// info is what that OK says to MariaDB's clients inside TLS, "" for nothing (see certificateProof).

@@ -169,7 +169,7 @@ func (m *Machine) inquireSettings(w engine.Wire) (waits bool) {
 
 // askSettings asks for the values of variables that the reports leave open.
 func (m *Machine) askSettings(w engine.Wire) {
-	m.insertID.scratch, m.session.columns = m.insertID.scratch[:0], m.session.columns[:0]
+	m.state.scratch, m.state.columns = m.state.scratch[:0], m.state.columns[:0]
 	query := []byte("SELECT ")
 	if asksUserVariables(m.session.asks) {
 		query = append(query, neverSet...)
@@ -191,11 +191,11 @@ func (m *Machine) askSettings(w engine.Wire) {
 
 // answeredSettings takes in the answer. Without one, whatever was set stays where it is.
 func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
-	f := fields{rest: m.insertID.scratch}
-	m.insertID.scratch = nil
+	f := fields{rest: m.state.scratch}
+	m.state.scratch = nil
 	m.request.kinds = 0
-	asks, columns := m.session.asks, m.session.columns
-	m.session.asks, m.session.columns = nil, nil
+	asks, columns := m.session.asks, m.state.columns
+	m.session.asks, m.state.columns = nil, nil
 	var unset columnType
 	if asksUserVariables(asks) && len(columns) > 0 {
 		unset, columns = columns[0], columns[1:]

@@ -113,7 +113,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		return n, err
 	}
 	s := &statement{class: c, schema: m.session.schema}
-	if p.size <= maxWhole && t.bytes+p.size <= maxStatementBytes {
+	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes {
 		s.shared = &sharedStatement{
 			schema: m.session.schema, settings: m.session.settings, meaning: m.session.settings.meaning(m.state.base),
 			packet: bytes.Clone(p.bytes),
@@ -149,7 +149,7 @@ func (m *Machine) prepared(id uint32, params int) uint32 {
 	s := t.preparing
 	t.preparing = nil
 	s.params = params
-	if params > maxParams || t.bytes+s.size() > maxStatementBytes {
+	if params > maxParams || int(t.bytes)+s.size() > maxStatementBytes {
 		s.shared = nil
 	}
 	s.repeatable = s.mayRepeat()

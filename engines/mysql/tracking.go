@@ -148,7 +148,7 @@ func (m *Machine) finishTracking() {
 // learnTracked takes in the value that the backend had for the session.
 func (m *Machine) learnTracked(w engine.Wire) {
 	m.session.tracks = false
-	f := fields{rest: m.insertID.scratch}
+	f := fields{rest: m.state.scratch}
 	value, isNull := cell(&f)
 	schema, _ := cell(&f)
 	t, ok := trackedOf(string(value))

@@ -207,7 +207,7 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 			m.loseVirtual()
 		}
 	case failure == nil:
-		m.state.unseen.answered(hiddenOf(m.insertID.scratch))
+		m.state.unseen.answered(hiddenOf(m.state.scratch))
 	default:
 		m.state.unseen.answered(hiddenUnknown)
 	}

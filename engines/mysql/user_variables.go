@@ -171,11 +171,11 @@ func (m *Machine) noteColumn(p []byte) {
 	c.collation, c.width, c.kind = f.uint16(), f.uint32(), f.uint8()
 	c.unsigned = f.uint16()&columnUnsigned != 0
 	c.decimals = f.uint8()
-	if f.bad || len(m.session.columns) > userColumns*maxSettings {
+	if f.bad || len(m.state.columns) > userColumns*maxSettings {
 		c = columnType{kind: protocol.MYSQL_TYPE_GEOMETRY} // none that is known
 	}
-	if len(m.session.columns) <= userColumns*maxSettings {
-		m.session.columns = append(m.session.columns, c)
+	if len(m.state.columns) <= userColumns*maxSettings {
+		m.state.columns = append(m.state.columns, c)
 	}
 }
 

@@ -1,0 +1,34 @@
+package mysql
+
+import "sync"
+
+// sharedStrings keeps one copy of what many sessions are called by: users, databases, applications, and what their keys say. It never
+// forgets, so it is bounded, and holds only what somebody logged in with.
+type sharedStrings struct {
+	mu    sync.Mutex
+	known map[string]string
+}
+
+const (
+	maxSharedStrings = 1 << 10
+	maxSharedLength  = 128 // bytes; longer ones are not shared
+)
+
+// share returns a string that is the same, and used by others too where there is room for it. Any goroutine may call it.
+func (s *sharedStrings) share(text string) string {
+	if text == "" || len(text) > maxSharedLength {
+		return text
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if same, ok := s.known[text]; ok {
+		return same
+	}
+	if s.known == nil {
+		s.known = make(map[string]string)
+	}
+	if len(s.known) < maxSharedStrings {
+		s.known[text] = text
+	}
+	return text
+}
