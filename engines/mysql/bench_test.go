@@ -166,3 +166,58 @@ func TestAPlainQueryAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// alternating returns what makes one of two sessions, whose settings differ and who take turns on one backend, execute a SELECT.
+func alternating(tb testing.TB) (turn func(i int)) {
+	w := &sink{b: &engine.Backend{State: &backendState{}}}
+	var sessions [2]*Machine
+	var restored [2][]byte
+	for i, zone := range []string{"+01:00", "+02:00"} {
+		m := newMachine(New(Config{Credentials: users(native)}), sessionInfo{id: 7, key: keyOf("app", "", modernClient, 45),
+			capabilities: modernClient, charset: 45, sequence: 2}).(*Machine)
+		m.Start(w)
+		m.session.settings, _ = m.session.settings.with("time_zone", zone)
+		sessions[i], restored[i] = m, reports("time_zone", zone)
+	}
+	answer := reply("\x01", columnOne, "\x0512345", endMySQL)
+	in, out := make([]byte, len(pointSelect)), make([]byte, 256)
+	return func(i int) {
+		m := sessions[i%2]
+		takes := func(want int) {
+			copy(in, pointSelect)
+			if n, err := m.FromClient(in, w); n != want || err != nil {
+				tb.Fatalf("%d bytes of the request are taken, not %d: %v", n, want, err)
+			}
+		}
+		gives := func(p []byte) {
+			if n, err := m.FromBackend(out[:copy(out, p)], w); n != len(p) || err != nil {
+				tb.Fatalf("%d bytes of an answer are taken, not %d: %v", n, len(p), err)
+			}
+		}
+		takes(0)
+		gives(restored[i%2])
+		takes(len(in))
+		gives(answer)
+	}
+}
+
+func BenchmarkRestore(b *testing.B) {
+	turn := alternating(b)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		turn(i)
+		i++
+	}
+}
+
+func TestRestoringWhatWasRestoredBeforeAllocatesNothing(t *testing.T) {
+	turn := alternating(t)
+	i := 0
+	if n := testing.AllocsPerRun(100, func() {
+		turn(i)
+		i++
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

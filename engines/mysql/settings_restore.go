@@ -235,12 +235,12 @@ func (m *Machine) alignSettings(w engine.Wire) {
 		m.resetBackend(purposeAfresh, w) // the rest when that is answered
 		return
 	}
-	text := difference([]byte("SET "), m.state.settings, m.session.settings, m.state.base)
-	if text == nil {
+	text := m.difference(m.session.settings)
+	if text == "" {
 		m.state.settings = m.session.settings
 		return
 	}
-	m.ask(string(text), purposeRestore, w)
+	m.ask(text, purposeRestore, w)
 }
 
 // difference appends what must be assigned on a backend, dialed with base, that has one state and shall have another. It returns
@@ -365,8 +365,10 @@ func (m *Machine) tookSettings(o *okPacket, wanted *settings) bool {
 		m.state.last, m.state.stale = nil, true
 	}
 	for name, value := range variables(o.state) {
-		if want, ok := wanted.value(string(name)); ok && !sameValue(reported(string(name), want), string(value)) {
-			return false
+		for _, s := range wanted.list() {
+			if s.name == string(name) && !sameValue(reported(s.name, s.value), string(value)) {
+				return false
+			}
 		}
 	}
 	return true
