@@ -23,7 +23,7 @@ import (
 const (
 	// maxStatements is how many statements a session may have, and maxStatementBytes how much text and types of them is
 	// remembered. Statements beyond that live on one backend only.
-	maxStatements     = 1000
+	maxStatements     = 4000
 	maxStatementBytes = 4 << 20
 	// maxParams is how many parameters a statement may have whose types are remembered: they must be held whole.
 	maxParams = 1 << 14

@@ -14,8 +14,12 @@ import (
 // A client's own Parse always goes to the server, so that its errors are the server's and no plan is older than the client's
 // Parse. Tables say what is so once everything that was sent has been done; what an error made the server skip is taken back.
 
-// maxNamed is how many statements a session may have prepared by name.
-const maxNamed = 1000
+// A session may have maxNamed statements prepared by name, and maxNamedBytes of names and short texts of them. Drivers that keep a
+// thousand (Rails) prepare one more before they close one; others keep all.
+const (
+	maxNamed      = 10_000
+	maxNamedBytes = 16 << 20
+)
 
 // mapped says that a client's name is not the backend's.
 func (m *machine) mapped(name []byte) bool {
@@ -48,8 +52,8 @@ type namedStatement struct {
 
 // named is a session's statements with names.
 type named struct {
-	byName   map[string]*namedStatement
-	ops      []namedOp // sent and not answered, from head on: one for each answerNamed in the queue
+	byName   map[string]*namedStatement // see set
+	ops      []namedOp                  // sent and not answered, from head on: one for each answerNamed in the queue
 	head     int
 	batch    uint64          // how many requests were ended: Syncs and simple queries
 	check    *namedStatement // the client's message waits until it is known whether this one is still what it was
@@ -60,6 +64,7 @@ type named struct {
 	reported bool
 	// direct says that names which byName does not have are the backend's own: SQL refers to them, and the session is pinned.
 	direct   bool
+	bytes    int32       // of maxNamedBytes
 	standIns []reference // of the text that is under way, from the next one on, if the backend has some (named_sql.go)
 	brought  bool        // they were sent for the client's next message
 	standing bool        // the unnamed portal is of that text
@@ -93,7 +98,16 @@ func (n *named) done() namedOp {
 	return o
 }
 
+// size is how much of maxNamedBytes a statement takes. A long one has its share elsewhere.
+func (s *namedStatement) size(name string) int32 {
+	if s == nil || s.shared.share != nil {
+		return 0
+	}
+	return int32(len(name) + len(s.shared.text))
+}
+
 func (n *named) set(name string, s *namedStatement) {
+	n.bytes += s.size(name) - n.byName[name].size(name)
 	switch {
 	case s == nil:
 		delete(n.byName, name)
@@ -151,7 +165,7 @@ func (m *machine) forgetOwn() {
 
 // forgetNamed notes that the server has dropped all statements.
 func (m *machine) forgetNamed() {
-	m.named.byName = nil
+	m.named.byName, m.named.bytes = nil, 0
 	m.state.statements.clear()
 }
 
@@ -165,8 +179,12 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 		m.refuseParse(name, rest, fr, f, w)
 		return true
 	}
-	if len(n.byName) >= maxNamed {
+	switch {
+	case len(n.byName) >= maxNamed:
 		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamed)+" is the most for a session", fr, f, w)
+		return true
+	case n.bytes >= maxNamedBytes:
+		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamedBytes>>20)+" MiB is the most for a session", fr, f, w)
 		return true
 	}
 	var share *share

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +98,33 @@ func TestABackendKeepsABoundedNumberOfStatements(t *testing.T) {
 	}
 	if n := len(s.free.State.(*backendState).statements.held); n > maxStatements+1 {
 		t.Errorf("the backend has %d statements", n)
+	}
+}
+
+func TestASessionMayHaveSoManyStatements(t *testing.T) {
+	for name, each := range map[string]struct{ count, size int }{"by number": {maxNamed, 1}, "by size": {16, maxNamedBytes / 16}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			text := bytes.Repeat([]byte("x"), each.size)
+			for i := range each.count {
+				s.m.named.set(strconv.Itoa(i), &namedStatement{shared: &sharedStatement{text: text}})
+			}
+			s.client(messages("P more|SELECT 1, S"))
+			s.server(messages("! 26000, Z I"))
+			if got := describeMessages(t, s.toClient, false); got != "! 53400, Z I" {
+				t.Errorf("the client is told %s", got)
+			}
+			s.toClient = nil
+			s.client(messages("C S|0, P more|SELECT 1, S"))
+			s.server(messages("3, 1, Z I"))
+			if got := describeMessages(t, s.toClient, false); got != "3, 1, Z I" {
+				t.Errorf("after a Close the client is told %s", got)
+			}
+			s.client(messages("Q DISCARD ALL"))
+			if n := &s.m.named; n.byName != nil || n.bytes != 0 {
+				t.Errorf("%d statements of %d bytes are left", len(n.byName), n.bytes)
+			}
+		})
 	}
 }
 

@@ -146,7 +146,7 @@ func (m *machine) resetLocally(fr frame, f *feed, w engine.Wire) bool {
 	m.forgetUnnamed() // a simple Query ends it (54.2.3)
 	m.named.batch++
 	if r.all || r.statements {
-		m.named.byName = nil
+		m.named.byName, m.named.bytes = nil, 0
 	}
 	out := r.out
 	if r.all || r.sequences {

@@ -48,6 +48,33 @@ func TestManySessionsShareFewBackendsWithADriverThatPreparesEverything(t *testin
 	})
 }
 
+// Drivers bound what they keep prepared, Rails at a thousand, and prepare one more before they close one.
+func TestASessionKeepsMoreThanAThousandStatements(t *testing.T) {
+	const many = 1200
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		c, err := r.Endpoint.PgxConn(ctx, harness.App())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(ctx)
+		for n := range many {
+			if _, err := c.Prepare(ctx, fmt.Sprintf("s%d", n), fmt.Sprintf("select %d", n)); err != nil {
+				t.Fatalf("statement %d: %v", n, err)
+			}
+		}
+		for _, n := range []int{0, many / 2, many - 1} {
+			var got int
+			if err := c.QueryRow(ctx, fmt.Sprintf("s%d", n)).Scan(&got); err != nil || got != n {
+				t.Errorf("statement %d: %d, %v", n, got, err)
+			}
+		}
+		if n, err := r.proxy.Sum(ctx, "berth_pins_total", ""); err != nil || n != 0 {
+			t.Errorf("%v sessions were pinned, %v", n, err)
+		}
+	})
+}
+
 func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
 		ctx := t.Context()
