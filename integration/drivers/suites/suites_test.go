@@ -27,7 +27,7 @@ var (
 )
 
 // runWithin bounds one run of a suite.
-const runWithin = 30 * time.Minute
+const runWithin = time.Hour
 
 // database is where the suites work.
 const database = "suite"
