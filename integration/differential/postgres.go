@@ -197,7 +197,7 @@ func pgAnswer(m pgproto3.BackendMessage) string {
 func pgReport(e *pgproto3.ErrorResponse) string {
 	text := fmt.Sprintf("%s %s %q detail %q hint %q at %d, %d of %q in %q; %s.%s.%s %s %s", e.Severity, e.Code, e.Message, e.Detail, e.Hint,
 		e.Position, e.InternalPosition, e.InternalQuery, e.Where, e.SchemaName, e.TableName, e.ColumnName, e.DataTypeName, e.ConstraintName)
-	return pgOwnName.ReplaceAllString(text, "pg_own")
+	return pgPivot.ReplaceAllString(pgOwnName.ReplaceAllString(text, "pg_own"), "$1 own")
 }
 
 func pgOID(oid uint32) string {
@@ -208,7 +208,11 @@ func pgOID(oid uint32) string {
 }
 
 // pgOwnName are names with a number that is another one in each run: a connection's temporary schema, and what belongs to a table.
-var pgOwnName = regexp.MustCompile(`pg_(temp|toast|toast_temp)_\d+`)
+// pgPivot is such a number, too: a transaction's.
+var (
+	pgOwnName = regexp.MustCompile(`pg_(temp|toast|toast_temp)_\d+`)
+	pgPivot   = regexp.MustCompile(`(pivot|conflict out to old committed transaction) \d+`)
+)
 
 func pgValue(v []byte) string {
 	switch {

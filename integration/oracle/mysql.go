@@ -198,6 +198,7 @@ func (w *mysqlWalker) assign(n *ast.VariableAssignment) {
 	case !n.IsSystem:
 		w.kind(engine.KindUserVariable, "SET @"+n.Name)
 	case n.IsGlobal || n.IsInstance || strings.HasSuffix(n.Name, "_one_shot") || n.Name == "tx_read_only":
+	case strings.Trim(n.Name, ".") == "": // which servers refuse
 	default:
 		w.kind(engine.KindSetting, "SET "+n.Name)
 		w.identity(n.Name, FactSetsInsertID)
