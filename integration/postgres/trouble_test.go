@@ -307,8 +307,9 @@ func TestReservedConnectionsAreNotPartOfTheBudget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := harness.Own(t, name, options...)
 			r := start(t, name, harness.Route{Server: s})
-			want := map[string]int{"pg15": 20 - 4 - 1, "pg18": 20 - 4 - 5 - 1}[name]                                         // one is the monitor's
-			harness.Eventually(t, settleWithin, "the pool has learned its budget", func() bool { return r.pool(t).Max > 0 }) // on its loop
+			want := map[string]int{"pg15": 20 - 4 - 1, "pg18": 20 - 4 - 5 - 1}[name] // one is the monitor's
+			// It is set on the pool's loop, a moment after the target is available.
+			harness.Eventually(t, settleWithin, "the pool has learned its budget", func() bool { return r.pool(t).Max > 0 })
 			if p := r.pool(t); p.Max != want {
 				t.Errorf("the budget is %d, not %d", p.Max, want)
 			}
