@@ -109,6 +109,16 @@ func notificationOf(id uint32, text []byte) []byte {
 	return endMessage(append(out, text[4:]...), 0)
 }
 
+// parsesAgain says whether the next answer is to a Parse of the machine's own. What the server notices about the text the client was told
+// when it was parsed for it.
+func (m *machine) parsesAgain() bool {
+	if m.queue.empty() {
+		return false
+	}
+	a := m.queue.first()
+	return a.kind() == answerParse && a&answerSwallow != 0
+}
+
 // answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
 func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
 	if m.lend.early != nil {
@@ -123,7 +133,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 		}
 		return true, ""
 	case 'N':
-		return !m.lend.sweep.active && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
+		return !m.lend.sweep.active && !m.parsesAgain() && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
 	case 'S':
 		own := m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0 && !m.rollsAhead()
 		return m.parameter(fr, f, own, w)

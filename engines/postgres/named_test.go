@@ -18,6 +18,8 @@ func TestANamedStatementGoesWhereItsSessionGoes(t *testing.T) {
 			"P berth_1|SELECT 1, S, B |berth_1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"another backend gets it in front of what uses it", with(step{"other backend", ""}, step{"client", "B p|s, E p, S"}, step{"server", "1, 2, C SELECT 1, Z I"}),
 			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B p|berth_1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"what the server notices about it again is told nobody", with(step{"other backend", ""}, step{"client", "B |s, E, S"}, step{"server", "N x, 1, N y, 2, C SELECT 1, Z I"}),
+			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B |berth_1, E, S", "1, Z I, N y, 2, C SELECT 1, Z I", "idle, idle"},
 		{"once", with(step{"other backend", ""}, step{"client", "B |s, E, B |s, E, S"}, step{"server", "1, 2, C SELECT 1, 2, C SELECT 1, Z I"}),
 			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B |berth_1, E, B |berth_1, E, S", "1, Z I, 2, C SELECT 1, 2, C SELECT 1, Z I", "idle, idle"},
 		{"a batch may prepare and use it", []step{{"client", "P s|SELECT 1, B |s, E, S"}, {"server", "1, 2, C SELECT 1, Z I"}},
