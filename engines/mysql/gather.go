@@ -144,7 +144,7 @@ func (m *Machine) obscures(kinds uint32) obscurity {
 		return evident
 	}
 	switch a := r.class.sets(); {
-	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed && !r.class.sets().obscure():
+	case (r.kinds|r.class.kinds)&bit(engine.KindSetting) == 0, r.settings.reported && !r.settings.matter && !r.failed && !a.obscure():
 	case m.reportsLate():
 		return doubtful
 	case a == nil, a.charsets > 0, r.class.kinds&bit(engine.KindSetting) != 0, slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) }):

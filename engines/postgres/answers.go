@@ -92,6 +92,9 @@ func (q *answers) forwarded() (n int) {
 
 func (q *answers) empty() bool { return q.n == 0 }
 
+// marked says whether there is a first answer that has the mark.
+func (q *answers) marked(mark expected) bool { return !q.empty() && q.first()&mark != 0 }
+
 func (q *answers) push(a expected) {
 	if s := q.slots(); q.n == len(s) {
 		grown := make([]expected, 2*len(s))

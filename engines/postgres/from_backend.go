@@ -85,7 +85,7 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'N':
 		return m.rollsBack() && fr.holdable()
 	case 'C':
-		if !m.queue.empty() && m.queue.first()&answerFirst != 0 {
+		if m.queue.marked(answerFirst) {
 			return true
 		}
 		switch fr.size - headerLength {
@@ -112,11 +112,7 @@ func notificationOf(id uint32, text []byte) []byte {
 // parsesAgain says whether the next answer is to a Parse of the machine's own. What the server notices about the text the client was told
 // when it was parsed for it.
 func (m *machine) parsesAgain() bool {
-	if m.queue.empty() {
-		return false
-	}
-	a := m.queue.first()
-	return a.kind() == answerParse && a&answerSwallow != 0
+	return m.queue.marked(answerSwallow) && m.queue.first().kind() == answerParse
 }
 
 // answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
@@ -135,7 +131,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	case 'N':
 		return !m.lend.sweep.active && !m.parsesAgain() && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
 	case 'S':
-		own := m.lend.restoring || m.lend.sweep.active || !m.queue.empty() && m.queue.first()&answerSwallow != 0 && !m.rollsAhead()
+		own := m.lend.restoring || m.lend.sweep.active || m.queue.marked(answerSwallow) && !m.rollsAhead()
 		return m.parameter(fr, f, own, w)
 	case 'E':
 		text := body(fr, f)
@@ -348,7 +344,7 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	}
 	m.reading.fatal = m.reading.fatal || isFatal(body)
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
-	if p := &m.lend.sets; p.forgot || !m.queue.empty() && m.queue.first()&answerForgets != 0 {
+	if p := &m.lend.sets; p.forgot || m.queue.marked(answerForgets) {
 		p.forgot = false
 		m.lapse()
 	}

@@ -148,7 +148,7 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 	if kept {
 		l.message += " State of the session that was on it is lost, too: " + m.pins.String() + "."
 	}
-	if !m.queue.empty() && m.queue.first()&answerFirst != 0 {
+	if m.queue.marked(answerFirst) {
 		m.dropRest()
 	}
 	notice := m.lossError(l)

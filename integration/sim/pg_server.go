@@ -201,8 +201,7 @@ func (s *pgSession) ask(q request) {
 		}
 	case q.verb == "clean":
 		s.reset()
-		s.deaf()
-		clear(s.named)
+		s.discard()
 	case q.verb == "restore":
 		s.restore(q.args)
 	case q.verb == "doom":
@@ -211,6 +210,12 @@ func (s *pgSession) ask(q request) {
 		return
 	}
 	s.out = message(s.out, 'C', text(q.verb))
+}
+
+// discard ends what only PostgreSQL's connections have.
+func (s *pgSession) discard() {
+	s.deaf()
+	clear(s.named)
 }
 
 // restore executes what the proxy sends to bring the connection in line with a session.
@@ -272,8 +277,7 @@ func (s *pgSession) run(q request, described bool) {
 	if why == "ok" {
 		switch q.verb {
 		case "reset":
-			clear(s.named)
-			s.deaf()
+			s.discard()
 		case "listen":
 			s.listen(q.args[0])
 		case "unlisten":
