@@ -260,6 +260,7 @@ func (m *machine) completed(a expected, tag []byte) {
 	all := string(tag) == discardAllTag
 	if a&answerSwallow == 0 && (all || string(tag) == setTag || string(tag) == resetTag) {
 		m.lend.sets.done++
+		m.lend.sets.discard = all
 		m.lend.sets.forgot = m.lend.sets.forgot || a.kind() == answerExecute && a&answerForgets != 0
 	}
 	if m.reset.sent && all {
@@ -510,7 +511,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		m.unnamedGone()
 		m.lend.copying, m.lend.copySyncs = false, 0
 	}
-	m.lend.tx, m.lend.ready = status[0], m.queue.empty()
+	m.lend.tx, m.lend.ready = status[0], m.queue.empty() && !m.reading.batch
 	if m.lend.ready {
 		m.lend.flight = flight{}
 	}

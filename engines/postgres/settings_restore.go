@@ -19,6 +19,7 @@ type pendingSettings struct {
 	forgets bool // the next Execute makes the server forget it
 	due     bool // the client's next message finds it given again
 	forgot  bool // the server has forgotten it, and it was not given again
+	discard bool // the last command that has changed settings is DISCARD ALL, which is committed at once, in a batch too
 	lapses  bool // a rollback may take away again that it was given
 }
 
@@ -401,11 +402,13 @@ func (m *machine) rename(w engine.Wire) {
 	if _, own := m.state.base.lookup(applicationName); own {
 		return
 	}
-	m.lapse()
+	if !p.discard {
+		m.lapse()
+	}
 	sql, _ := settingSQL(applicationName, m.session.application)
 	p.ops = append(p.ops, settingOp{kind: opSet, setting: setting{applicationName, sql}})
 	m.sendOwn(sql, w)
-	if !m.reading.batch {
+	if !m.reading.batch || p.discard {
 		w.ToBackend(syncMessage)
 		m.push(answerSync | answerSwallow)
 	}

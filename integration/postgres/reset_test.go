@@ -98,6 +98,12 @@ var renames = [][]string{
 	{"set application_name = ''", "reset all", "show application_name", "set application_name = ''", "begin", "reset application_name", "show application_name", "rollback"},
 	{"select set_config(n, 'x', false) from (values ('my.own')) v(n)", "reset all", "show application_name", "discard all"}, // of which nobody knows what is set
 	{"discard all", "select 1/0", "show application_name"},
+	// What DISCARD ALL does is committed at once, also in a pipeline: what follows is another transaction's first.
+	{"discard all", "lock table pg_class in access share mode", "show application_name"},
+	{"discard all", "set local my.own = 'x'", "show my.own"},
+	{"discard all", "discard all", "show application_name"},
+	{"discard all", "set application_name = 'changed'", "select 1/0", "show application_name"},
+	{"discard all", "set my.own = 'x'", "reset application_name", "select 1/0"},
 	{"set application_name = 'changed'", "discard all", "set application_name = 'again'", "select 1/0", "show application_name"},
 	{"show timezone; reset all; commit; begin read only", "set application_name = 'changed'", "select 1/0", "rollback", "show application_name"},
 	{"reset all; commit; begin; select 1/0", "rollback", "show application_name"},
@@ -149,7 +155,7 @@ func TestAResetInAPipelineGoesBackToTheNameThatTheClientBeganWith(t *testing.T) 
 				var said [2]string
 				for i, at := range []harness.Endpoint{r.Endpoint, r.server.Endpoint} {
 					c := conn(t, at, harness.App(), named)
-					said[i] = pipelined(t, c, do, every)
+					said[i] = pipelined(t, c, do, every) + whatIsSaid(t, c, "select current_setting('my.own', true)")
 					_ = c.Close(t.Context())
 				}
 				if said[0] != said[1] {
