@@ -42,6 +42,8 @@ const (
 	answerPortal expected = 0x800
 	// answerFirst marks the first statements of a Query, whose rest waits (parts.go).
 	answerFirst expected = 0x1000
+	// answerInserted marks the Query that something was put into (inserted.go).
+	answerInserted expected = 0x2000
 )
 
 func (a expected) kind() expected { return a & answerKind }

@@ -83,7 +83,7 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'Z', 'S', 'E', 'A':
 		return fr.holdable()
 	case 'N':
-		return m.rollsBack() && fr.holdable()
+		return (m.rollsBack() || m.queue.marked(answerInserted)) && fr.holdable()
 	case 'C':
 		if m.queue.marked(answerFirst) {
 			return true
@@ -129,6 +129,13 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 		}
 		return true, ""
 	case 'N':
+		if m.queue.marked(answerInserted) && whole(fr, f) {
+			if moved := m.lend.inserted.repositioned('N', body(fr, f)); moved != nil {
+				m.toClient(f, w)
+				w.ToClient(moved)
+				return false, ""
+			}
+		}
 		return !m.lend.sweep.active && !m.parsesAgain() && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
 	case 'S':
 		own := m.lend.restoring || m.lend.sweep.active || m.queue.marked(answerSwallow) && !m.rollsAhead()
@@ -171,6 +178,9 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 	}
 	if fr.kind == 'C' && (a.kind() == answerQuery || a.kind() == answerExecute) {
 		m.completed(a, body(fr, f))
+	}
+	if fr.kind == 'C' && a&answerInserted != 0 && m.lend.inserted.complete() {
+		forward = false
 	}
 	if fr.kind == 'C' && a&answerFirst != 0 {
 		m.firstDone(f.rest()[:fr.size])
@@ -426,6 +436,8 @@ func (m *machine) instead(body []byte) []byte {
 	switch {
 	case m.valuesLost(body):
 		return withHint(body, valuesHint)
+	case m.queue.marked(answerInserted):
+		return m.lend.inserted.repositioned('E', body)
 	case !m.queue.empty() && m.queue.first()&answerSwallow == 0:
 		return m.named.refusal(body)
 	}
@@ -510,6 +522,9 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	if a.kind() == answerQuery {
 		m.unnamedGone()
 		m.lend.copying, m.lend.copySyncs = false, 0
+	}
+	if a&answerInserted != 0 {
+		m.lend.inserted = nil
 	}
 	m.lend.tx, m.lend.ready = status[0], m.queue.empty() && !m.reading.batch
 	if m.lend.ready {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -260,6 +261,11 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		}
 		return false
 	}
+	put := m.insert(v, text)
+	if put != nil && !m.queue.empty() {
+		m.waitNamed(f, w)
+		return false
+	}
 	tells := v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text)
 	if tells || v.kinds.has(engine.KindPreparedStatement) && len(m.named.byName) > 0 {
 		// In a failed transaction the DISCARD fails, and what follows a ROLLBACK in this text would not.
@@ -296,6 +302,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.prepareSequences(true, w)
 	}
 	m.guess(&v, 0)
+	m.lend.inserted = cmp.Or(put, m.lend.inserted)
 	m.report(v, text, false, w)
 	if m.lend.part == 0 {
 		m.beganApart(w)
@@ -306,6 +313,11 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	m.named.batch++
 	if m.lend.rolling == rollingBehind {
 		owed, m.lend.rolling = owed|answerRolls, rollingNot
+	}
+	if put != nil {
+		m.push(owed | answerInserted | m.forgetting(v))
+		m.sendInserted(fr, put, f, w)
+		return true
 	}
 	m.push(owed | m.forgetting(v))
 	if m.lend.part > 0 {

@@ -29,30 +29,29 @@ const severalSessions = math.MaxUint64
 // must wait is left unconsumed. What it keeps is where it is in either stream, what the backend owes, and the session's
 // unnamed statement.
 type machine struct {
-	e       *Engine
-	session sessionInfo
-	serial  uint64 // unlike the session's id never used again
-	backend *engine.Backend
-	state   *backendState // of backend
-	queue   answers
-	reading reading
-	lend    lend
-	unnamed unnamed
-	named   named
-	reset   reset
-	values  values
-	lost    lost
-	pins    kindSet // what keeps the backend, as far as the core said so
-	running *running
-	seen    []parameter // what the client was told last; nobody changes it
-	// unseenChanges is the engine's Unseen when the session began.
-	unseenChanges engine.Unseen
-	number        uint64    // of the last statement that was sent, from 1
-	customs       []string  // names of settings in statements that executed code of unknown effect
-	nameless      bool      // it has changed settings whose names are not known, since its last reset
-	settings      *settings // what the session has set, if set: otherwise what the init query sets
-	set           bool
+	e             *Engine
+	session       sessionInfo
+	serial        uint64 // unlike the session's id never used again
+	backend       *engine.Backend
+	state         *backendState // of backend
+	queue         answers
+	reading       reading
+	lend          lend
+	unnamed       unnamed
+	named         named
+	reset         reset
+	values        values
+	lost          lost
+	pins          kindSet // what keeps the backend, as far as the core said so
+	running       *running
+	seen          []parameter // what the client was told last; nobody changes it
+	number        uint64      // of the last statement that was sent, from 1
+	customs       []string    // names of settings in statements that executed code of unknown effect
+	settings      *settings   // what the session has set, if set: otherwise what the init query sets
 	base          base
+	set           bool
+	nameless      bool               // it has changed settings whose names are not known, since its last reset
+	unseenChanges engine.Unseen      // the engine's Unseen when the session began
 	roles         bool               // it has said who executes, since its last reset
 	directSets    bool               // a statement under a name of the backend's own may change settings
 	creates       bool               // it has prepared, by name, a statement that creates code
@@ -110,6 +109,7 @@ type lend struct {
 	calm      bool   // and something was answered since
 	early     []byte // what the client gets of the answer to part of its Query, if the server can read the rest
 	suspect   []byte // the text of the last statement that may have left what only the server knows
+	inserted  *inserted
 }
 
 // reset follows a DISCARD ALL: it counts if nothing that changes state was sent after it.

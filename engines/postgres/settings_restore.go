@@ -334,6 +334,9 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	p := &m.lend.sets
 	p.scoped = p.scoped || v.scoped
 	p.active = p.active || (v.kinds|v.ends)&settingKinds != 0 || v.deallocates || text == nil
+	if i := m.lend.inserted; i != nil && i.text != nil {
+		text = i.text
+	}
 	t := readSettings(text, m.lexing)
 	p.sent += t.commands
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings

@@ -19,12 +19,12 @@ var prepared = []*pgproto3.Parse{
 
 // asTheServer sends simple Queries, or, after "extended", a statement of the other protocol, to a server and through the proxy, each to
 // a session that has prepared statements, where another one has made a value of a sequence, and compares what it is told.
-func asTheServer(t *testing.T, r *rig, l harness.Login, scripts [][]string) {
+func asTheServer(t *testing.T, r *rig, l harness.Login, scripts [][]string, options ...func(*pgconn.Config)) {
 	for _, script := range scripts {
 		t.Run(strings.Join(script, ";"), func(t *testing.T) {
 			var said [2]string
 			for i, at := range []harness.Endpoint{r.server.Endpoint, r.Endpoint} {
-				said[i] = told(t, at, r.server.Endpoint, l, script)
+				said[i] = told(t, at, r.server.Endpoint, l, script, options...)
 			}
 			if said[0] != said[1] {
 				t.Errorf("got\n%swant\n%s", said[1], said[0])
@@ -34,9 +34,9 @@ func asTheServer(t *testing.T, r *rig, l harness.Login, scripts [][]string) {
 }
 
 // told is that for one of them. Tables come and go past the proxy, which would clean connections where somebody creates things.
-func told(t *testing.T, at, server harness.Endpoint, l harness.Login, script []string) (said string) {
+func told(t *testing.T, at, server harness.Endpoint, l harness.Login, script []string, options ...func(*pgconn.Config)) (said string) {
 	t.Helper()
-	direct, other, f := conn(t, server, l), conn(t, at, l), frontend(t, conn(t, at, l))
+	direct, other, f := conn(t, server, l), conn(t, at, l), frontend(t, conn(t, at, l, options...))
 	ask(t, direct, "drop table if exists gone, counted; create table gone (n int); create table counted (n bigserial)")
 	for _, p := range prepared {
 		f.send(p, &pgproto3.Sync{})
@@ -59,7 +59,7 @@ func told(t *testing.T, at, server harness.Endpoint, l harness.Login, script []s
 	return said
 }
 
-// untilReadyInWords is untilReady with what errors say.
+// untilReadyInWords is untilReady with what errors and notices say.
 func (f *raw) untilReadyInWords() string {
 	f.t.Helper()
 	var got []string
@@ -74,6 +74,8 @@ func (f *raw) untilReadyInWords() string {
 		switch m := m.(type) {
 		case *pgproto3.ErrorResponse:
 			got = append(got, fmt.Sprintf("E(%s %s, at %d)", m.Code, m.Message, m.Position))
+		case *pgproto3.NoticeResponse:
+			got = append(got, fmt.Sprintf("N(%s %s, at %d)", m.Code, m.Message, m.Position))
 		case *pgproto3.ReadyForQuery:
 			return strings.Join(append(got, summary(m)), " ") + "\n"
 		default:
@@ -150,6 +152,36 @@ func TestWhatATextSaysOfItsTransactionComesBeforeWhatIsBroughtForIt(t *testing.T
 			{"begin", set + "/* ; */ -- ;", "commit"},
 			{set + "execute a", "show transaction_isolation"},
 		})
+	})
+}
+
+func TestWhatFollowsAResetInOneTextFindsTheNameThatTheClientBeganWith(t *testing.T) {
+	named := func(c *pgconn.Config) { c.RuntimeParams["application_name"] = "it's" }
+	each(t, alone(), func(t *testing.T, r *rig) {
+		const set, show = "set application_name = 'changed'", "show application_name"
+		asTheServer(t, r, ownDatabase(t, r.server, "renamed"), [][]string{
+			{"reset all; " + show},
+			{set, "RESET application_name; " + show + "; set Application_Name to default; select current_setting('application_name'); reset all", show},
+			{set, "select 1;; reset all;; ;" + show + ";", "reset all; ;", show},
+			{set, "set session application_name = default; select 1/0", show},
+			{set, "reset all; " + show + "; " + set + "; " + show, show, "reset all; reset all; " + set + "; reset all;", show},
+			{"begin", set, "savepoint s; reset all; rollback to s; " + show + "; reset all; " + show + "; set local my.own = 'x'", "rollback", show},
+			{"begin", "select 1/0", "rollback; reset all; " + show, show},
+			{"begin", "select 1/0", "reset all; " + show, "rollback"},
+			{"begin", "reset all; set transaction isolation level serializable; " + show, "commit"},
+			{"reset all; set local application_name = 'local'; " + show + "; commit; " + show},
+			{"reset all; discard all", show},
+			{"copy (select 2) to stdout; reset all; " + show + "; deallocate a; execute c", "show my.own", "discard all"},
+			{"select nowhere; reset all; select 1"},
+			{"reset all; select nowhere; reset all", show},
+			{"select 'ä€'; reset all; reset application_name; select 'ä', nowhere"},
+			{"reset all; selekt; select 1"}, // of which nothing is executed
+			{"reset all; select 'x"},
+			{"select 1 from; reset all; select 1"},
+			{"set standard_conforming_strings = off", "select '\\\\'; reset application_name; select '\\\\'"},
+			{"begin", "set transaction isolation level serializable; reset all; select nextval('counted_n_seq'); " + show + "; select nowhere", "rollback"},
+			{"reset all; create rule r as on insert to counted do also (select 1; select 2); " + show + "; drop rule r on counted"},
+		}, named)
 	})
 }
 
