@@ -134,6 +134,8 @@ type request struct {
 	file        bool      // the client is sending a file
 	opens       bool      // COM_STMT_EXECUTE: it asks for a cursor
 	sequence    uint8     // of the client's last packet
+	// otherColumns is statusOtherColumns if the result has not as many columns as the client knows of.
+	otherColumns uint16
 }
 
 // leaves notes that the server reported a change of state of kind k.

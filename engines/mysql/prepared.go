@@ -125,6 +125,8 @@ type statement struct {
 	shared *sharedStatement // nil if it cannot be prepared again
 	class  class            // of what it does when it is executed
 	params int
+	// columns is how many columns the client was told last that it has.
+	columns uint16
 	// own is the server's statement while it is nobody else's, for one of the reasons that follow.
 	own      *heldStatement
 	long     bool // parts of long data were sent

@@ -156,7 +156,7 @@ func (x *exchange) endColumns(sequence uint8, status uint16) {
 	m := x.m
 	m.reader.eof = false
 	x.flush()
-	x.w.ToClient(appendEOF(m.small[:0], sequence+m.reader.shift, status))
+	x.w.ToClient(appendEOF(m.small[:0], sequence+m.reader.shift, status|m.request.otherColumns))
 	m.reader.shift++
 }
 
@@ -247,6 +247,9 @@ func (x *exchange) columns(p []byte) error {
 		return broken("malformed column count")
 	}
 	r.stage = stageColumns
+	if x.forwards() {
+		x.m.noteColumns(r.left)
+	}
 	p[3] += r.shift
 	x.pass(len(p))
 	return nil
@@ -269,7 +272,7 @@ func (x *exchange) prepared(p []byte) error {
 	}
 	if x.forwards() {
 		x.m.request.warnings = warnings
-		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, int(params)))
+		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, columns, int(params)))
 	} else if x.m.queue.head().purpose == purposeRepeat {
 		x.m.closeOnServer(id, x.w)
 	} else {
@@ -328,6 +331,7 @@ func (x *exchange) ok(p []byte) error {
 		if !m.observe(o) {
 			return broken("malformed session state")
 		}
+		m.tellOtherColumns(p[headerSize:], o)
 		if r.eof && o.status&statusCursor == 0 {
 			x.endColumns(p[3], o.status&^statusStateChanged)
 		}

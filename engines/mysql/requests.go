@@ -214,7 +214,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
-	r.usesTable, r.single, r.schema = false, false, m.session.schema
+	r.usesTable, r.single, r.schema, r.otherColumns = false, false, m.session.schema, 0
 	m.number++
 	m.running = m.running[:0]
 	w.Observe(engine.RequestBegan)

@@ -143,12 +143,12 @@ func (m *Machine) preparedAgain(id uint32) {
 }
 
 // prepared takes in the OK of the client's COM_STMT_PREPARE. It returns the id that the client shall see.
-func (m *Machine) prepared(id uint32, params int) uint32 {
+func (m *Machine) prepared(id uint32, columns uint16, params int) uint32 {
 	t := &m.statements
 	h := &heldStatement{id: id}
 	s := t.preparing
 	t.preparing = nil
-	s.params = params
+	s.params, s.columns = params, columns
 	if params > maxParams || int(t.bytes)+s.size() > maxStatementBytes {
 		s.shared = nil
 	}

@@ -18,6 +18,7 @@ type result struct {
 	affected uint64
 	insertID uint64
 	status   uint16
+	begun    uint16 // the status behind the columns, for clients that are told where these end
 	warnings uint16
 	tracked  []string // session state, "type: data"
 	err      error    // an ERR, and nothing else
@@ -152,7 +153,9 @@ func (w *wire) eof(r *result) error {
 	if len(p) != 5 || p[0] != 0xfe {
 		return fmt.Errorf("no EOF after the columns: %x", p)
 	}
-	return r.end(p, w.caps)
+	err = r.end(p, w.caps)
+	r.begun = r.status
+	return err
 }
 
 // end reads the packet that ends rows.

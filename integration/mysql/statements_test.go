@@ -397,6 +397,88 @@ func TestAStatementSeesThatItsTableHasChanged(t *testing.T) {
 	})
 }
 
+// TestAnExecutionSaysThatItsColumnsAreNotThoseThatTheClientKnows has servers prepare a statement again: of a session whose backend has it
+// from another one, who was told other columns, as in a session of its own.
+func TestAnExecutionSaysThatItsColumnsAreNotThoseThatTheClientKnows(t *testing.T) {
+	for kind, more := range map[string][]uint32{"": nil, "with an EOF behind columns": {protocol.CLIENT_DEPRECATE_EOF}} {
+		for _, cursor := range []byte{0, protocol.CURSOR_TYPE_READ_ONLY} {
+			t.Run(fmt.Sprintf("%s, cursor %d", kind, cursor), func(t *testing.T) {
+				rotating(t, harness.Route{}, func(t *testing.T, f front) { otherColumns(t, f, cursor, more) })
+			})
+		}
+	}
+}
+
+func otherColumns(t *testing.T, f front, cursor byte, without []uint32) {
+	caps := uint32(modern)
+	for _, c := range without {
+		caps &^= c
+	}
+	name := table(t, f.server, "other_columns", "(a int)")
+	d := f.direct(t)
+	d.do(t, "insert into "+name+" values (1)")
+	texts := []string{"select * from " + name, "select a from " + name, "select count(*) from " + name}
+	type twin struct {
+		sides      [2]*wire // the proxy's, and the server's own
+		statements [2][]statement
+	}
+	login := func() (w twin) {
+		for side, at := range []harness.Endpoint{f.Endpoint, f.server.Endpoint} {
+			w.sides[side] = dial(t, at, plain(), caps)
+			for _, text := range texts {
+				w.statements[side] = append(w.statements[side], w.sides[side].mustPrepare(t, text))
+			}
+		}
+		return w
+	}
+	all := []twin{login(), login()}
+	changed := 0
+	for _, q := range []string{"", "add b int default 2", "add c int", "drop b", "add b int, drop c", "rename column b to d", ""} {
+		if q != "" {
+			d.do(t, "alter table "+name+" "+q)
+		}
+		all = append(all, login())
+		for round := range 3 {
+			for i, w := range all {
+				if (i+round)%3 == 0 {
+					continue // it learns of several changes at once
+				}
+				for n := range texts {
+					var told [2]string
+					for side, c := range w.sides {
+						s := w.statements[side][n]
+						got, err := c.execute(s, cursor)
+						if err != nil || len(got) != 1 {
+							t.Fatalf("%s: %v %v", texts[n], got, err)
+						}
+						told[side] = fmt.Sprintf("status %#x and %#x", got[0].begun&protocol.SERVER_STATUS_METADATA_CHANGED, got[0].status)
+						if side == 1 && got[0].status&protocol.SERVER_STATUS_METADATA_CHANGED != 0 {
+							changed++
+						}
+						if cursor != 0 {
+							if err := c.fetch(s, &got[0], 10); err != nil {
+								t.Fatal(err)
+							}
+							told[side] += fmt.Sprintf(", with the rows %#x", got[0].status)
+						}
+						told[side] += ": " + show(got, nil)
+					}
+					if told[0] != told[1] {
+						t.Errorf("%q, session %d: %s: %s, with the server itself %s", q, i, texts[n], told[0], told[1])
+					}
+				}
+			}
+		}
+	}
+	if changed == 0 {
+		t.Error("the server itself says nothing of other columns")
+	}
+	for _, w := range all {
+		w.sides[0].quit()
+		w.sides[1].quit()
+	}
+}
+
 // neverPinnedBut checks that nothing pinned but for one reason.
 func (f front) neverPinnedBut(t testing.TB, reason string) {
 	t.Helper()
