@@ -24,8 +24,20 @@ func (m *Machine) noteListed(told bool) {
 	case m.state.mariaDB && r.usesTable:
 		m.previous.list = list{}
 		m.state.stale = false
-	case !m.state.mariaDB && (told || !r.class.has(classDiagnostics)):
+	case !m.state.mariaDB && !m.keepsList() && (told || !r.class.has(classDiagnostics)):
 		m.previous.list = list{}
+	}
+}
+
+// noteCount notes that the answer at hand says that there is something in MySQL's list, or nothing: each says so, but for those of what shows the
+// list.
+func (m *Machine) noteCount(some bool) {
+	switch {
+	case m.state.mariaDB:
+	case some:
+		m.state.stale = true
+	case m.queue.head().purpose != purposeForward || !m.request.class.has(classDiagnostics):
+		m.state.stale = false
 	}
 }
 

@@ -60,8 +60,8 @@ var (
 type machineState struct {
 	// last is the session whose statement was executed last: its ROW_COUNT() and the like are here.
 	last *Machine
-	// stale says that SHOW WARNINGS may still have what a statement of last left. MariaDB clears that only with a
-	// statement that uses a table.
+	// stale says that the list of warnings may not be empty. MariaDB empties it only with a statement that uses a table, MySQL with
+	// each, but with none of some commands, which say how long it is.
 	stale bool
 	// disturbed says that a machine has sent something of its own since: they are nobody's.
 	disturbed bool

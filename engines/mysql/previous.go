@@ -103,17 +103,19 @@ func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
 	}
 }
 
-// countsList says whether the request is a command that leaves the list of warnings as it is and says how long it is, where there are errors
-// in it that are made again.
-func (m *Machine) countsList() bool {
-	if !m.previous.repeats() {
-		return false
-	}
+// keepsList says whether the request is a command that leaves MySQL's list of warnings as it is and says how long it is.
+func (m *Machine) keepsList() bool {
 	switch m.request.command {
-	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_RESET_CONNECTION:
+	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_RESET_CONNECTION, protocol.COM_STATISTICS:
 		return false
 	}
-	return true
+	return !m.e.isMariaDB()
+}
+
+// countsList says whether the request counts a list that no backend has: what is in it is made again, or it is empty.
+func (m *Machine) countsList() bool {
+	v := &m.previous
+	return (v.repeats() || v.deprecated || v.list.gone) && m.keepsList()
 }
 
 // repeated takes in the answer to a request that has failed before.
@@ -343,13 +345,20 @@ func (m *Machine) tell(c class, text []byte, w engine.Wire) bool {
 	m.reply(w, m.appendTold(nil, all, row, uint16(deprecated)))
 	m.previous = previous{rows: -1, rowsKnown: true, found: 1, foundKnown: true, local: true, list: m.previous.list, deprecated: deprecated > 0}
 	if m.b != nil {
-		if m.pins.result && !m.state.mariaDB { // MariaDB keeps warnings until a statement uses a table
-			m.pins.result = false
-			m.toggle(engine.KindLastResult, false, w)
+		if !m.state.mariaDB { // it keeps warnings until a statement uses a table
+			m.endResult(w)
 		}
 		m.settle(w)
 	}
 	return true
+}
+
+// endResult ends the pin of what the last statement left: the one that was answered here has replaced it.
+func (m *Machine) endResult(w engine.Wire) {
+	if m.pins.result {
+		m.pins.result = false
+		m.toggle(engine.KindLastResult, false, w)
+	}
 }
 
 // value is what a function returns, if that is for the proxy to say.

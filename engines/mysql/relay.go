@@ -270,6 +270,7 @@ func (x *exchange) prepared(p []byte) error {
 	if f.bad || header != okHeader {
 		return broken("malformed answer to COM_STMT_PREPARE")
 	}
+	x.m.noteCount(warnings > 0)
 	if x.forwards() {
 		x.m.request.warnings = warnings
 		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, columns, int(params)))
@@ -327,6 +328,7 @@ func (x *exchange) ok(p []byte) error {
 	if !o.parse(p[headerSize:]) {
 		return broken("malformed OK packet")
 	}
+	m.noteCount(o.warnings > 0)
 	if x.forwards() {
 		if !m.observe(o) {
 			return broken("malformed session state")
@@ -394,6 +396,7 @@ func (x *exchange) failed(p []byte) error {
 			return m.goAgain(x.w)
 		}
 	}
+	m.noteCount(true)
 	if x.forwards() {
 		if m.reader.eof {
 			x.endColumns(p[3], m.session.status)

@@ -128,7 +128,7 @@ func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
 
 // local answers what needs no backend, if none is held.
 func (m *Machine) local(p packet, w engine.Wire) (int, error) {
-	if m.b != nil || m.countsList() || m.session.owed != nil {
+	if m.b != nil || m.previous.repeats() && m.keepsList() || m.session.owed != nil {
 		return m.forward(p, class{flags: classUse}, shapeOne, w)
 	}
 	if p.command() == protocol.COM_RESET_CONNECTION {
@@ -136,7 +136,11 @@ func (m *Machine) local(p packet, w engine.Wire) (int, error) {
 	}
 	m.previous.setRows(0)
 	m.previous.local = true
-	m.reply(w, appendOK(m.small[:0], 1, m.session.status))
+	ok := appendOK(m.small[:0], 1, m.session.status)
+	if m.previous.deprecated {
+		ok[len(ok)-2] = 1 // warning
+	}
+	m.reply(w, ok)
 	return len(p.bytes), nil
 }
 
@@ -236,6 +240,10 @@ func (m *Machine) refuse(err error, w engine.Wire) {
 		m.previous = previous{rows: -1, rowsKnown: true, local: true, list: list{gone: true}}
 	}
 	m.reply(w, m.e.render(nil, m.request.sequence+1, m.info.capabilities, err))
+	if m.b != nil && m.previous.list.gone {
+		m.endResult(w)
+		m.settle(w)
+	}
 }
 
 // refused takes the request p and answers it with m.refusal; a long one when it is over.

@@ -67,8 +67,8 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	}
 	m.alignTracking(c, w)
 	foreign := m.foreign()
-	asks := c.has(classDiagnostics) || m.countsList()
-	if m.state.stale && m.state.last != m || asks && foreign && (!m.pins.result || m.previous.unknown != "") && !m.request.cleared {
+	asks := c.has(classDiagnostics) || m.countsList() || m.state.stale && !m.pins.result && m.keepsList()
+	if m.state.stale && m.state.mariaDB && m.state.last != m || asks && foreign && (!m.pins.result || m.previous.unknown != "") && !m.request.cleared {
 		m.sendDiagnostics(c, w)
 	}
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
@@ -178,7 +178,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	case purposeTrackAll:
 		m.state.tracksLess = false
 	case purposeClear:
-		m.state.stale = false
+		m.state.stale = m.state.stale && !m.state.mariaDB
 		m.request.cleared = true
 	case purposeRead:
 		if !m.readInsertID() {

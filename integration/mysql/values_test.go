@@ -537,6 +537,86 @@ func TestUnknownStatementsAreInTheListOfErrors(t *testing.T) {
 	}
 }
 
+// TestCommandsCountTheSessionsOwnWarnings asks for commands that leave the list of warnings as it is and say how long it is, as MySQL's do:
+// behind what the proxy has told itself, and on backends with warnings that others have left there.
+func TestCommandsCountTheSessionsOwnWarnings(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Env: []string{"BERTH_PARANOID=1"}, Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	mine, alone, other := f.client(t), f.direct(t), f.client(t)
+	befores := []string{
+		"select 1", "begin", "selekt", "select cast('1x' as signed)", "select found_rows()", "select row_count()", "select row_count(), found_rows()",
+	}
+	use := func(w *wire) (result, error) { return w.one(protocol.COM_INIT_DB, []byte("app")...) }
+	commands := map[string]func(w *wire) (result, error){
+		"ping":             func(w *wire) (result, error) { return w.one(protocol.COM_PING) },
+		"an init db":       use,
+		"a bad init db":    func(w *wire) (result, error) { return w.one(protocol.COM_INIT_DB, []byte("nowhere")...) },
+		"reset connection": func(w *wire) (result, error) { return w.one(protocol.COM_RESET_CONNECTION) },
+	}
+	for _, first := range befores {
+		for _, second := range befores {
+			for name, command := range commands {
+				for _, leaves := range []string{"select 1", "select cast('1y' as signed)"} {
+					var told [2]string
+					refused := false
+					for side, w := range []*wire{mine, alone} {
+						w.do(t, "select 1")
+						w.outcome(first)
+						switch got := w.outcome(second); {
+						case side == 0:
+							refused = got == "error 1105" // FOUND_ROWS() is not known
+						case refused:
+							w.do(t, "select 1") // what the proxy says itself is in no list
+						}
+						if side == 0 {
+							other.do(t, leaves, "select row_count()") // which the proxy answers
+						}
+						for _, next := range []func(w *wire) (result, error){command, command, use} {
+							r, err := next(w)
+							told[side] += fmt.Sprintf("%d warnings, %v; ", r.warnings, err)
+						}
+						if got := w.outcome("show warnings"); side == 1 && refused && name != "reset connection" {
+							told[side] += "error 1105"
+						} else {
+							told[side] += got
+						}
+						w.outcome("rollback")
+					}
+					if told[0] != told[1] {
+						t.Errorf("%s, %s, %s with %s before: %s; with the server itself %s", first, second, name, leaves, told[0], told[1])
+					}
+				}
+			}
+		}
+	}
+	for _, w := range []*wire{mine, alone, other} {
+		w.quit()
+	}
+}
+
+// TestCommandsDoNotCountWarningsOfTheProxysOwn has a backend with warnings of what the proxy executed there, for another session or for this one.
+func TestCommandsDoNotCountWarningsOfTheProxysOwn(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: 1, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	mine, other := f.client(t), f.client(t)
+	mine.do(t, "set sql_mode = 'no_zero_date,strict_trans_tables'", "select 1") // which warns, when it is restored, too
+	for _, others := range [][]string{{"select 1"}, {"select 1", "select found_rows()", "show warnings"}} {
+		other.do(t, others...)
+		if r, err := mine.one(protocol.COM_INIT_DB, []byte("app")...); err != nil || r.warnings != 0 {
+			t.Fatalf("behind %s: %d warnings, %v", others, r.warnings, err)
+		}
+	}
+	mine.do(t, "set sql_mode = default", "select 1")
+	other.do(t, "select 1", "select found_rows()", "show warnings")
+	if r, err := mine.one(protocol.COM_INIT_DB, []byte("app")...); err != nil || r.warnings != 0 {
+		t.Fatalf("without anything to restore: %d warnings, %v", r.warnings, err)
+	}
+	mine.quit()
+	other.quit()
+}
+
 // TestStatementsOfOthersAreLeftAloneByUnknownIDs has backends with statements of the ids that another session does not have.
 func TestStatementsOfOthersAreLeftAloneByUnknownIDs(t *testing.T) {
 	s := harness.Shared(t, "mysql97")
