@@ -74,6 +74,41 @@ func endingOf(text []byte, whole bool, lex lexing) ending {
 	return endingRuns
 }
 
+// beforeQuery makes the next step before a Query with v is sent, if something has to be brought for it that cannot be brought in a
+// transaction that has failed. It says whether the Query waits for that, or was refused.
+func (m *machine) beforeQuery(v verdict, text []byte, fr frame, f *feed, w engine.Wire) (waits, refused bool) {
+	others := v.sequence && m.lend.sequences != standingYes
+	tells := others && m.mayTellValues(v, text)
+	if !tells && !(others && v.makes && m.lend.tx == 'E') && !(v.kinds.has(engine.KindPreparedStatement) && len(m.named.byName) > 0) {
+		return false, false
+	}
+	// In a failed transaction the DISCARD fails, and what follows a ROLLBACK in this text would not.
+	if !m.queue.empty() {
+		if m.lend.rolling == rollingNot {
+			m.waitNamed(f, w)
+		}
+		return true, false
+	}
+	ends := endingNot
+	if m.lend.tx == 'E' {
+		ends = endingOf(text, true, m.lexing)
+	}
+	switch {
+	case ends == endingBack && m.lend.rolling == rollingRead:
+		m.lend.rolling = rollingNot
+		m.sendFirst(leading(text, true, m.lexing), f, w)
+		return true, false
+	case ends == endingRuns, ends == endingBack:
+		m.flush(f, w)
+		m.rollBack(text, w)
+		return true, false
+	case ends == endingElse && tells:
+		m.refuseQuery(fr, f, w)
+		return false, true
+	}
+	return false, false
+}
+
 // rollBack makes the next step towards the end of the failed transaction that text ends. The queue is empty.
 func (m *machine) rollBack(text []byte, w engine.Wire) {
 	l := &m.lend

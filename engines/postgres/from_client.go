@@ -266,33 +266,8 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		m.waitNamed(f, w)
 		return false
 	}
-	tells := v.sequence && m.lend.sequences != standingYes && m.mayTellValues(v, text)
-	if tells || v.kinds.has(engine.KindPreparedStatement) && len(m.named.byName) > 0 {
-		// In a failed transaction the DISCARD fails, and what follows a ROLLBACK in this text would not.
-		if !m.queue.empty() {
-			if m.lend.rolling == rollingNot {
-				m.waitNamed(f, w)
-			}
-			return false
-		}
-		ends := endingNot
-		if m.lend.tx == 'E' {
-			ends = endingOf(text, true, m.lexing)
-		}
-		if ends == endingBack && m.lend.rolling == rollingRead {
-			m.lend.rolling = rollingNot
-			m.sendFirst(leading(text, true, m.lexing), f, w)
-			return false
-		}
-		if ends == endingRuns || ends == endingBack {
-			m.flush(f, w)
-			m.rollBack(text, w)
-			return false
-		}
-		if ends == endingElse && tells {
-			m.refuseQuery(fr, f, w)
-			return true
-		}
+	if waits, refused := m.beforeQuery(v, text, fr, f, w); waits || refused {
+		return refused
 	}
 	if v.names && !m.goDirect(v, text, false, f, w) {
 		return false

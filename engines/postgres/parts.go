@@ -26,7 +26,11 @@ func leading(text []byte, failed bool, lex lexing) (n int) {
 		if s.kind == tokenEnd {
 			return 0
 		}
-		if failed && !s.goesBack() || !failed && !s.beforeSnapshot() {
+		must, may := s.goesBack(), false
+		if !failed {
+			must, may = s.beforeSnapshot()
+		}
+		if !must && !may {
 			break
 		}
 		for s.kind != ';' {
@@ -34,7 +38,9 @@ func leading(text []byte, failed bool, lex lexing) (n int) {
 				return 0
 			}
 		}
-		n = s.at
+		if must {
+			n = s.at
+		}
 	}
 	for _, b := range text[:n] {
 		if b >= 0x80 { // positions are characters
@@ -44,18 +50,23 @@ func leading(text []byte, failed bool, lex lexing) (n int) {
 	return n
 }
 
-// beforeSnapshot says whether a statement, of which the first word is read, counts only, or otherwise, before the transaction's first snapshot.
-func (s *scanner) beforeSnapshot() bool {
+// beforeSnapshot says whether a statement, of which the first word is read, counts only, or otherwise, before the transaction's first
+// snapshot, and whether it may go before what is brought: it takes no snapshot, and executes no code.
+func (s *scanner) beforeSnapshot() (must, may bool) {
 	if s.is("lock") {
-		return true
+		return true, true
 	}
 	if !s.is("set") {
-		return false
+		return false, false
+	}
+	if _, resets := s.setsName(); resets { // what follows has to find the name (inserted.go)
+		return false, false
 	}
 	if s.next(); s.is("local") || s.is("session") {
 		s.next()
 	}
-	return s.kind == tokenWord && bytes.HasPrefix(s.word(), []byte("transaction"))
+	must = s.kind == tokenWord && bytes.HasPrefix(s.word(), []byte("transaction"))
+	return must, !s.is("constraints")
 }
 
 // goesBack says whether a statement, of which the first word is read, is ROLLBACK TO.

@@ -118,6 +118,9 @@ func TestATextThatGoesBackToASavepointFindsWhatIsBroughtForIt(t *testing.T) {
 			{"begin", "savepoint s", "select 1/0", "rollback to s; lock table counted; set transaction read only; execute a", "rollback"},
 			{"begin", "insert into counted values (5)", "savepoint s", "insert into counted default values", "select 1/0", "rollback to s; select count(*) from counted; select lastval()", "rollback"},
 			{"begin", "savepoint s", "select 1/0", "rollback to s; select lastval()", "commit"},
+			{"begin", "savepoint s", "select 1/0", "rollback to s; insert into counted default values", "select lastval()", "commit"},
+			{"begin", "select 1/0", "rollback; begin; insert into counted default values", "select lastval()", "commit"},
+			{"begin", "select 1/0", "insert into counted default values; select 2", "rollback and chain; insert into counted values (9)", "select count(*) from counted", "rollback"},
 			{"begin", "savepoint s", "select 1/0", "rollback to s; execute a", "extended execute a", "execute c", "commit", "show my.own"},
 		})
 	})
@@ -133,6 +136,9 @@ func TestWhatATextSaysOfItsTransactionComesBeforeWhatIsBroughtForIt(t *testing.T
 			{"begin", set + "execute a", "show transaction_isolation", "commit"},
 			{"begin", "set local transaction_isolation to 'repeatable read'; set transaction read only, deferrable; execute a", "show transaction_read_only", "commit"},
 			{"begin", set + "deallocate b; execute a", "commit"},
+			{"begin", "set lock_timeout = '7s'; set my.own = 'x'; " + set + "set local time zone 'UTC'; execute a", "show transaction_isolation", "show my.own", "commit", "show lock_timeout"},
+			{"begin", "set nonsense = 1; " + set + "execute a", "commit"},
+			{"begin", "set application_name to default; " + set + "select 1", "commit"},
 			{"begin", set + "execute a; selekt", "commit"}, // of which nothing is executed
 			{"begin", set + "execute a from", "commit"},
 			{"begin", set + "execute a 'x", "commit"},
