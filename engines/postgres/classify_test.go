@@ -235,6 +235,29 @@ func TestCurrvalAndLastvalAskForSequenceValues(t *testing.T) {
 	}
 }
 
+func TestEveryBuiltinIsFoundAndNothingElse(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(builtinNames, "\n"), "\n")[1:]
+	for _, name := range lines {
+		if !builtin([]byte(name)) {
+			t.Errorf("%s is not found", name)
+		}
+	}
+	found := 0
+	for _, name := range builtins {
+		if name != "" {
+			found++
+		}
+	}
+	if found != len(lines) {
+		t.Errorf("%d of %d names", found, len(lines))
+	}
+	for _, name := range []string{"x", "set_config", "pg_advisory_lock", "nextval", "counts", "coun", "my_own_function", strings.Repeat("x", maxWord)} {
+		if builtin([]byte(name)) {
+			t.Errorf("%s is found", name)
+		}
+	}
+}
+
 func TestReadingSQLAllocatesNothing(t *testing.T) {
 	sql := []byte("SELECT a, count(*) FROM t AS x(a) WHERE b = 'c' GROUP BY a")
 	if n := testing.AllocsPerRun(100, func() { classify(sql, lexing{}) }); n != 0 {
@@ -247,6 +270,7 @@ func BenchmarkClassify(b *testing.B) {
 		"point_select": "SELECT abalance FROM pgbench_accounts WHERE aid = 12345;",
 		"insert":       "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 2, 3, 4, CURRENT_TIMESTAMP);",
 		"begin":        "BEGIN;",
+		"calls":        "SELECT count(*), upper(a), max(b), jsonb_build_object('x', c), now() FROM t GROUP BY a",
 	} {
 		b.Run(name, func(b *testing.B) {
 			text := []byte(sql)

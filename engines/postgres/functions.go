@@ -1,7 +1,5 @@
 package postgres
 
-//go:generate ./builtins.sh
-
 import (
 	"bytes"
 

@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/berthdb/berth/integration/harness"
 )
 
 // Functions by their numbers (pg_proc.dat).
@@ -64,4 +67,31 @@ func TestASequenceValueOfAFunctionCallIsKept(t *testing.T) {
 		f.send(&pgproto3.Query{String: "select currval('counter')"})
 		f.expect("T D(1) C(SELECT 1) Z(I)")
 	})
+}
+
+// The names that Berth knows of the server's own functions are those of the newest server.
+func TestTheServersOwnFunctionsAreKnownByName(t *testing.T) {
+	const from = "../../engines/postgres/"
+	query, err := os.ReadFile(from + "builtins.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := os.ReadFile(from + "builtins.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, known, _ := strings.Cut(string(names), "\n")
+	servers := harness.PostgresNames()
+	c := conn(t, harness.Shared(t, servers[len(servers)-1]).Endpoint, harness.App())
+	results, err := c.Exec(t.Context(), string(query)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := ""
+	for _, row := range results[0].Rows {
+		server += string(row[0]) + "\n"
+	}
+	if server != known {
+		t.Errorf("the server's are\n%s\nknown are\n%s", server, known)
+	}
 }
