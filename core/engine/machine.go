@@ -90,6 +90,11 @@ type Wire interface {
 	// called, FromClient is not. work must not touch the machine, and a machine has one thing done at a time.
 	Aside(work func(ctx context.Context) (then func(Wire)))
 
+	// Outdate says that a login is not any more what the held backend's target made of those so far, if its key has user, unless that is
+	// "", and database, unless that is "": no backend with such a key whose login has begun is lent again. The caller answers for it that
+	// the client may do that to them.
+	Outdate(user, database string)
+
 	// Close ends the session once what was sent to the client has gone out. A held backend is discarded. reason
 	// is nil if the client asked for it.
 	Close(reason error)

@@ -64,6 +64,7 @@ func (b *bucket[K, V]) checkLists(expect func(ok bool, format string, a ...any))
 		}
 		for _, c := range walk(&b.lanes[i].idle) {
 			expect(c.bucket == b && c.loop == i && c.state == idle, "key %v: loop %d has a wrong connection", b.key, i)
+			expect(!c.outdated(), "key %v: an outdated connection is idle", b.key)
 			conns++
 		}
 	}

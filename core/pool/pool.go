@@ -50,6 +50,7 @@ type Conn[K comparable, V any] struct {
 	Value V // the caller's
 
 	bucket *bucket[K, V] // never changes
+	number uint64        // of its dial; later ones have larger ones; never changes
 	spread uint8         // its part of the lifetime's jitter, in 1/256; never changes
 
 	// Under the pool's lock.
@@ -278,6 +279,29 @@ func (p *Pool[K, V]) Retire() (todo Todo[K, V]) {
 	return todo
 }
 
+// Outdate says of the keys that match picks that a connection which begins from now on is not what those are that have begun: none of these
+// is lent again. match is called with the pool's lock held.
+func (p *Pool[K, V]) Outdate(match func(K) bool) (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, b := range p.buckets {
+		if match(k) {
+			b.outdated = p.dials
+		}
+	}
+	for l := p.ages.first; l != nil; {
+		c := l.of
+		l = l.next
+		if c.outdated() {
+			p.retire(c, idle, &todo)
+		}
+	}
+	return todo
+}
+
+// outdated says whether c had begun when connections of its key were outdated.
+func (c *Conn[K, V]) outdated() bool { return c.number <= c.bucket.outdated }
+
 // Yield closes the idle connection that was used longest ago, of whatever key, and says whether there was one: the server has no place for
 // somebody who needs one more.
 func (p *Pool[K, V]) Yield() (todo Todo[K, V], yielded bool) {
@@ -359,7 +383,7 @@ func (p *Pool[K, V]) lend(c *Conn[K, V], from state, w *Waiter[K, V]) {
 
 // place decides what becomes of a connection that comes back, or is new.
 func (p *Pool[K, V]) place(c *Conn[K, V], from state, now time.Duration, todo *Todo[K, V]) {
-	if surplus := p.open() - p.count[closing] - p.config.Max; p.shut || p.paused || surplus > 0 || p.tooOld(c, now) {
+	if surplus := p.open() - p.count[closing] - p.config.Max; p.shut || p.paused || surplus > 0 || p.tooOld(c, now) || c.outdated() {
 		p.retire(c, from, todo)
 	} else if w, yield := p.successor(c.bucket, c.loop, now); yield {
 		p.retire(c, from, todo)
@@ -410,7 +434,7 @@ func (p *Pool[K, V]) widen(w *Waiter[K, V], b *bucket[K, V], todo *Todo[K, V]) {
 // dial begins a connection of b, on the account of a waiter on loop.
 func (p *Pool[K, V]) dial(b *bucket[K, V], loop int, todo *Todo[K, V]) {
 	p.dials++
-	c := &Conn[K, V]{bucket: b, loop: loop, spread: spread(p.dials)}
+	c := &Conn[K, V]{bucket: b, loop: loop, number: p.dials, spread: spread(p.dials)}
 	p.move(c, closed, dialing)
 	todo.Dial = append(todo.Dial, c)
 }

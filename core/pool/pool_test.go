@@ -725,6 +725,27 @@ func TestTheConnectionThatWasUsedLongestAgoYields(t *testing.T) {
 	w.stats(Stats{Open: 2, Idle: 1, Closing: 1, Max: 9})
 }
 
+func TestWhatHadBegunWhenItsKeyWasOutdatedIsNotLentAgain(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9})
+	held, b := w.fill("a", 0, 2), w.fill("b", 0, 1)
+	w.give(held[0])
+	w.give(b[0])
+	w.again(&waiter{Key: "a"}) // takes the idle one
+	waits := w.ask("a", 0)
+	w.do(w.Outdate(func(key string) bool { return key == "a" }))
+	w.stats(Stats{Idle: 1, Lent: 2, Dialing: 1, Waiting: 1})
+	w.give(held[1])
+	w.hasNot(waits)
+	w.open() // the dial that had begun, and the one in its place
+	w.has(waits)
+	w.stats(Stats{Idle: 1, Lent: 2, Closing: 2})
+	w.give(waits)
+	w.closeAll()
+	w.stats(Stats{Idle: 2, Lent: 1})
+	w.do(w.Outdate(func(string) bool { return true }))
+	w.stats(Stats{Lent: 1, Closing: 2})
+}
+
 func TestOnlyAnIdleConnectionCanBeTaken(t *testing.T) {
 	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
 	r := w.fill("a", 0, 1)[0]

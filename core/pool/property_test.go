@@ -173,6 +173,8 @@ func (r *random) step() {
 		r.tick(time.Duration(r.IntN(1000)) * time.Millisecond)
 	case r.IntN(2) == 0:
 		r.do(r.Configure(r.limits(), r.now))
+	case r.IntN(2) == 0:
+		r.do(r.Outdate(func(string) bool { return r.IntN(2) == 0 }))
 	case r.paused:
 		r.do(r.Resume(r.now))
 	default:

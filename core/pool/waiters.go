@@ -31,6 +31,8 @@ type bucket[K comparable, V any] struct {
 	waiters list[Waiter[K, V]] // oldest first
 	lanes   []lane[K, V]       // by loop
 	busy    link[bucket[K, V]]
+	// outdated is the number of the last dial that had begun when the key's connections were outdated, 0 if they never were.
+	outdated uint64
 
 	lastErr  error         // of the last dial
 	failedAt time.Duration // when that was

@@ -83,6 +83,9 @@ func (p *Pool) Yield(w *Worker) bool {
 // Retire closes the idle backends, on w's loop: they may be dead without that anybody was told.
 func (p *Pool) Retire(w *Worker) { p.do(w, p.accounts.Retire()) }
 
+// Outdate closes the idle backends whose keys match picks, and the others that have begun to be dialed as they come back. It runs on w's loop.
+func (p *Pool) Outdate(w *Worker, match func(engine.Key) bool) { p.do(w, p.accounts.Outdate(match)) }
+
 // Stats returns the accounts in numbers.
 func (p *Pool) Stats() pool.Stats { return p.accounts.Stats() }
 

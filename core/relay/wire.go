@@ -93,6 +93,15 @@ func (w *wire) Kill(id uint32, what engine.KillScope) error {
 	return w.worker.registry.kill((*Session)(w), id, what)
 }
 
+func (w *wire) Outdate(user, database string) {
+	if w.backend == nil {
+		panic("BUG: relay: a machine outdated backends of a target, and holds none of it")
+	}
+	w.backend.pool.Outdate(w.worker, func(k engine.Key) bool {
+		return (user == "" || k.User == user) && (database == "" || k.Database == database)
+	})
+}
+
 func (w *wire) Close(reason error) { (*Session)(w).close(reason) }
 
 func (w *wire) Observe(m engine.Moment) {

@@ -37,6 +37,7 @@ func (s *sink) Report(e engine.Event) engine.Action {
 func (*sink) Aside(func(context.Context) func(engine.Wire)) { panic("nothing is done aside") }
 func (*sink) Kill(uint32, engine.KillScope) error           { return nil }
 func (*sink) Close(error)                                   {}
+func (*sink) Outdate(string, string)                        {}
 func (*sink) Become(string, string, string) error           { return nil }
 func (*sink) Observe(engine.Moment)                         {}
 

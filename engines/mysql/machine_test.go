@@ -105,6 +105,9 @@ func (w *wire) Kill(id uint32, _ engine.KillScope) error {
 	w.killed = append(w.killed, id)
 	return w.killErr
 }
+func (w *wire) Outdate(string, string) {
+	w.t.Error("MySQL's sessions begin afresh when they are reset")
+}
 func (w *wire) Become(user, database, _ string) error {
 	w.became = append(w.became, user+" "+database)
 	return w.becomeErr

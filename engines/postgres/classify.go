@@ -36,6 +36,7 @@ type verdict struct {
 	commits     bool    // it may commit a transaction that was open before
 	decides     bool    // it begins or ends transactions:
 	opens       bool    // behind it one may be open
+	logins      bool    // it may change what logins get, or want that nobody is logged in (logins.go)
 }
 
 // unread is what a statement may do that cannot be looked at.
@@ -49,7 +50,7 @@ func (v verdict) or(o verdict) verdict {
 		reset: v.reset && o.reset, sequence: v.sequence || o.sequence, inert: v.inert && o.inert, creates: v.creates || o.creates,
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
-		commits: v.commits || o.commits, decides: v.decides || o.decides, opens: v.opens || o.opens,
+		commits: v.commits || o.commits, decides: v.decides || o.decides, opens: v.opens || o.opens, logins: v.logins || o.logins,
 	}
 }
 
@@ -337,6 +338,8 @@ func (c *classifier) dispatch() {
 	case "drop":
 		c.calls = false
 		c.ends.add(engine.KindTemporaryTable)
+		c.advance()
+		c.logins = c.logins || c.is("database")
 	case "close":
 		c.calls = false
 		c.ends.add(engine.KindCursor)
@@ -513,7 +516,10 @@ func (c *classifier) create() {
 		case "sequence":
 			c.maybe.add(engine.KindTemporaryTable) // the search path may lead to pg_temp, which other objects' creation is asked about
 			return
-		case "index", "database", "role", "user", "group", "type", "domain", "aggregate", "trigger", "rule",
+		case "database":
+			c.logins = true
+			return
+		case "index", "role", "user", "group", "type", "domain", "aggregate", "trigger", "rule",
 			"policy", "publication", "subscription", "statistics", "tablespace", "cast", "collation", "conversion",
 			"operator", "search", "wrapper", "server", "method", "transform":
 			return
@@ -577,5 +583,6 @@ func (c *classifier) alter() {
 	case c.is("table"), c.is("domain"), c.is("materialized"), c.is("foreign"):
 	default:
 		c.calls = false
+		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user")
 	}
 }

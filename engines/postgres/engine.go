@@ -34,6 +34,7 @@ type Engine struct {
 	// secret makes salts that are stable for the Engine's life and that nobody else can foretell.
 	secret     [32]byte
 	closesLost bool
+	logins     changedLogins
 	reported   *cache[engine.Key, []parameter]
 	verifiers  *cache[string, *verifier]
 	unseen     *cache[databaseOf, *unseen]

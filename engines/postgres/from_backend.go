@@ -85,7 +85,7 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'N':
 		return (m.rollsBack() || m.queue.marked(answerInserted)) && fr.holdable()
 	case 'C':
-		if m.queue.marked(answerFirst) {
+		if m.queue.marked(answerFirst) || m.lend.logins != nil && fr.holdable() {
 			return true
 		}
 		switch fr.size - headerLength {
@@ -276,6 +276,9 @@ func (m *machine) completed(a expected, tag []byte) {
 	if m.reset.sent && all {
 		m.reset.done = true
 	}
+	if m.lend.logins != nil {
+		m.lend.logins.completed(tag)
+	}
 	if all || string(tag) == deallocateAllTag {
 		m.forgetNamed()
 	}
@@ -362,6 +365,7 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	if errorCode(body) == codeReadOnly {
 		w.Observe(engine.WriteRefused)
 	}
+	m.loginsFailed(body, w)
 	if m.queue.empty() {
 		return true
 	}
@@ -560,6 +564,9 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	w.Observe(engine.RequestEnded)
 	if status[0] == 'I' {
 		w.Observe(engine.TransactionEnded)
+		if m.lend.logins != nil {
+			m.loginsOver()
+		}
 	}
 	m.afterReset(w)
 	m.rename(w)

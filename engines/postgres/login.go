@@ -157,6 +157,7 @@ func (l *login) accepted(s startup) engine.Accepted {
 	}
 	_, _ = rand.Read(secret) // never fails (crypto/rand.Read)
 	key := s.key()
+	key.Options += l.e.logins.before(key.User, key.Database)
 	return engine.Accepted{
 		Machine: newMachine(l.e, sessionInfo{
 			id:            l.o.ID,

@@ -301,13 +301,15 @@ func encodeOptions(settings []parameter) string {
 	return b.String()
 }
 
-// decodeOptions is encodeOptions' inverse, into the form that the library which logs in wants.
+// decodeOptions is encodeOptions' inverse, into the form that the library which logs in wants. What has no name is Berth's (changedLogins).
 func decodeOptions(options string) map[string]string {
 	settings := make(map[string]string)
 	for options != "" {
 		name, rest, _ := strings.Cut(options, "\x00")
 		value, rest, _ := strings.Cut(rest, "\x00")
-		settings[name] = value
+		if name != "" {
+			settings[name] = value
+		}
 		options = rest
 	}
 	return settings

@@ -110,6 +110,7 @@ type lend struct {
 	early     []byte // what the client gets of the answer to part of its Query, if the server can read the rest
 	suspect   []byte // the text of the last statement that may have left what only the server knows
 	inserted  *inserted
+	logins    *logins // what the transaction changes for logins, nil if nothing
 }
 
 // reset follows a DISCARD ALL: it counts if nothing that changes state was sent after it.

@@ -239,6 +239,7 @@ func (s *stage) Report(e engine.Event) engine.Action {
 func (s *stage) Aside(func(context.Context) func(engine.Wire)) { s.t.Fatal("nothing is done aside") }
 
 func (s *stage) Kill(uint32, engine.KillScope) error { return nil }
+func (s *stage) Outdate(user, database string)       { s.note("outdate %s/%s", user, database) }
 func (s *stage) Become(string, string, string) error { return nil }
 func (s *stage) Observe(engine.Moment)               {}
 

@@ -298,6 +298,7 @@ func (q *quiet) Discard(error)                                 {}
 func (q *quiet) Report(engine.Event) engine.Action             { return engine.Pin }
 func (q *quiet) Aside(func(context.Context) func(engine.Wire)) { panic("nothing is done aside") }
 func (q *quiet) Kill(uint32, engine.KillScope) error           { return nil }
+func (q *quiet) Outdate(string, string)                        {}
 func (q *quiet) Become(string, string, string) error           { return nil }
 func (q *quiet) Close(error)                                   {}
 func (q *quiet) Observe(engine.Moment)                         {}

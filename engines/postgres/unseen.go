@@ -127,9 +127,9 @@ type sweep struct {
 	used    bool // something was sent that may execute code, since the backend was clean
 	creates bool // something was sent that creates code
 	active  bool // answers are awaited
+	failed  bool
 	verdict suspicion
 	names   []string
-	failed  bool
 }
 
 var (

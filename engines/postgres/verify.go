@@ -356,6 +356,9 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	if v.reset {
 		m.reset.sent = true
 	}
+	if v.logins {
+		m.loginsSent(text, w)
+	}
 	m.named.clearing = m.named.clearing || v.deallocates
 	l := &m.lend.sweep
 	l.used, l.creates = l.used || !v.inert, l.creates || v.creates

@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestStatementsAboutLoginsAreRead(t *testing.T) {
+	for sql, want := range map[string]string{
+		"ALTER DATABASE d SET x = 1":                                            "/d",
+		`/* a */ alter database "D" reset all`:                                  "/D",
+		"ALTER DATABASE d RENAME TO e":                                          "/d apart",
+		"ALTER DATABASE d SET TABLESPACE t":                                     "/d apart",
+		"ALTER DATABASE d OWNER TO r":                                           "",
+		"ALTER DATABASE d CONNECTION LIMIT 5":                                   "",
+		"ALTER ROLE r SET search_path = a":                                      "r/",
+		"ALTER USER r IN DATABASE d RESET search_path":                          "r/d",
+		"ALTER ROLE ALL SET x = 1":                                              "/",
+		"ALTER ROLE ALL IN DATABASE d SET x = 1":                                "/d",
+		"ALTER ROLE CURRENT_USER SET x = 1":                                     "me/",
+		`ALTER ROLE U&"\0061" SET x = 1`:                                        "me/",
+		`ALTER DATABASE U&"\0061" SET x = 1`:                                    "me/",
+		"ALTER DATABASE " + strings.Repeat("d", 64) + " SET x = 1":              "me/",
+		"ALTER ROLE r PASSWORD 'x'":                                             "",
+		"ALTER USER MAPPING FOR r SERVER s OPTIONS (SET a 'b')":                 "",
+		"DROP DATABASE d":                                                       "/d apart",
+		"DROP DATABASE IF EXISTS d WITH (FORCE)":                                "/d apart",
+		"DROP TABLE d":                                                          "",
+		"CREATE DATABASE d":                                                     "/template1 apart",
+		"CREATE DATABASE template OWNER r":                                      "/template1 apart",
+		"CREATE DATABASE d WITH OWNER r TEMPLATE = e STRATEGY wal_log":          "/e apart",
+		"CREATE DATABASE d TEMPLATE DEFAULT":                                    "/template1 apart",
+		"CREATE ROLE d":                                                         "",
+		"SELECT 1; ALTER ROLE r SET x = 1; DROP DATABASE d; ALTER ROLE s RESET": "r/, /d apart, s/",
+		"ALTER ROLE r":                                                          "", "ALTER": "", "DROP DATABASE": "me/ apart", "ALTER ROLE r SET x = 'a": "r/", ";;": "",
+	} {
+		var got []string
+		for r := (loginsReader{scanner: scanner{text: []byte(sql)}, self: "me"}); r.advance(); {
+			got = append(got, fmt.Sprint(r.user, "/", r.database, map[bool]string{true: " apart"}[r.apart]))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
+		}
+		if v := classify([]byte(sql), lexing{}); len(got) > 0 && !v.logins {
+			t.Errorf("%s: the classifier does not see it", sql)
+		}
+	}
+}
+
+func TestBackendsThatNobodyHoldsAreGivenUpWhereADatabaseMustNotBeInUse(t *testing.T) {
+	runCases(t, []relayCase{
+		{"the user's own at once", []step{{"client", "Q DROP DATABASE e"}, {"server", "C DROP DATABASE, Z I"}},
+			"Q DROP DATABASE e", "C DROP DATABASE, Z I", "outdate u/e, idle"},
+		{"everybody's where the server says that it is", []step{{"client", "P |DROP DATABASE e, B |, E, S"}, {"server", "1, 2, ! 55006|dropdb, Z I"}},
+			"P |DROP DATABASE e, B |, E, S", "1, 2, ! 55006, Z I", "outdate u/e, outdate /e, idle"},
+		{"not where something else is in use", []step{{"client", "Q ALTER DATABASE e SET x = 1"}, {"server", "! 55006|exec_stmt_raise, Z I"}},
+			"Q ALTER DATABASE e SET x = 1", "! 55006, Z I", "idle"},
+		{"not where the client may not", []step{{"client", "Q DROP DATABASE e"}, {"server", "! 42501|dropdb, Z I"}},
+			"Q DROP DATABASE e", "! 42501, Z I", "outdate u/e, idle"},
+		{"not where it may be another that is", []step{{"client", "Q DROP DATABASE e, Q DROP DATABASE f"}, {"server", "! 55006|dropdb, Z I, ! 42501, Z I"}},
+			"Q DROP DATABASE e, Q DROP DATABASE f", "! 55006, Z I, ! 42501, Z I", "outdate u/e, outdate u/f, idle"},
+	})
+}
+
+func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
+	s := newStage(t)
+	key := func() string { return s.m.e.logins.before("u", "d") }
+	told := map[string]bool{}
+	for _, c := range []struct {
+		client, server string
+		changes        bool
+	}{
+		{"Q ALTER DATABASE d SET x = 1", "C ALTER DATABASE, Z I", true},
+		{"Q ALTER DATABASE d SET x = 1", "! 42501, Z I", false},
+		{"Q ALTER DATABASE e SET x = 1", "C ALTER DATABASE, Z I", false},
+		{"P |ALTER ROLE u SET x = 1, B |, E, S", "1, 2, C ALTER ROLE, Z I", true},
+		{"Q ALTER ROLE v IN DATABASE d SET x = 1", "C ALTER ROLE, Z I", false},
+		{"Q ALTER ROLE u IN DATABASE d SET x = 1", "C ALTER ROLE, Z I", true},
+		{"Q ALTER ROLE ALL RESET x", "C ALTER ROLE, Z I", true},
+		{"Q DROP DATABASE d", "C DROP DATABASE, Z I", true},
+		{"Q BEGIN", "C BEGIN, Z T", false},
+		{"Q ALTER ROLE u SET x = 1", "C ALTER ROLE, Z T", false},
+		{"Q ALTER ROLE v SET x = 1", "C ALTER ROLE, Z T", false},
+		{"Q COMMIT", "C COMMIT, Z I", true},
+		{"Q SELECT 1", "C SELECT 1, Z I", false},
+	} {
+		before := key()
+		s.client(messages(c.client))
+		s.server(messages(c.server))
+		if now := key(); now != before != c.changes || told[now] && c.changes {
+			t.Errorf("%s: %q, then %q", c.client, before, now)
+		}
+		told[before] = true
+	}
+}
+
+func TestWhatChangedForLoginsIsBounded(t *testing.T) {
+	var c changedLogins
+	c.changed(loginsOf{"u", "d"})
+	before := c.before("u", "d")
+	for i := range 3 * maxChangedLogins {
+		c.changed(loginsOf{user: fmt.Sprint(i)})
+	}
+	if len(c.last) > maxChangedLogins {
+		t.Errorf("%d entries", len(c.last))
+	}
+	if c.before("u", "d") == before || c.before("nobody", "") == "" {
+		t.Error("what changed is forgotten")
+	}
+}
