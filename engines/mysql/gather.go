@@ -64,6 +64,7 @@ func (m *Machine) gather(c class, w engine.Wire) bool {
 			m.detach(s, h)
 			s.gathered, t.gathered = true, true
 		case m.queue.count > 0:
+			m.losesList()
 			return false
 		default: // it cannot be prepared
 			m.refusal = nil

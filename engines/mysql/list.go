@@ -54,6 +54,13 @@ func (m *Machine) movesList() {
 	}
 }
 
+// losesList notes that the held backend is being asked to prepare a statement for the session, which clears the list if that uses a table.
+func (m *Machine) losesList() {
+	if m.state.mariaDB && m.previous.list.any() {
+		m.previous.list = list{gone: true}
+	}
+}
+
 // lookAtTables notes whether the request that is being sent, with this text, clears the list.
 func (m *Machine) lookAtTables(text []byte) {
 	if m.previous.list.any() {

@@ -617,6 +617,31 @@ func TestCommandsDoNotCountWarningsOfTheProxysOwn(t *testing.T) {
 	other.quit()
 }
 
+// TestBringingAStatementLosesTheListItClears has a warning on a backend that gets the session's statement then, in front of PREPARE: preparing
+// what uses a table clears MariaDB's list.
+func TestBringingAStatementLosesTheListItClears(t *testing.T) {
+	s := harness.Shared(t, "mariadb1011")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	mine, first, second := f.client(t), f.client(t), f.client(t)
+	mine.do(t, "create or replace table listed (k int)")
+	first.do(t, "begin", "select 1")
+	if _, err := mine.prepare("select k from listed"); err != nil {
+		t.Fatal(err)
+	}
+	second.do(t, "begin", "select 1") // on the backend that has it
+	first.do(t, "rollback")
+	mine.do(t, "select cast('1x' as signed)", "prepare p from 'select 9'", "select 1")
+	for _, asks := range []string{"show count(*) warnings", "show warnings"} {
+		if got := mine.outcome(asks); got != "error 1105" {
+			t.Errorf("%s: %s", asks, got)
+		}
+	}
+	for _, w := range []*wire{mine, first, second} {
+		w.quit()
+	}
+}
+
 // TestStatementsOfOthersAreLeftAloneByUnknownIDs has backends with statements of the ids that another session does not have.
 func TestStatementsOfOthersAreLeftAloneByUnknownIDs(t *testing.T) {
 	s := harness.Shared(t, "mysql97")
