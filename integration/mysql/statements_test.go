@@ -695,6 +695,27 @@ func TestStatementsOutliveCodeThatSets(t *testing.T) {
 	})
 }
 
+// TestAnOKOfAnotherFormIsToldAsItIs prepares SET GLOBAL as a user who may not: MySQL 9.7 answers with an OK that is none of a prepared statement.
+func TestAnOKOfAnotherFormIsToldAsItIs(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	var told [2]string
+	for i, w := range []*wire{f.client(t), f.direct(t)} {
+		for range 2 {
+			if err := w.command(protocol.COM_STMT_PREPARE, []byte("set global max_error_count = default")...); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := w.read()
+			told[i] += fmt.Sprintf("%x, %v; %s; ", answer, err, w.outcome("select 5"))
+		}
+		w.quit()
+	}
+	if told[0] != told[1] {
+		t.Errorf("%s; with the server itself %s", told[0], told[1])
+	}
+}
+
 func TestUnknownStatementsAreRefusedInTheServersWords(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		a, d := f.client(t), f.direct(t)
