@@ -125,6 +125,9 @@ func (u *upstream) login(ctx context.Context, t engine.Target, cred engine.Crede
 		return permanentError{fmt.Errorf("server %s lacks capabilities %#x: MySQL 5.7 or MariaDB 10.2 is needed",
 			u.greeting.version, missing)}
 	}
+	if missing := flags & extendedMetadata &^ offers; missing != 0 {
+		return permanentError{fmt.Errorf("server %s does not tell of extended types, as another one of its group does", u.greeting.version)}
+	}
 	u.caps = (wanted | flags) & offers
 	if u.greeting.mariaDB {
 		u.caps &^= protocol.CLIENT_LONG_PASSWORD // or its extended capabilities would be read (CLIENT_MYSQL)
@@ -170,10 +173,11 @@ func (u *upstream) startTLS(ctx context.Context, t engine.Target, offered bool) 
 
 // response is the payload of a Protocol::HandshakeResponse41.
 func (u *upstream) response(plugin string, proof []byte) []byte {
-	p := appendUint32(nil, u.caps)
+	p := appendUint32(nil, u.caps&^extendedMetadata)
 	p = appendUint32(p, maxPayload+1)
 	p = append(p, u.charset)
-	p = append(p, make([]byte, 23)...)
+	p = append(p, make([]byte, 19)...)
+	p = appendExtended(p, u.caps)
 	p = append(p, u.user...)
 	p = append(p, 0)
 	if u.caps&protocol.CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA != 0 {

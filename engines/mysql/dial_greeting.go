@@ -44,7 +44,8 @@ func parseGreeting(payload []byte) (serverGreeting, error) {
 	f.uint16() // status
 	g.capabilities |= uint32(f.uint16()) << 16
 	size := int(f.uint8())
-	f.bytes(10)
+	f.bytes(6)
+	g.capabilities = withExtended(g.capabilities, f.uint32())
 	// The rest of the salt, and its NUL, take 13 bytes at least (section "Protocol::HandshakeV10").
 	second := f.bytes(max(13, size-8))
 	if g.capabilities&protocol.CLIENT_PLUGIN_AUTH != 0 {

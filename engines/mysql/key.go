@@ -23,6 +23,33 @@ var inconvertible = [...]struct {
 	{protocol.CLIENT_MULTI_STATEMENTS, "multi_statements"},
 	// With query attributes every COM_QUERY and COM_STMT_EXECUTE has another form, of another length.
 	{protocol.CLIENT_QUERY_ATTRIBUTES, "query_attributes"},
+	{extendedMetadata, "extended_metadata"},
+}
+
+// extendedMetadata stands, among the capabilities, for MARIADB_CLIENT_EXTENDED_METADATA: definitions of columns say besides which of
+// MariaDB's own types a column has, JSON above all. It is one of the extended capabilities, which MariaDB and its clients have in the last four
+// bytes of a filler, where wireExtendedMetadata is its flag. No server offers the flag that stands for it here (CLIENT_CAPABILITY_EXTENSION;
+// MariaDB's CLIENT_PROGRESS_OBSOLETE); whatever peers say of that one is not looked at.
+const (
+	extendedMetadata     = 1 << 29
+	wireExtendedMetadata = 1 << 3 // 1 << 35, less the 32 bits of the others
+)
+
+// appendExtended appends capabilities' extended ones.
+func appendExtended(dst []byte, capabilities uint32) []byte {
+	if capabilities&extendedMetadata != 0 {
+		return appendUint32(dst, wireExtendedMetadata)
+	}
+	return appendUint32(dst, 0)
+}
+
+// withExtended returns the capabilities of a peer with these extended ones.
+func withExtended(capabilities, extended uint32) uint32 {
+	capabilities &^= extendedMetadata
+	if capabilities&protocol.CLIENT_LONG_PASSWORD == 0 && extended&wireExtendedMetadata != 0 { // CLIENT_MYSQL
+		capabilities |= extendedMetadata
+	}
+	return capabilities
 }
 
 // keyOf returns the key of the backends that serve a session.

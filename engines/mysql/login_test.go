@@ -56,6 +56,41 @@ func TestTheGreetingIsTheServersOwn(t *testing.T) {
 	}
 }
 
+func TestExtendedMetadataIsAgreedOnAmongMariaDBsExtendedCapabilities(t *testing.T) {
+	maria := mariaServer
+	maria.capabilities |= extendedMetadata
+	for _, c := range []struct {
+		server   serverInfo
+		caps     uint32
+		extended byte
+		want     bool
+	}{
+		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, true},
+		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x04, false},
+		{maria, clientCaps | protocol.CLIENT_LONG_PASSWORD, 0x0c, false}, // no MariaDB's client: these bytes mean nothing
+		{maria, clientCaps&^protocol.CLIENT_LONG_PASSWORD | extendedMetadata, 0, false},
+		{mariaServer, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, false},
+		{mysqlServer, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, false},
+	} {
+		offers := c.server.offers(false)
+		payload := greeting(&c.server, 1, offers, fakeSalt)
+		g, err := parseGreeting(payload)
+		if err != nil || g.capabilities != offers {
+			t.Errorf("offered %#x, greeted %#x, %v", offers, g.capabilities, err)
+		}
+		answer := append(fixedPart(c.caps), "u\x00\x00"...)
+		answer[sslRequestSize-4] = c.extended
+		r, err := parseResponse(answer, offers)
+		if err != nil || r.has(extendedMetadata) != c.want {
+			t.Errorf("%s, capabilities %#x and %#x: %+v, %v", c.server.version, c.caps, c.extended, r, err)
+		}
+		flags, _, err := parseKeyOptions(keyOf("u", "", r.capabilities, 45).Options)
+		if err != nil || flags&extendedMetadata != 0 != c.want {
+			t.Errorf("the key says %#x, %v", flags, err)
+		}
+	}
+}
+
 func TestALoginWaitsForTheFirstServerToBeReached(t *testing.T) {
 	e := New(Config{Credentials: users("")})
 	conn, _ := startLogin(t, e, engine.AcceptOptions{ID: 1})
@@ -455,7 +490,10 @@ func FuzzResponse(f *testing.F) {
 		if len(payload) < sslRequestSize || len(r.proof) > len(payload) || len(r.application) > maxApplication {
 			t.Fatalf("%d bytes became %+v", len(payload), r)
 		}
-		if r.capabilities&^protocol.CLIENT_MULTI_RESULTS&^binary.LittleEndian.Uint32(payload) != 0 {
+		if r.capabilities&extendedMetadata != 0 && payload[28]&wireExtendedMetadata == 0 {
+			t.Fatal("extended metadata, which the client lacks")
+		}
+		if r.capabilities&^protocol.CLIENT_MULTI_RESULTS&^extendedMetadata&^binary.LittleEndian.Uint32(payload) != 0 {
 			t.Fatalf("capabilities %#x that the client lacks", r.capabilities)
 		}
 	})

@@ -383,7 +383,10 @@ func (m *Machine) appendTold(dst []byte, all []asked, row []byte, warnings uint1
 	sequence := uint8(2)
 	for _, a := range all {
 		column := append([]byte{}, "\x03def\x00\x00\x00"...)
-		column = appendText(column, a.name)
+		column = append(appendText(column, a.name), 0) // it has no other name
+		if m.can(extendedMetadata) {
+			column = append(column, 0) // nor another type
+		}
 		column = append(column, m.definition(a.function)...)
 		dst = append(appendHeader(dst, len(column), sequence), column...)
 		sequence++
@@ -405,13 +408,13 @@ func (m *Machine) appendTold(dst []byte, all []asked, row []byte, warnings uint1
 	return dst
 }
 
-// definition is what follows a column's name (section "Column Definition"): integers that are never NULL.
+// definition is what follows a column's names and its extended type (section "Column Definition"): integers that are never NULL.
 func (m *Machine) definition(function string) string {
 	switch {
 	case function == "CONNECTION_ID" && m.e.isMariaDB():
-		return "\x00\x0c\x3f\x00\x0a\x00\x00\x00\x03\xa1\x00\x00\x00\x00"
+		return "\x0c\x3f\x00\x0a\x00\x00\x00\x03\xa1\x00\x00\x00\x00"
 	case function == "ROW_COUNT", function == "FOUND_ROWS":
-		return "\x00\x0c\x3f\x00\x15\x00\x00\x00\x08\x81\x00\x00\x00\x00"
+		return "\x0c\x3f\x00\x15\x00\x00\x00\x08\x81\x00\x00\x00\x00"
 	}
-	return "\x00\x0c\x3f\x00\x15\x00\x00\x00\x08\xa1\x00\x00\x00\x00"
+	return "\x0c\x3f\x00\x15\x00\x00\x00\x08\xa1\x00\x00\x00\x00"
 }

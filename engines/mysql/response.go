@@ -16,10 +16,12 @@ const offered = protocol.CLIENT_FOUND_ROWS | protocol.CLIENT_LONG_FLAG | protoco
 	protocol.CLIENT_SESSION_TRACK | protocol.CLIENT_DEPRECATE_EOF
 
 // offers returns the capabilities of a greeting. LONG_PASSWORD is CLIENT_MYSQL to MariaDB's clients: without it they
-// read their extended capabilities from the filler, where they find none.
+// read their extended capabilities from the filler.
 func (s *serverInfo) offers(tls bool) uint32 {
 	caps := offered
-	if !s.mariaDB {
+	if s.mariaDB {
+		caps |= s.capabilities & extendedMetadata
+	} else {
 		caps |= protocol.CLIENT_LONG_PASSWORD | s.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES
 	}
 	if tls {
@@ -41,9 +43,10 @@ func greeting(s *serverInfo, id uint32, caps uint32, salt []byte) []byte {
 	p = binary.LittleEndian.AppendUint16(p, uint16(caps))
 	p = append(p, s.charset)
 	p = binary.LittleEndian.AppendUint16(p, statusAutocommit)
-	p = binary.LittleEndian.AppendUint16(p, uint16(caps>>16))
+	p = binary.LittleEndian.AppendUint16(p, uint16(caps&^extendedMetadata>>16))
 	p = append(p, saltSize+1)
-	p = append(p, make([]byte, 10)...) // of which the last four are MariaDB's extended capabilities
+	p = append(p, make([]byte, 6)...)
+	p = appendExtended(p, caps)
 	p = append(p, salt[8:]...)
 	p = append(p, 0)
 	p = append(p, defaultMethod(s).plugin()...)
@@ -76,10 +79,11 @@ type response struct {
 // parseResponse takes a response apart. offered is what the greeting had.
 func parseResponse(payload []byte, offered uint32) (response, error) {
 	f := fields{rest: payload}
-	r := response{capabilities: f.uint32() & offered}
+	r := response{capabilities: f.uint32()}
 	f.uint32() // the longest packet that the client wants
 	r.charset = f.uint8()
-	f.bytes(23)
+	f.bytes(19)
+	r.capabilities = withExtended(r.capabilities, f.uint32()) & offered
 	r.user = string(f.terminated())
 	switch {
 	case r.has(protocol.CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA):

@@ -166,6 +166,9 @@ func (m *Machine) noteColumn(p []byte) {
 	for range 6 { // catalogue, schema, table and name, both as they are and as they were
 		f.text()
 	}
+	if m.state.capabilities&extendedMetadata != 0 {
+		f.text()
+	}
 	f.integer()
 	var c columnType
 	c.collation, c.width, c.kind = f.uint16(), f.uint32(), f.uint8()

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
 )
 
 // abilities are all combinations of what the proxy converts for its clients.
@@ -47,6 +49,89 @@ func TestEveryCombinationOfAbilitiesGetsWhatTheServerWouldSay(t *testing.T) {
 				binaryIsTheSame(t, mine, theirs)
 				fieldListIsTheSame(t, mine, theirs)
 			})
+		}
+	})
+}
+
+// MariaDB tells clients that ask for it which of its own types a column has, as JSON: drivers parse that then. Such clients have backends of
+// their own. MySQL has nothing of that.
+func TestClientsAreToldOfMariaDBsOwnTypesIfTheyAsk(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 3, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "extended", "create table own_types (j json, n int, g geometry)", `insert into own_types values ('{"a": 1}', 7, point(1, 2))`)
+		greeting, err := greeted(f.Endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer greeting.Close()
+		if got := greeting.offers&extended != 0; got != f.mariaDB() {
+			t.Fatalf("offered: %v", got)
+		}
+		if !f.mariaDB() {
+			return
+		}
+		for name, caps := range abilities() {
+			t.Run(name, func(t *testing.T) {
+				without := dial(t, f.Endpoint, l, caps)
+				caps = caps&^protocol.CLIENT_LONG_PASSWORD | extended
+				mine, alone, other := dial(t, f.Endpoint, l, caps), dial(t, f.server.Endpoint, l, caps), dial(t, f.Endpoint, l, caps)
+				if got := mine.described(t, "select j from own_types")[0].extended; got != "\x01\x04json" {
+					t.Errorf("JSON is told as %q", got)
+				}
+				for _, q := range []string{
+					"select j, n, g from own_types", "update own_types set n = n + 0", "select row_count()", "select found_rows(), row_count() as affected",
+					"select last_insert_id()", "select sql_calc_found_rows j from own_types limit 1", "select found_rows()",
+					"set @v = 1.5, @w = (select j from own_types), @x = point(1, 2)", "select @v, @w, @x, @never", "set @v = concat('a', 1)",
+					"select @v, hex(@v), charset(@v), collation(@v), @v = 'A', @w", "select 1; select j from own_types", "select * from nowhere", "show warnings",
+				} {
+					other.do(t, "set @v = 'other', @w = 2, time_zone = '+03:00'")
+					if _, err := without.query("select j from own_types"); err != nil {
+						t.Fatal(err)
+					}
+					got, err := mine.query(q)
+					want, err2 := alone.query(q)
+					same(t, q, got, err, want, err2)
+				}
+				a, err := mine.prepare("select j, ? from own_types where n = ?")
+				b, err2 := alone.prepare("select j, ? from own_types where n = ?")
+				if err != nil || err2 != nil {
+					t.Fatal(err, err2)
+				}
+				for range 2 {
+					other.do(t, "set @v = 'other'")
+					got, err := mine.execute(a, 0, "x", int64(7))
+					want, err2 := alone.execute(b, 0, "x", int64(7))
+					same(t, "executing", got, err, want, err2)
+				}
+				fieldListIsTheSame(t, mine, alone)
+				for _, w := range []*wire{mine, alone, other, without} {
+					_ = w.Close()
+				}
+			})
+		}
+	})
+}
+
+// A backend's own answers about what a session has set are described with these types, too.
+func TestUserVariablesFollowClientsThatAreToldOfMariaDBsOwnTypes(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: callers()}, func(t *testing.T, f front) {
+		if !f.mariaDB() {
+			return
+		}
+		l := callersSchema(t, f.server, "extended", "create table own_types (j json)", `insert into own_types values ('{"a": 1}')`)
+		const caps = modern&^protocol.CLIENT_LONG_PASSWORD | extended
+		mine, alone, other := dial(t, f.Endpoint, l, caps), dial(t, f.server.Endpoint, l, caps), dial(t, f.Endpoint, l, caps)
+		for _, value := range []string{"1.5", "cast(7 as unsigned)", "'text'", "(select j from own_types)", "x'00ff'", "1e0"} {
+			other.do(t, "set @v = 'other'")
+			for _, q := range []string{"set @v = " + value, "select @v, hex(@v), charset(@v), collation(@v), @v + 1"} {
+				got, err := mine.query(q)
+				want, err2 := alone.query(q)
+				same(t, q, got, err, want, err2)
+			}
+			other.do(t, "set @v = 'other again'")
+			const q = "select @v, hex(@v), charset(@v), collation(@v), @v + 1"
+			got, err := mine.query(q)
+			want, err2 := alone.query(q)
+			same(t, "on a backend that another session had, "+value, got, err, want, err2)
 		}
 	})
 }
@@ -156,7 +241,7 @@ func fieldListIsTheSame(t *testing.T, mine, theirs *wire) {
 					shown[i] += " end"
 					break
 				}
-				c, err := definition(p[:len(p):len(p)])
+				c, err := w.definition(p[:len(p):len(p)])
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -29,6 +29,7 @@ type column struct {
 	collation uint16
 	kind      byte
 	unsigned  bool
+	extended  string // the type that is MariaDB's own
 }
 
 // null is how NULL is shown.
@@ -218,7 +219,7 @@ func (w *wire) definitions(n int) ([]column, error) {
 		if len(p) > 0 && p[0] == 0xff {
 			return nil, errOf(p, w.caps)
 		}
-		c, err := definition(p)
+		c, err := w.definition(p)
 		if err != nil {
 			return nil, err
 		}
@@ -227,13 +228,16 @@ func (w *wire) definitions(n int) ([]column, error) {
 	return columns, nil
 }
 
-func definition(p []byte) (column, error) {
+func (w *wire) definition(p []byte) (column, error) {
 	f := reading{p: p}
 	for range 4 {
 		f.text()
 	}
 	c := column{name: string(f.text())}
 	f.text()
+	if w.caps&extended != 0 {
+		c.extended = string(f.text())
+	}
 	f.integer()
 	c.collation = f.u16()
 	f.n(4)

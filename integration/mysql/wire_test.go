@@ -47,6 +47,12 @@ const basics = protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_LONG_FLAG | proto
 // modern is what today's clients can beyond that.
 const modern = basics | protocol.CLIENT_DEPRECATE_EOF | protocol.CLIENT_SESSION_TRACK
 
+// extended stands for MariaDB's extended metadata, whose flag is among the extended capabilities: the last four bytes of the filler in a
+// greeting and in a response, where they do not have LONG_PASSWORD. No server has this one.
+const extended = 1 << 29
+
+const wireExtended = 1 << 3
+
 // answerWithin bounds the wait for any packet, so that a proxy that is stuck fails one test and not the run.
 const answerWithin = 60 * time.Second
 
@@ -103,7 +109,11 @@ func (w *wire) readGreeting() error {
 	f.n(1)
 	f.u16()
 	w.offers = uint32(low) | uint32(f.u16())<<16
-	f.n(11)
+	f.n(7)
+	w.offers &^= extended
+	if more := f.u32(); w.offers&protocol.CLIENT_LONG_PASSWORD == 0 && more&wireExtended != 0 {
+		w.offers |= extended
+	}
 	w.salt = append(w.salt, f.n(12)...)
 	f.n(1)
 	w.plugin = string(f.until(0))
@@ -160,13 +170,17 @@ func (w *wire) startTLS(e harness.Endpoint) error {
 
 // fixed is the part of a response that a request for TLS consists of.
 func (w *wire) fixed() []byte {
-	p := binary.LittleEndian.AppendUint32(nil, w.caps)
+	var more uint32
+	if w.caps&extended != 0 {
+		more = wireExtended
+	}
+	p := binary.LittleEndian.AppendUint32(nil, w.caps&^extended)
 	p = binary.LittleEndian.AppendUint32(p, 1<<30)
 	charset := w.charset
 	if charset == 0 {
 		charset = 45 // utf8mb4_general_ci
 	}
-	return append(append(p, charset), make([]byte, 23)...)
+	return binary.LittleEndian.AppendUint32(append(append(p, charset), make([]byte, 19)...), more)
 }
 
 func (w *wire) response(l harness.Login) []byte {
