@@ -28,9 +28,10 @@ func (a *assignments) obscure() bool {
 	return a != nil && slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) && !restorable(name, "0") })
 }
 
-// mayDisturb says whether statements may be prepared in front of a request of class c: not if that may read what the one before left.
+// mayDisturb says whether statements may be prepared in front of a request of class c: not if that, or code that is no part of it, may read
+// what the one before left on the held backend.
 func (m *Machine) mayDisturb(c class) bool {
-	return c.flags&(classPrevious|classDiagnostics) == 0 && !m.hides(hiddenPrevious)
+	return m.foreign() || c.flags&(classPrevious|classDiagnostics) == 0 && !(c.has(classTables) && m.hides(hiddenPrevious))
 }
 
 // gather brings the session's statements to the held backend if a request of class c may obscure their meaning. It returns false
