@@ -160,6 +160,7 @@ const maxUnsupported = 1 << 10
 func (m *Machine) notePrevious() {
 	r, v := &m.request, &m.previous
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
+		v.deprecated, v.unsupported, v.unknown = false, nil, "" // it replaces the list, and nothing else
 		return
 	}
 	shown := r.affected < 0 && !r.failed // WITH may begin a DELETE

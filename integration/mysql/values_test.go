@@ -502,7 +502,7 @@ func TestUnknownStatementsAreInTheListOfErrors(t *testing.T) {
 				"show warnings", "show errors", "show count(*) errors", "select @@warning_count, @@error_count", "do @@error_count", "select row_count()",
 				"get diagnostics @n = number",
 				"get diagnostics condition 1 @told = message_text, @state = returned_sqlstate, @errno = mysql_errno, @class = class_origin, @sub = subclass_origin",
-				"COM_RESET_CONNECTION", "select 1", "begin", string(ping), string(use),
+				"COM_RESET_CONNECTION", "COM_STMT_PREPARE select 1", "select 1", "begin", string(ping), string(use),
 			} {
 				var said [2]string
 				for i, w := range []*wire{mine, alone} {
@@ -516,7 +516,9 @@ func TestUnknownStatementsAreInTheListOfErrors(t *testing.T) {
 					if before != "begin" && w == mine {
 						other.sees(t, "show warnings", "[]")
 					}
-					if asks == string(ping) || asks == string(use) {
+					if text, prepares := strings.CutPrefix(asks, "COM_STMT_PREPARE "); prepares {
+						w.mustPrepare(t, text)
+					} else if asks == string(ping) || asks == string(use) {
 						r, err := w.one(asks[0], []byte(asks[1:])...)
 						said[i] += fmt.Sprintf("; %d warnings, %v", r.warnings, err)
 					} else {
