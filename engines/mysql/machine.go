@@ -121,6 +121,7 @@ type request struct {
 	single    bool // it is one statement, where that may matter; false if that is not known
 	failed    bool
 	cleared   bool // the diagnostics of others are gone
+	fetches   int  // errors of its session's that were made again in their place
 	usesTable bool // its text surely does, where the list of warnings depends on that
 	asked     bool // for the session's user variables, because code may have changed them
 	// unsupported is what could not be prepared, because nobody can.

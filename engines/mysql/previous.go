@@ -38,8 +38,11 @@ type previous struct {
 // repeats says whether there are errors in its list that any backend can be made to have.
 func (v *previous) repeats() bool { return v.unsupported != nil || v.unknown != "" }
 
-// maxUnknown is how many ids of unknown statements are remembered.
-const maxUnknown = 2
+// maxUnknown is how many ids of unknown statements are remembered, maxFetches how many of them are asked for at a time.
+const (
+	maxUnknown = 16
+	maxFetches = 2
+)
 
 func (v *previous) setRows(n int64) { v.rows, v.rowsKnown = n, true }
 
@@ -80,6 +83,7 @@ func (m *Machine) disturb(command byte, text string) {
 func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
 	v, asks := &m.previous, c.has(classDiagnostics) || m.countsList()
 	switch {
+	case m.request.fetches > 0: // the rest of many
 	case m.pins.result && m.state.last == m: // there are those that it had before a request that was answered here
 	case v.unsupported != nil && asks: // it fails again
 		w.ToBackend(v.unsupported.packet)
@@ -93,9 +97,11 @@ func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
 	if !asks {
 		return
 	}
-	for ids := v.unknown; ids != ""; ids = ids[4:] { // to fetch does nothing to a statement that the backend has
+	for range min(maxFetches, len(v.unknown)/4-m.request.fetches) { // to fetch does nothing to a statement that the backend has
+		at := 4 * m.request.fetches
+		m.request.fetches++
 		p := append(m.state.scratch[:0], 9, 0, 0, 0, protocol.COM_STMT_FETCH)
-		p = append(append(p, ids[:4]...), 0, 0, 0, 0) // no rows
+		p = append(append(p, v.unknown[at:at+4]...), 0, 0, 0, 0) // no rows
 		w.ToBackend(p)
 		m.state.scratch = p[:0]
 		m.disturb(protocol.COM_STMT_FETCH, "")
@@ -120,14 +126,17 @@ func (m *Machine) countsList() bool {
 
 // repeated takes in the answer to a request that has failed before.
 func (m *Machine) repeated(failure *engine.ServerError) {
-	m.request.cleared = true
+	m.diagnosed()
 	if failure == nil || failure.Number != protocol.ER_UNSUPPORTED_PS && failure.Number != protocol.ER_UNKNOWN_STMT_HANDLER {
 		m.refusal = errPrevious // a server of another version, or one with a statement of that id
 	}
-	if m.pins.result && m.queue.count == 0 {
+	if m.pins.result && m.request.cleared && m.queue.count == 0 {
 		m.previous.unknown = "" // the list is complete, and its backend stays
 	}
 }
+
+// diagnosed notes that something that sendDiagnostics sent is answered, which is over if all was sent.
+func (m *Machine) diagnosed() { m.request.cleared = 4*m.request.fetches == len(m.previous.unknown) }
 
 // refusedUnknown returns what a refusal because there is no statement id leaves: with the server it would be one more error in the list.
 func (m *Machine) refusedUnknown(id unknownID) previous {

@@ -215,7 +215,7 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 // began marks the request as under way.
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
-	r.active, r.scanned, r.cleared, r.failed = true, false, false, false
+	r.active, r.scanned, r.cleared, r.fetches, r.failed = true, false, false, 0, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
 	r.usesTable, r.single, r.schema, r.otherColumns = false, false, m.session.schema, 0
@@ -226,7 +226,7 @@ func (m *Machine) began(w engine.Wire) {
 
 // reply answers a request without a backend.
 func (m *Machine) reply(w engine.Wire, p []byte) {
-	m.request.scanned, m.request.cleared = false, false
+	m.request.scanned, m.request.cleared, m.request.fetches = false, false, 0
 	w.Observe(engine.RequestBegan)
 	w.ToClient(p)
 	w.Observe(engine.RequestEnded)

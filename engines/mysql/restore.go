@@ -68,11 +68,14 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	m.alignTracking(c, w)
 	foreign := m.foreign()
 	asks := c.has(classDiagnostics) || m.countsList() || m.state.stale && !m.pins.result && m.keepsList()
-	if m.state.stale && m.state.mariaDB && m.state.last != m || asks && foreign && (!m.pins.result || m.previous.unknown != "") && !m.request.cleared {
-		m.sendDiagnostics(c, w)
-	}
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
 		m.alignInsertID(c, w)
+		if asks && m.queue.count > 0 {
+			return false // it may go on, and replaces diagnostics
+		}
+	}
+	if m.state.stale && m.state.mariaDB && m.state.last != m || asks && foreign && (!m.pins.result || m.previous.unknown != "") && !m.request.cleared {
+		m.sendDiagnostics(c, w)
 	}
 	if (c.has(classPrevious) && foreign || c.has(classAsksFound) && !m.foundHere()) && m.queue.count == 0 {
 		m.refusal = errPrevious
@@ -179,7 +182,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.state.tracksLess = false
 	case purposeClear:
 		m.state.stale = m.state.stale && !m.state.mariaDB
-		m.request.cleared = true
+		m.diagnosed()
 	case purposeRead:
 		if !m.readInsertID() {
 			return broken("malformed LAST_INSERT_ID()")

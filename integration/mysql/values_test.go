@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -493,6 +494,12 @@ func TestUnknownStatementsAreInTheListOfErrors(t *testing.T) {
 		func(w *wire) error { _, err := w.one(protocol.COM_STMT_FETCH, 200, 1, 0, 0, 1, 0, 0, 0); return err },
 		func(w *wire) error { _, err := w.one(protocol.COM_STMT_RESET, 200, 1, 0, 0); return err },
 		func(w *wire) error { return fmt.Errorf("%w, %w", execute(w), execute(w)) },
+		func(w *wire) (all error) {
+			for range 7 {
+				all = errors.Join(all, execute(w))
+			}
+			return all
+		},
 	}
 	ping := []byte{protocol.COM_PING}
 	use := append([]byte{protocol.COM_INIT_DB}, "app"...)
@@ -537,6 +544,23 @@ func TestUnknownStatementsAreInTheListOfErrors(t *testing.T) {
 	for _, w := range []*wire{mine, alone, other} {
 		w.quit()
 	}
+}
+
+// TestTheListOfErrorsIsMadeAgainBehindWhatElseIsRestored asks for that list beside LAST_INSERT_ID(), which another backend has to be given.
+func TestTheListOfErrorsIsMadeAgainBehindWhatElseIsRestored(t *testing.T) {
+	s := harness.Shared(t, "mysql97")
+	p := harness.Start(t, harness.Config{Env: []string{"BERTH_PARANOID=1"}, Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
+	f := front{p.Endpoint(s.Name), p, s}
+	name := table(t, s, "list_and_id", "(id int auto_increment primary key, n int)")
+	mine := f.client(t, multi)
+	for range 3 {
+		mine.do(t, "truncate "+name, "insert into "+name+" values (7, 1)", "insert into "+name+" (n) values (2)", "select 1")
+		if _, err := mine.one(protocol.COM_STMT_EXECUTE, 200, 1, 0, 0, 0, 1, 0, 0, 0); numberOf(err) != protocol.ER_UNKNOWN_STMT_HANDLER {
+			t.Fatal(err)
+		}
+		mine.sees(t, "show count(*) errors; select last_insert_id() from "+name+" where n = 1", "[1] [8]")
+	}
+	mine.quit()
 }
 
 // TestCommandsCountTheSessionsOwnWarnings asks for commands that leave the list of warnings as it is and say how long it is, as MySQL's do:
