@@ -63,11 +63,16 @@ func (s *settings) meaningOf(other *settings) *settings {
 // knowsMeaning says whether it is known to what the session has set what decides how statements are understood. If not, the server
 // is asked.
 func (m *Machine) knowsMeaning(w engine.Wire) bool {
-	if !slices.ContainsFunc(m.session.asks, func(name string) bool { return !indifferent(name) }) {
+	if !m.doubtsMeaning() {
 		return true
 	}
 	m.askSettings(w)
 	return false
+}
+
+// doubtsMeaning says whether the server would have to be asked.
+func (m *Machine) doubtsMeaning() bool {
+	return slices.ContainsFunc(m.session.asks, func(name string) bool { return !indifferent(name) })
 }
 
 // alignMeaning makes the held backend understand what it prepares as s was understood. It says whether that is so already.

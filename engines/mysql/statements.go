@@ -100,7 +100,9 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	if !m.hold(w) {
 		return 0, nil
 	}
-	if !m.knowsMeaning(w) {
+	// Code that reads ROW_COUNT() finds that of the statement before. Where nothing may come between, the statement stays on its backend.
+	mayAsk := !m.hides(hiddenPrevious) || m.foreign()
+	if mayAsk && !m.knowsMeaning(w) {
 		return 0, nil
 	}
 	text := p.body()[1:]
@@ -113,7 +115,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		return n, err
 	}
 	s := &statement{class: c, schema: m.session.schema}
-	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes {
+	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes && (mayAsk || !m.doubtsMeaning()) {
 		s.shared = &sharedStatement{
 			schema: m.session.schema, settings: m.session.settings, meaning: m.session.settings.meaning(m.state.base),
 			packet: bytes.Clone(p.bytes),

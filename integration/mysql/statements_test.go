@@ -669,6 +669,26 @@ func TestASettingThatPinsLeavesStatementsWhereCodeReadsTheRowCount(t *testing.T)
 	})
 }
 
+// TestAPreparationLeavesTheRowCountToCodeThatReadsIt has settings in doubt, which the proxy would have to ask for before it knows what the
+// statement means.
+func TestAPreparationLeavesTheRowCountToCodeThatReadsIt(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: 3, Users: accounts()}, func(t *testing.T, f front) {
+		l := ownSchema(t, f.server, "row_count_left", "create procedure mine() select row_count()", "create table t (n int)")
+		a := dial(t, f.Endpoint, l, with([]uint32{multi}))
+		a.do(t, "select 1", "select 1")
+		first := a.mustPrepare(t, "select 6")
+		for range 3 {
+			a.sees(t, "select 1; selekt", "[1] error 1064")
+			a.do(t, "insert into t values (1), (2)")
+			s := a.mustPrepare(t, "select 5")
+			a.sees(t, "call mine()", "[2] ok 0")
+			a.executes(t, s, "[5]")
+			a.executes(t, first, "[6]")
+		}
+		a.quit()
+	})
+}
+
 // obscuringCode sets what decides how statements are understood.
 var obscuringCode = []string{
 	"create procedure p_ansi() begin set sql_mode = 'ANSI_QUOTES'; end",
