@@ -46,7 +46,7 @@ type Engine struct {
 	decoy      atomic.Pointer[method] // how unknown users are asked; nil until the first
 	databases  databaseCache
 	statements sharedStatements
-	strings    sharedStrings
+	strings    engine.SharedStrings
 	unseen     unseens
 }
 

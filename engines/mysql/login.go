@@ -215,13 +215,13 @@ func (l *login) proveCertificate(a account) {
 func (l *login) session() sessionInfo {
 	r := &l.response
 	shared := &l.e.strings
-	key := keyOf(shared.share(r.user), r.database, r.capabilities, r.charset)
-	key.Options = shared.share(key.Options)
+	key := keyOf(shared.Share(r.user), r.database, r.capabilities, r.charset)
+	key.Options = shared.Share(key.Options)
 	return sessionInfo{
 		id:            l.options.ID,
 		key:           key,
-		database:      shared.share(r.database),
-		application:   shared.share(r.application),
+		database:      shared.Share(r.database),
+		application:   shared.Share(r.application),
 		clientAddress: l.options.ClientAddress,
 		keepsText:     l.options.KeepText,
 		capabilities:  r.capabilities,

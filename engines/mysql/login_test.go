@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -547,4 +548,17 @@ func FuzzLogin(f *testing.F) {
 			t.Fatalf("%v after %d bytes", err, conn.out)
 		}
 	})
+}
+
+func TestSessionsOfOneUserHaveTheirNamesInCommon(t *testing.T) {
+	e := New(Config{Credentials: users(native)})
+	l := func() *login {
+		return &login{e: e, salt: newSalt(), response: response{user: strings.Clone("app"), database: strings.Clone("shop"), charset: 45}}
+	}
+	a, b := l().session(), l().session()
+	for _, pair := range [][2]string{{a.key.User, b.key.User}, {a.key.Options, b.key.Options}, {a.database, b.database}} {
+		if pair[0] != pair[1] || unsafe.StringData(pair[0]) != unsafe.StringData(pair[1]) {
+			t.Errorf("%q is kept twice", pair[0])
+		}
+	}
 }

@@ -41,6 +41,7 @@ type Engine struct {
 	connection connectionTemplate
 	statements sharedStatements
 	settings   sharedSettings
+	strings    engine.SharedStrings
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 	askings    *cache[askingOf, *asking]
 	tenures    atomic.Uint64 // so far (values.go)

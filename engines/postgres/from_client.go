@@ -494,7 +494,7 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 	}
 	m.flush(f, w)
 	if executed {
-		m.guess(&v, m.unnamed.inFlight) // its Parse, if that is not over
+		m.guess(&v, int(m.unnamed.inFlight)) // its Parse, if that is not over
 		if v.sequence {
 			m.prepareSequences(false, w)
 		}

@@ -156,27 +156,29 @@ func (l *login) accepted(s startup) engine.Accepted {
 		secret = make([]byte, 32) // as PostgreSQL 18 does
 	}
 	_, _ = rand.Read(secret) // never fails (crypto/rand.Read)
-	key := s.key()
+	key, application := s.key(), l.e.strings.Share(s.application())
 	key.Options += l.e.logins.before(key.User, key.Database)
+	key = l.e.shared(key)
 	return engine.Accepted{
 		Machine: newMachine(l.e, sessionInfo{
-			id:            l.o.ID,
-			key:           key,
-			user:          s.user,
-			database:      s.database,
-			application:   s.application(),
-			named:         s.named(),
-			clientAddress: l.o.ClientAddress,
-			keepsText:     l.o.KeepText,
-			protocol:      l.protocol,
-			cancelSecret:  secret,
+			id:           l.o.ID,
+			key:          key,
+			application:  application,
+			named:        s.named(),
+			keepsText:    l.o.KeepText,
+			cancelSecret: secret,
 		}),
 		Key:         key,
-		User:        s.user,
-		Database:    s.database,
-		Application: s.application(),
+		User:        key.User,
+		Database:    key.Database,
+		Application: application,
 		Secret:      secret,
 	}
+}
+
+// shared returns the key with strings that sessions like this one have, too.
+func (e *Engine) shared(k engine.Key) engine.Key {
+	return engine.Key{User: e.strings.Share(k.User), Database: e.strings.Share(k.Database), Options: e.strings.Share(k.Options)}
 }
 
 // maxAuthMessage bounds what a client may send to prove who it is, in bytes of message body. PostgreSQL takes 65,535

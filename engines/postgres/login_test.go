@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -429,5 +430,21 @@ func TestNothingIsReadBeyondTheLogin(t *testing.T) {
 	var next [5]byte
 	if _, err := io.ReadFull(c, next[:]); err != nil || string(next[:]) != "Q\x00\x00\x00\x05" {
 		t.Errorf("next came %q, %v", next, err)
+	}
+}
+
+func TestSessionsOfOneUserHaveTheirNamesInCommon(t *testing.T) {
+	e := New(Config{})
+	accepted := func() engine.Accepted {
+		settings := []parameter{{applicationName, strings.Clone("shop")}, {"timezone", "UTC"}}
+		return (&login{e: e}).accepted(startup{user: strings.Clone("app"), database: strings.Clone("orders"), settings: settings})
+	}
+	a, b := accepted(), accepted()
+	for _, pair := range [][2]string{
+		{a.Key.User, b.Key.User}, {a.Key.Database, b.Key.Database}, {a.Key.Options, b.Key.Options}, {a.User, b.User}, {a.Application, b.Application},
+	} {
+		if pair[0] == "" || pair[0] != pair[1] || unsafe.StringData(pair[0]) != unsafe.StringData(pair[1]) {
+			t.Errorf("%q is kept twice", pair[0])
+		}
 	}
 }

@@ -112,11 +112,11 @@ func survives(body []byte) bool {
 // lost is what a session goes by after it has lost a backend, and until that is over.
 type lost struct {
 	tx       byte                // 'E': its transaction failed with the backend, and it has not ended it
+	state    bool                // the notice says that more than a transaction is lost
+	attempts int32               // backends lost in a row without an answer
 	notice   []byte              // the error that it has to be told yet, nil if none
-	state    bool                // which says that more than a transaction is lost
 	words    *engine.ServerError // why the held backend goes, as its server said
 	canceled []byte              // the ErrorResponse's body if it goes because of a canceled restore
-	attempts int                 // backends lost in a row without an answer
 }
 
 // maxAttempts is how many backends a request may lose before it was sent. Then it is refused: it may be what kills them.

@@ -39,7 +39,6 @@ type machine struct {
 	lend          lend
 	unnamed       unnamed
 	named         named
-	reset         reset
 	values        values
 	lost          lost
 	pins          kindSet // what keeps the backend, as far as the core said so
@@ -49,6 +48,7 @@ type machine struct {
 	customs       []string    // names of settings in statements that executed code of unknown effect
 	settings      *settings   // what the session has set, if set: otherwise what the init query sets
 	base          base
+	reset         reset
 	set           bool
 	nameless      bool               // it has changed settings whose names are not known, since its last reset
 	unseenChanges engine.Unseen      // the engine's Unseen when the session began

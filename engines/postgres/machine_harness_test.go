@@ -347,7 +347,7 @@ func (s *stage) check() {
 		s.t.Fatalf("%d answers expected", q.n)
 	case q.n > 0 && m.backend == nil:
 		s.t.Fatal("answers expected of no backend")
-	case inFlight != m.unnamed.inFlight:
+	case inFlight != int(m.unnamed.inFlight):
 		s.t.Fatalf("%d unnamed statements in flight, counted %d", inFlight, m.unnamed.inFlight)
 	case (m.backend == nil) != (s.backend == nil):
 		s.t.Fatal("the machine and the core disagree about who has a backend")

@@ -31,18 +31,13 @@ type backendState struct {
 // including AuthenticationOk; Machine.Start sends what follows: ParameterStatus, BackendKeyData, ReadyForQuery, or a
 // FATAL ErrorResponse instead (54.2.1 "Start-up").
 type sessionInfo struct {
-	id            uint32 // shown to the client as its process id
-	key           engine.Key
-	user          string
-	database      string
-	application   string
-	named         bool // the application's name is restored, and no part of key
-	clientAddress string
-	protocol      uint32 // protocol30 or protocol32: what was agreed with the client
-	cancelSecret  []byte // 4 bytes, 32 with protocol 3.2: goes into BackendKeyData
-	// temporary: the start-up parameters name pg_temp, so that whatever is created may be a temporary object.
-	temporary bool
-	keepsText bool // of what is under way
+	id           uint32 // shown to the client as its process id
+	named        bool   // the application's name is restored, and no part of key
+	temporary    bool   // the start-up parameters name pg_temp, so that whatever is created may be a temporary object
+	keepsText    bool   // of what is under way
+	key          engine.Key
+	application  string
+	cancelSecret []byte // 4 bytes, 32 with protocol 3.2: goes into BackendKeyData
 }
 
 func newBackendState(pid uint32, cancelKey []byte, reported []parameter) *backendState {

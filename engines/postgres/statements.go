@@ -31,11 +31,11 @@ const (
 // (54.2.3), whatever backends the session has meanwhile.
 type unnamed struct {
 	exists     bool
-	lost       bool // it exists, but only on the held backend: its Parse was not kept
-	reported   bool // that it is lost
-	batched    bool // the last Parse was sent in this batch: whatever follows in it means that one, or is skipped
+	lost       bool  // it exists, but only on the held backend: its Parse was not kept
+	reported   bool  // that it is lost
+	batched    bool  // the last Parse was sent in this batch: whatever follows in it means that one, or is skipped
+	inFlight   int32 // how many were sent and not answered
 	generation uint64
-	inFlight   int // how many were sent and not answered
 	// unnamedTexts is nil before the session's first Parse of such a statement: many sessions never send one, and are idle
 	// in memory nonetheless.
 	*unnamedTexts

@@ -107,7 +107,7 @@ func (m *machine) valuesSent(v verdict) {
 }
 
 func (m *machine) asking(target uint32) askingOf {
-	return askingOf{m.session.user, m.session.database, target}
+	return askingOf{m.session.key.User, m.session.key.Database, target}
 }
 
 // keepValues decides, at a boundary, whether the session keeps its backend for the sake of its values.

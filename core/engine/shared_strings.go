@@ -1,10 +1,10 @@
-package mysql
+package engine
 
 import "sync"
 
-// sharedStrings keeps one copy of what many sessions are called by: users, databases, applications, and what their keys say. It never
-// forgets, so it is bounded, and holds only what somebody logged in with.
-type sharedStrings struct {
+// SharedStrings keeps one copy of what many sessions are called by: users, databases, applications, and what their keys say. It never
+// forgets, so it is bounded, and holds only what somebody logged in with. Its zero value is empty; any goroutine may use it.
+type SharedStrings struct {
 	mu    sync.Mutex
 	known map[string]string
 }
@@ -14,8 +14,8 @@ const (
 	maxSharedLength  = 128 // bytes; longer ones are not shared
 )
 
-// share returns a string that is the same, and used by others too where there is room for it. Any goroutine may call it.
-func (s *sharedStrings) share(text string) string {
+// Share returns a string that is the same, and used by others too where there is room for it.
+func (s *SharedStrings) Share(text string) string {
 	if text == "" || len(text) > maxSharedLength {
 		return text
 	}
