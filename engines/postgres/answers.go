@@ -61,10 +61,11 @@ const (
 
 // answers is a queue in a ring. The first entries need no memory of their own.
 type answers struct {
-	inline  [inlineAnswers]expected
-	ring    []expected // nil: inline
-	head, n int
-	ready   int // how many of the n end with a ReadyForQuery
+	inline [inlineAnswers]expected
+	ring   []expected // nil: inline
+	head   int32      // the first one's place
+	ready  int32      // how many of the n end with a ReadyForQuery
+	n      int
 }
 
 func (q *answers) slots() []expected {
@@ -76,7 +77,7 @@ func (q *answers) slots() []expected {
 
 func (q *answers) at(i int) *expected {
 	s := q.slots()
-	return &s[(q.head+i)&(len(s)-1)]
+	return &s[(int(q.head)+i)&(len(s)-1)]
 }
 
 // full says that the client must wait before it may send more.
@@ -117,7 +118,7 @@ func (q *answers) first() expected { return *q.at(0) }
 
 func (q *answers) pop() expected {
 	a := q.first()
-	q.head = (q.head + 1) & (len(q.slots()) - 1)
+	q.head = (q.head + 1) & int32(len(q.slots())-1)
 	q.n--
 	if a.readies() {
 		q.ready--
@@ -138,7 +139,7 @@ func (q *answers) endOfCopy() (syncs int, ended bool) {
 		}
 		head := q.first()
 		*q.at(1) = head
-		q.head = (q.head + 1) & (len(q.slots()) - 1)
+		q.head = (q.head + 1) & int32(len(q.slots())-1)
 		q.n--
 		if next.kind() == answerCopyEnd {
 			return syncs, true

@@ -111,7 +111,7 @@ func (m *machine) beforeQuery(v verdict, text []byte, fr frame, f *feed, w engin
 
 // rollBack makes the next step towards the end of the failed transaction that text ends. The queue is empty.
 func (m *machine) rollBack(text []byte, w engine.Wire) {
-	l := &m.lend
+	l := m.lend
 	l.owed = true
 	if l.rolling == rollingRead {
 		l.rolling = rollingBack

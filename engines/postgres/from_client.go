@@ -52,7 +52,9 @@ func (m *machine) FromClient(in []byte, w engine.Wire) (int, error) {
 		if goOn, err = m.clientMessage(fr, &f, w); err != nil {
 			return m.violation(&f, err.Error(), w)
 		}
-		m.lend.owed = m.lend.owed && !goOn
+		if m.backend != nil {
+			m.lend.owed = m.lend.owed && !goOn
+		}
 	}
 	if m.reading.closed {
 		return len(in), nil

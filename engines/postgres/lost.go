@@ -136,7 +136,7 @@ func (l *lost) status() byte {
 // BackendLost tells the client what that means, and goes on without a backend.
 func (m *machine) BackendLost(err error, w engine.Wire) {
 	if m.reading.closed {
-		m.backend, m.state = nil, nil
+		m.release()
 		return
 	}
 	var broken *engine.ProtocolError
@@ -194,7 +194,7 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 // keeps says whether state of the session was on the held backend that no other one can have: what pins, and what only the
 // server could have told of statements that were answered.
 func (m *machine) keeps() bool {
-	v, l := &m.lend.verify, &m.lend
+	v, l := &m.lend.verify, m.lend
 	return m.pins != 0 || (l.sets.active || v.maybe != 0 || v.opaque) && (l.mixed || l.tx == 'I' && !l.flight.any)
 }
 
@@ -273,11 +273,11 @@ func (m *machine) letGo(w engine.Wire) {
 		m.tell(engine.Event{Kind: engine.KindReset, Rule: "connection lost"}, w)
 		m.pins = 0
 	}
-	m.queue, m.lend, m.reset, m.values = answers{}, lend{}, reset{}, values{}
+	m.queue, m.reset, m.values = answers{}, reset{}, values{}
 	r := &m.reading
 	r.backend, r.long, r.batch = stream{}, nil, false
 	r.client.drop = r.client.rest > 0 && r.collected == nil // of which nothing was sent
-	m.backend, m.state = nil, nil
+	m.release()
 }
 
 // afterLoss deals with a message of a session that has something to be told, or whose transaction failed with its backend. done is

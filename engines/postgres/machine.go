@@ -21,6 +21,8 @@ type machineState struct {
 	snapshot []parameter
 	// actual is what is set.
 	actual *settings
+	// lend is there, and not in the machine, because most machines hold no backend.
+	lend lend
 }
 
 const severalSessions = math.MaxUint64
@@ -36,7 +38,7 @@ type machine struct {
 	state         *backendState // of backend
 	queue         answers
 	reading       reading
-	lend          lend
+	lend          *lend // of backend
 	unnamed       unnamed
 	named         named
 	values        values
@@ -125,7 +127,7 @@ var (
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
 	s.temporary = strings.Contains(strings.ToLower(s.key.Options), "pg_temp")
-	m := &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}, unseenChanges: e.Unseen()}
+	m := &machine{e: e, session: s, serial: e.sessions.Add(1), reading: reading{starting: true}, base: base{is: unknownSettings}, unseenChanges: e.Unseen()}
 	if s.keepsText {
 		m.running = &running{}
 	}
@@ -196,7 +198,8 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 		panic("BUG: postgres: a backend of another engine")
 	}
 	m.state = state
-	m.lend = lend{tx: 'I', ready: true, owed: !m.reading.starting, ownValues: m.arrive(state)}
+	state.lend = lend{tx: 'I', ready: true, owed: !m.reading.starting, ownValues: m.arrive(state)}
+	m.lend = &state.lend
 	m.align(w)
 	if m.lost.tx == 'E' {
 		m.doom(w)
@@ -303,9 +306,12 @@ func (m *machine) end(reason error, w engine.Wire) {
 
 func (m *machine) close(reason error, w engine.Wire) {
 	m.reading.closed = true
-	m.backend, m.state = nil, nil
+	m.release()
 	w.Close(reason)
 }
+
+// release notes that no backend is held any more.
+func (m *machine) release() { m.backend, m.state, m.lend = nil, nil, nil }
 
 // Busy says whether the client waits for something, or has begun what it must finish.
 func (m *machine) Busy() bool {
@@ -326,7 +332,7 @@ func (m *machine) boundary(w engine.Wire) {
 	if !m.reading.batch && m.lend.tx == 'I' && m.dropStandIns(w) {
 		return
 	}
-	l := &m.lend
+	l := m.lend
 	if !l.ready || l.asked || l.owed || l.tx != 'I' || m.reading.backend.rest > 0 ||
 		m.reading.client.rest > 0 && !m.reading.client.drop {
 		return
@@ -341,7 +347,7 @@ func (m *machine) boundary(w engine.Wire) {
 		return
 	}
 	if w.Idle() {
-		m.backend, m.state = nil, nil
+		m.release()
 		return
 	}
 	if !l.sets.active && m.state.actual != unknownSettings {

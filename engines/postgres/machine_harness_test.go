@@ -339,7 +339,7 @@ func (s *stage) check() {
 	}
 	switch {
 	case m.reading.closed || s.ended:
-	case ready != q.ready:
+	case ready != int(q.ready):
 		s.t.Fatalf("queue counts %d readies, has %d", q.ready, ready)
 	case ops != len(m.named.ops)-m.named.head:
 		s.t.Fatalf("%d answers about named statements, %d noted", ops, len(m.named.ops)-m.named.head)
@@ -351,7 +351,7 @@ func (s *stage) check() {
 		s.t.Fatalf("%d unnamed statements in flight, counted %d", inFlight, m.unnamed.inFlight)
 	case (m.backend == nil) != (s.backend == nil):
 		s.t.Fatal("the machine and the core disagree about who has a backend")
-	case m.lend.ready && m.backend != nil && !q.empty():
+	case m.backend != nil && m.lend.ready && !q.empty():
 		s.t.Fatal("ready, and yet answers are expected")
 	}
 }

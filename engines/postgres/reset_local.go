@@ -118,7 +118,7 @@ func (s *scanner) follow(w string) bool {
 // resetLocally answers a simple Query, whose text is that, if it only resets what the session has not got anywhere but here. The session
 // has no backend.
 func (m *machine) resetLocally(fr frame, f *feed, w engine.Wire) bool {
-	if m.backend != nil || m.lost.tx == 'E' || m.reading.batch || fr.kind != 'Q' || fr.size > maxLocal || !whole(fr, f) || !m.base.known || m.base.is != nil {
+	if m.backend != nil || m.lost.tx == 'E' || m.reading.batch || fr.kind != 'Q' || fr.size > maxLocal || !whole(fr, f) || m.base.is != nil {
 		return false
 	}
 	text := body(fr, f)

@@ -23,19 +23,17 @@ type pendingSettings struct {
 	lapses  bool // a rollback may take away again that it was given
 }
 
-// base is what the init query has set on the backend that the session had last, and what the session begins with there.
-type base struct {
-	known   bool
-	is, own *settings
-}
+// base is what the init query has set on the backend that the session had last, unknownSettings if it had none, and what the session
+// begins with there.
+type base struct{ is, own *settings }
 
 // wanted is what has to be set on the held backend for the session.
 func (m *machine) wanted() *settings {
 	if m.set {
 		return m.settings
 	}
-	if !m.base.known || m.base.is != m.state.base {
-		m.base = base{known: true, is: m.state.base, own: m.own(m.state.base)}
+	if m.base.is != m.state.base {
+		m.base = base{is: m.state.base, own: m.own(m.state.base)}
 	}
 	return m.base.own
 }
@@ -108,7 +106,7 @@ func (m *machine) calm(w engine.Wire) {
 
 // calmed notes an answer to calm.
 func (m *machine) calmed(w engine.Wire) {
-	l := &m.lend
+	l := m.lend
 	l.calm = l.quiet
 	l.quiet = l.quiet || !l.sweep.failed
 	l.sweep.failed = false
@@ -295,7 +293,7 @@ func (m *machine) restored(w engine.Wire) {
 // restoreHolds says that the client's next message waits for the restore: were it to fail, the server would read on at a
 // Sync, behind the first request.
 func (m *machine) restoreHolds() bool {
-	l := &m.lend
+	l := m.lend
 	return l.calming > 0 || l.dooms > 0 || l.restoring && m.queue.ready > 1
 }
 

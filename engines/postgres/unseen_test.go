@@ -40,8 +40,6 @@ func TestASuspectedBackendIsAskedAndCleanedBeforeItGoesBack(t *testing.T) {
 		t.Errorf("before it is over: %v", s.events)
 	}
 	s.server(messages("Z I, C SELECT 2, Z I"))
-	s.found()
-	s.server(messages("C RESET, Z I, C SET, Z I"))
 	if len(s.events) != 2 || s.backend != nil {
 		t.Errorf("afterwards: %v", s.events)
 	}

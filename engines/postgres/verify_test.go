@@ -39,6 +39,9 @@ func (s *stage) found(there ...engine.Kind) { s.finds(nil, there...) }
 
 // finds answers with settings (name, value) besides.
 func (s *stage) finds(settings [][2]string, there ...engine.Kind) {
+	if s.m.lend == nil {
+		s.t.Fatal("nobody has asked")
+	}
 	fields := make([]string, len(verifiable))
 	for i, k := range verifiable {
 		fields[i] = "-"
