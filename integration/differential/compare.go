@@ -17,6 +17,7 @@ type difference struct {
 	request string // or the login
 	want    string // from the server
 	got     string // through the proxy
+	before  []request
 }
 
 func (d *difference) String() string {
@@ -39,6 +40,7 @@ func (d *difference) String() string {
 // acceptance is a difference that harms nobody. The lists of them may only become shorter.
 type acceptance struct {
 	request, want, got *regexp.Regexp // all must match; nil does
+	behind             *regexp.Regexp // one of the session's requests before it must, if set
 	reason             string
 	// alone says that it changes nothing of what follows, which is compared, too.
 	alone bool
@@ -46,7 +48,8 @@ type acceptance struct {
 
 func (a *acceptance) covers(d *difference) bool {
 	matches := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
-	return matches(a.request, d.request) && matches(a.want, d.want) && matches(a.got, d.got)
+	return matches(a.request, d.request) && matches(a.want, d.want) && matches(a.got, d.got) &&
+		(a.behind == nil || slices.ContainsFunc(d.before, func(r request) bool { return a.behind.MatchString(r.String()) }))
 }
 
 // rig is a server, a listener of a proxy in front of it, and what to play on them. One script is played on it at a time.
@@ -87,6 +90,7 @@ func (r *rig) first(s *session, want, got []string) *difference {
 		d := difference{session: s.number, request: "login", want: "nothing", got: "nothing"}
 		if i > 0 {
 			d.request = fmt.Sprintf("request %d: %s", i, s.requests[i-1])
+			d.before = s.requests[:i-1]
 		}
 		if i < len(want) {
 			d.want = want[i]
