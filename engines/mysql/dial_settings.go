@@ -41,21 +41,24 @@ func (u *upstream) readBase(initQuery string) error {
 			u.base, _ = u.base.with(name, row[i])
 		}
 	}
-	u.collateResults(initQuery)
+	u.collate(initQuery)
 	return nil
 }
 
-// collateResults adds to the base which collation results have: that of the handshake, as connections have at first, unless the
+// collate adds to the base which collations character sets have: that of the handshake, as connections have at first, unless the
 // target's own query may have set one of them.
-func (u *upstream) collateResults(initQuery string) {
+func (u *upstream) collate(initQuery string) {
 	q := strings.ToLower(initQuery)
-	charset, _ := u.base.value(resultsCharset)
-	collation, _ := u.base.value(connectionCollation)
-	if strings.Contains(q, "char") || strings.Contains(q, "names") || strings.Contains(q, "coll") || !strings.HasPrefix(collation, charset+"_") {
+	if strings.Contains(q, "char") || strings.Contains(q, "names") || strings.Contains(q, "coll") {
 		return
 	}
 	d := dialectOf(u.greeting.version, u.greeting.mariaDB)
-	u.base, _ = u.base.with(resultsCharset, d.withCollation(charset, collation))
+	collation, _ := u.base.value(connectionCollation)
+	for _, name := range [...]string{clientCharset, resultsCharset} {
+		if charset, _ := u.base.value(name); strings.HasPrefix(collation, charset+"_") {
+			u.base, _ = u.base.with(name, d.withCollation(charset, collation))
+		}
+	}
 }
 
 // note notes which variables an OK packet reports as set.

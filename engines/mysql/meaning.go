@@ -43,8 +43,9 @@ func (s *settings) meaning(base *settings) string {
 	return b.String()
 }
 
-// meaningOf returns s with those settings of another that decide how statements are understood, in place of its own.
-func (s *settings) meaningOf(other *settings) *settings {
+// meaningOf returns s with those settings of another that decide how statements are understood, in place of its own, on a backend that was
+// dialed with base.
+func (s *settings) meaningOf(other, base *settings) *settings {
 	next := &settings{}
 	add := func(all []setting, indifferently bool) {
 		for _, v := range all {
@@ -57,6 +58,10 @@ func (s *settings) meaningOf(other *settings) *settings {
 	add(s.list(), true)
 	add(other.list(), false)
 	slices.SortFunc(next.all, func(a, b setting) int { return strings.Compare(a.name, b.name) })
+	client, _ := next.or(base, clientCharset)
+	if results, _ := next.or(base, resultsCharset); client != results && strings.Contains(client, " ") && strings.Contains(results, " ") {
+		next, _ = next.with(resultsCharset, client) // nothing sets two collations
+	}
 	return next
 }
 
@@ -80,7 +85,7 @@ func (m *Machine) alignMeaning(s *sharedStatement, w engine.Wire) bool {
 	if m.state.settings.meaning(m.state.base) == s.meaning {
 		return true
 	}
-	target := m.state.settings.meaningOf(s.settings)
+	target := m.state.settings.meaningOf(s.settings, m.state.base)
 	text := difference([]byte("SET "), m.state.settings, target, m.state.base)
 	if text == nil {
 		m.state.settings = target

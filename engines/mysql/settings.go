@@ -114,12 +114,13 @@ const (
 	serverCollation     = "collation_server"
 )
 
-// character_set_results has a collation, which definitions of columns tell. Where that is not the character set's default one, as
-// after SET NAMES x COLLATE y, the value here is both names with a space between them, and SET NAMES the only way to set it.
+// character_set_client and character_set_results have collations, which those of parameters are on MariaDB (CONVERSION_INFO::set), and which
+// definitions of columns tell. Where one is not the character set's default one, as after SET NAMES x COLLATE y, the value here is both
+// names with a space between them, and SET NAMES, which sets both, the only way to set it.
 
 // reported is the part of a value here that the server reports.
 func reported(name, value string) string {
-	if name == resultsCharset {
+	if name == clientCharset || name == resultsCharset {
 		value, _, _ = strings.Cut(value, " ")
 	}
 	return value
@@ -140,7 +141,7 @@ func (d dialect) defaultCollation(charset string) string {
 	return ""
 }
 
-// withCollation is the value of character_set_results with a collation.
+// withCollation is the value of such a character set with a collation.
 func (d dialect) withCollation(charset, collation string) string {
 	if collation == "" || collation == d.defaultCollation(charset) {
 		return charset

@@ -86,13 +86,16 @@ func (m *Machine) tellSettings(w engine.Wire) {
 				m.noteCharsets()
 			}
 		}
-		if c := &a.collated; c.unclear || c.ever && r.failed && a.statements > 1 || c.ever && !r.failed && !r.reports(resultsCharset) {
+		if c := &a.collated; c.unclear || c.ever && r.failed && a.statements > 1 || c.ever && !r.failed && !(r.reports(clientCharset) && r.reports(resultsCharset)) {
 			r.leaves(engine.KindSetting)
 		}
 	}
 	for _, s := range r.set {
-		if s.name == resultsCharset {
-			s.value = m.state.dialect.withCollation(s.value, r.class.sets().collated.collation)
+		switch c := &r.class.sets().collated; s.name {
+		case clientCharset:
+			s.value = m.state.dialect.withCollation(s.value, c.client)
+		case resultsCharset:
+			s.value = m.state.dialect.withCollation(s.value, c.results)
 		}
 		m.tellSetting(s, w)
 	}
@@ -115,7 +118,7 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 	}
 	m.keepSetting(s)
 	if s.name == clientCharset {
-		m.session.wide = wideCharsetName(s.value)
+		m.session.wide = wideCharsetName(reported(s.name, s.value))
 	}
 }
 
@@ -220,7 +223,13 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 		if name == "autocommit" && string(value) == "0" && m.request.failed {
 			m.session.unsaid = true // code that failed has set it
 		}
-		m.tellSetting(setting{name, string(value)}, w)
+		told := setting{name, string(value)}
+		if name == clientCharset { // its collation is not told
+			if known, _ := m.session.settings.or(m.state.base, name); reported(name, known) == told.value {
+				told.value = known
+			}
+		}
+		m.tellSetting(told, w)
 	}
 	m.pinUserVariables(w)
 	if m.request.kinds&bit(engine.KindSetting) != 0 {
@@ -247,11 +256,7 @@ func (m *Machine) alignSettings(w engine.Wire) {
 // nil if that is nothing.
 func difference(dst []byte, from, to, base *settings) []byte {
 	d := assigner{dst: dst, empty: len(dst)}
-	if value, _ := to.or(base, resultsCharset); strings.Contains(value, " ") {
-		if now, _ := from.or(base, resultsCharset); now != value {
-			d.names(value, to, base)
-		}
-	}
+	d.names(from, to, base)
 	hasUsers, has := from.users()
 	wantsUsers, wants := to.users()
 	d.changes(has, wants, base)
@@ -297,13 +302,24 @@ type assigner struct {
 	collation string
 }
 
-// names sets character_set_results with its collation, and again what SET NAMES changes beside it.
-func (d *assigner) names(value string, to, base *settings) {
-	charset, collation, _ := strings.Cut(value, " ")
+// names sets the character sets that have a collation of their own, if one is not as the backend has it, and what else SET NAMES changes.
+func (d *assigner) names(from, to, base *settings) {
+	whole, changes := "", false
+	for _, name := range [...]string{clientCharset, resultsCharset} {
+		if value, _ := to.or(base, name); strings.Contains(value, " ") {
+			now, _ := from.or(base, name)
+			whole, changes = value, changes || now != value
+		}
+	}
+	if !changes {
+		return
+	}
+	charset, collation, _ := strings.Cut(whole, " ")
 	d.dst = append(d.dst, "NAMES '"+charset+"' COLLATE '"+collation+"'"...)
-	for _, name := range [...]string{clientCharset, connectionCollation} {
-		value, known := to.or(base, name)
-		d.assign(name, value, known)
+	for _, name := range [...]string{clientCharset, resultsCharset, connectionCollation} {
+		if value, known := to.or(base, name); value != whole {
+			d.assign(name, value, known)
+		}
 	}
 	d.named = true
 }

@@ -239,7 +239,7 @@ func TestTheCollationOfResultsIsThatOfTheLastAssignment(t *testing.T) {
 	} {
 		r := newRig(t, modernClient)
 		q := query(text)
-		r.ask(q, q, reports(resultsCharset, latin1))
+		r.ask(q, q, reports(clientCharset, latin1, resultsCharset, latin1))
 		if v, _ := r.m.session.settings.value(resultsCharset); want != "" && v != want || (r.pins > 0) != (want == "") {
 			t.Errorf("%s: %q, %d pins", text, v, r.pins)
 		}
@@ -267,6 +267,11 @@ func TestTheCollationOfResultsIsThatOfTheLastAssignment(t *testing.T) {
 		{nil, german, "NAMES 'latin1' COLLATE 'latin1_german1_ci', @@SESSION.character_set_client='latin1', @@SESSION.collation_connection='latin1_bin'"},
 		{german, nil, "@@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
 		{german, german, ""},
+		{nil, set(clientCharset, "latin1 latin1_german1_ci", resultsCharset, "latin1 latin1_german1_ci", connectionCollation, "latin1_german1_ci"),
+			"NAMES 'latin1' COLLATE 'latin1_german1_ci', @@SESSION.collation_connection='latin1_german1_ci'"},
+		{nil, set(clientCharset, "utf8mb4 utf8mb4_bin", resultsCharset, ""),
+			"NAMES 'utf8mb4' COLLATE 'utf8mb4_bin', @@SESSION.character_set_results=NULL, @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{set(clientCharset, "utf8mb4 utf8mb4_bin", resultsCharset, "utf8mb4 utf8mb4_bin"), nil, "@@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4'"},
 		{set(clientCharset, latin1), set(resultsCharset, "utf8mb4 utf8mb4_bin", "sql_mode", ""),
 			"NAMES 'utf8mb4' COLLATE 'utf8mb4_bin', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci', @@SESSION.sql_mode=''"},
 		{set(resultsCharset, "utf8mb4 utf8mb4_bin"), set(resultsCharset, utf8), "@@SESSION.character_set_results='utf8mb4'"},
@@ -283,6 +288,29 @@ func TestTheCollationOfResultsIsThatOfTheLastAssignment(t *testing.T) {
 			t.Errorf("%s, not %s", got, c.want)
 		}
 	}
+	// A statement that was prepared under one collation is prepared again for a session that has another one.
+	mixed := set(clientCharset, utf8, resultsCharset, "utf8mb4 utf8mb4_bin").meaningOf(set(clientCharset, "latin1 latin1_bin"), base)
+	if got := string(difference(nil, nil, mixed, base)); got != "NAMES 'latin1' COLLATE 'latin1_bin', @@SESSION.collation_connection='utf8mb4_general_ci'" {
+		t.Error(got)
+	}
+}
+
+func TestTheCollationOfTheClientsCharacterSetIsThatOfTheLastAssignment(t *testing.T) {
+	const latin1 = "latin1"
+	for text, want := range map[string]string{
+		"SET NAMES latin1 COLLATE latin1_bin":                                           "latin1 latin1_bin",
+		"SET NAMES latin1 COLLATE latin1_bin, character_set_results = latin1":           "latin1 latin1_bin",
+		"SET NAMES latin1 COLLATE latin1_bin, character_set_client = latin1":            latin1,
+		"SET NAMES latin1 COLLATE latin1_bin; SET CHARACTER SET latin1":                 latin1,
+		"SET character_set_client = latin1; SET NAMES latin1 COLLATE latin1_german1_ci": "latin1 latin1_german1_ci",
+	} {
+		r := newRig(t, modernClient)
+		q := query(text)
+		r.ask(q, q, reports(clientCharset, latin1, resultsCharset, latin1))
+		if v, _ := r.m.session.settings.value(clientCharset); v != want || r.pins > 0 {
+			t.Errorf("%s: %q, %d pins", text, v, r.pins)
+		}
+	}
 }
 
 func TestTheCollationOfResultsIsTheHandshakesUntilSomethingElseIsSet(t *testing.T) {
@@ -293,11 +321,11 @@ func TestTheCollationOfResultsIsTheHandshakesUntilSomethingElseIsSet(t *testing.
 		arm                                 string
 	}{
 		{mysql9, "utf8mb4", "utf8mb4_0900_ai_ci", "", "utf8mb4", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_0900_ai_ci'"},
-		{mysql9, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
-		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET time_zone = '+01:00'", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.character_set_client='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET time_zone = '+01:00'", "utf8mb4 utf8mb4_general_ci", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.collation_connection='utf8mb4_general_ci'"},
 		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET Collation_connection = utf8mb4_general_ci", "utf8mb4", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
 		{mysql9, "utf8mb4", "utf8mb4_general_ci", "SET NAMES utf8mb4", "utf8mb4", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='utf8mb4', @@SESSION.collation_connection='utf8mb4_general_ci'"},
-		{mysql9, "latin1", "utf8mb4_general_ci", "", "latin1", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='latin1', @@SESSION.collation_connection='utf8mb4_general_ci'"},
+		{mysql9, "latin1", "utf8mb4_general_ci", "", "latin1", ", NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci', @@SESSION.character_set_results='latin1', @@SESSION.collation_connection='utf8mb4_general_ci'"},
 		{mysql9, "binary", "binary", "", "binary", ", @@SESSION.character_set_client='utf8mb4', @@SESSION.character_set_results='binary', @@SESSION.collation_connection='binary'"},
 		{maria, "utf8mb4", "utf8mb4_general_ci", "", "utf8mb4", ""},
 		{maria, "latin1", "latin1_swedish_ci", "", "latin1", ""},
@@ -308,7 +336,7 @@ func TestTheCollationOfResultsIsTheHandshakesUntilSomethingElseIsSet(t *testing.
 		u.base, _ = u.base.with(clientCharset, "utf8mb4")
 		u.base, _ = u.base.with(resultsCharset, c.charset)
 		u.base, _ = u.base.with(connectionCollation, c.collation)
-		u.collateResults(c.initQuery)
+		u.collate(c.initQuery)
 		if got, _ := u.base.value(resultsCharset); got != c.want || u.arm() != trackers+c.arm {
 			t.Errorf("%+v: %q, armed with %q", c, got, u.arm())
 		}

@@ -44,11 +44,11 @@ type assignments struct {
 	collated   collated
 }
 
-// collated is which collation character_set_results got. Only SET NAMES can name one.
+// collated is which collations character_set_client and character_set_results got. Only SET NAMES can name one.
 type collated struct {
-	collation string // of the last assignment; "" for the character set's default one
-	ever      bool   // some assignment named one
-	unclear   bool   // with a name that is none
+	client, results string // of the last assignment; "" for the character set's default one
+	ever            bool   // some assignment named one
+	unclear         bool   // with a name that is none
 }
 
 func (r *setReader) step() { r.p = r.next() }
@@ -103,15 +103,15 @@ func (r *setReader) assignment() bool {
 	switch {
 	case r.word("NAMES"):
 		r.charsets++
-		r.collated.collation = ""
+		r.collated.client, r.collated.results = "", ""
 		return r.charset() && (!r.word("COLLATE") || r.collation())
 	case r.word("CHARSET"):
 		r.charsets++
-		r.collated.collation = ""
+		r.collated.client, r.collated.results = "", ""
 		return r.charset()
 	case r.word("CHARACTER"):
 		r.charsets++
-		r.collated.collation = ""
+		r.collated.client, r.collated.results = "", ""
 		return r.word("SET") && r.charset()
 	case r.take('@'):
 		if r.take('@') {
@@ -138,8 +138,11 @@ func (r *setReader) assignment() bool {
 	if !global {
 		name := strings.ToLower(strings.Trim(string(r.p.bytes), "`"))
 		r.names = append(r.names, name)
-		if name == resultsCharset {
-			r.collated.collation = ""
+		switch name {
+		case clientCharset:
+			r.collated.client = ""
+		case resultsCharset:
+			r.collated.results = ""
 		}
 	}
 	r.step()
@@ -160,8 +163,8 @@ func (r *setReader) charset() bool {
 func (r *setReader) collation() bool {
 	if !r.p.is("DEFAULT") {
 		c := &r.collated
-		c.collation = strings.ToLower(strings.Trim(string(r.p.bytes), `'"`))
-		c.ever, c.unclear = true, c.unclear || !plainWord(c.collation)
+		c.results = strings.ToLower(strings.Trim(string(r.p.bytes), `'"`))
+		c.client, c.ever, c.unclear = c.results, true, c.unclear || !plainWord(c.results)
 	}
 	return r.charset()
 }

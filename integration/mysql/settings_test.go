@@ -80,6 +80,46 @@ func (w *wire) collation(t testing.TB) uint16 {
 	return all[0].columns[0].collation
 }
 
+// TestParametersHaveTheCollationOfTheirSession has sessions of other collations take turns on one backend. MariaDB's parameters have the one that
+// character_set_client got, which no variable shows.
+func TestParametersHaveTheCollationOfTheirSession(t *testing.T) {
+	for _, server := range []string{"mysql97", "mariadb1011"} {
+		t.Run(server, func(t *testing.T) {
+			s := harness.Shared(t, server)
+			p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: 1, Users: accounts()}}})
+			f := front{p.Endpoint(s.Name), p, s}
+			shown := func(w *wire) string {
+				c, err := w.prepare("select collation(?), ? = 'X', ? = 'x '")
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := w.execute(c, 0, "x", "x", "x")
+				return fmt.Sprint(r, err)
+			}
+			for _, sets := range []string{
+				"set names utf8mb4 collate utf8mb4_bin", "set names utf8mb4 collate utf8mb4_unicode_ci, character_set_results = null",
+				"set names utf8mb4 collate utf8mb4_bin, character_set_client = utf8mb4", "set names utf8mb4", "set names latin1 collate latin1_bin",
+			} {
+				mine, other, alone, plain := f.client(t), f.client(t), f.direct(t), f.direct(t)
+				for _, w := range []*wire{mine, alone} {
+					w.do(t, sets)
+				}
+				for range 2 {
+					if got, want := shown(mine), shown(alone); got != want {
+						t.Errorf("%s: %s, with the server itself %s", sets, got, want)
+					}
+					if got, want := shown(other), shown(plain); got != want {
+						t.Errorf("beside %s: %s, with the server itself %s", sets, got, want)
+					}
+				}
+				for _, w := range []*wire{mine, other, alone, plain} {
+					w.quit()
+				}
+			}
+		})
+	}
+}
+
 func TestResultsHaveTheCollationOfTheLoginAgainAfterAReset(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
 		mine, other := dial(t, f.Endpoint, superuser(), modern), dial(t, f.Endpoint, superuser(), modern)
