@@ -1,9 +1,6 @@
 package mysql
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "github.com/berthdb/berth/core/engine"
 
 // lexicon finds words. Most that are looked for are names of somebody's tables and columns, which are not there: a table of hashes says so
 // in a quarter of the time that a map takes, and each word of each statement is looked for.
@@ -26,21 +23,9 @@ type slot struct {
 	index uint16 // of the entry, from 1; 0 for none
 }
 
-// hashOf returns the place of a text, which is not empty, and its tag. It looks at the beginning and the end.
+// hashOf returns the place of a text, which is not empty, and its tag.
 func hashOf(text []byte) (place uint32, tag uint16) {
-	var a, b uint64
-	switch n := len(text); {
-	case n >= 8:
-		a, b = binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[n-8:])
-	case n >= 4:
-		a, b = uint64(binary.LittleEndian.Uint32(text)), uint64(binary.LittleEndian.Uint32(text[n-4:]))
-	default:
-		a, b = uint64(text[0]), uint64(text[n/2])<<8|uint64(text[n-1])
-	}
-	const golden = 0x9e3779b97f4a7c15
-	h := (a ^ bits.RotateLeft64(b, 29) ^ uint64(len(text))<<58) * golden
-	h ^= h >> 32
-	h *= golden
+	h := engine.HashWord(text)
 	return uint32(h >> (64 - lexiconBits)), uint16(h >> 32)
 }
 

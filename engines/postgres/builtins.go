@@ -2,9 +2,9 @@ package postgres
 
 import (
 	_ "embed"
-	"encoding/binary"
-	"math/bits"
 	"strings"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 //go:generate ./builtins.sh
@@ -38,22 +38,8 @@ func makeBuiltins() *builtinTable {
 	return t
 }
 
-// builtinPlace is the place of a name, which is not empty. It looks at the beginning and the end.
-func builtinPlace(name []byte) uint32 {
-	var a, b uint64
-	switch n := len(name); {
-	case n >= 8:
-		a, b = binary.LittleEndian.Uint64(name), binary.LittleEndian.Uint64(name[n-8:])
-	case n >= 4:
-		a, b = uint64(binary.LittleEndian.Uint32(name)), uint64(binary.LittleEndian.Uint32(name[n-4:]))
-	default:
-		a, b = uint64(name[0]), uint64(name[n/2])<<8|uint64(name[n-1])
-	}
-	const golden = 0x9e3779b97f4a7c15
-	h := (a ^ bits.RotateLeft64(b, 29) ^ uint64(len(name))<<58) * golden
-	h ^= h >> 32
-	return uint32(h * golden >> (64 - builtinBits))
-}
+// builtinPlace is the place of a name, which is not empty.
+func builtinPlace(name []byte) uint32 { return uint32(engine.HashWord(name) >> (64 - builtinBits)) }
 
 // builtin says whether name, which is not empty, is a function of pg_catalog that leaves nothing behind in the session.
 func builtin(name []byte) bool {

@@ -650,9 +650,9 @@ func TestBringingAStatementLosesTheListItClears(t *testing.T) {
 	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
 	f := front{p.Endpoint(s.Name), p, s}
 	mine, first, second := f.client(t), f.client(t), f.client(t)
-	mine.do(t, "create or replace table listed (k int)")
+	name := table(t, s, "listed", "(k int)")
 	first.do(t, "begin", "select 1")
-	if _, err := mine.prepare("select k from listed"); err != nil {
+	if _, err := mine.prepare("select k from " + name); err != nil {
 		t.Fatal(err)
 	}
 	second.do(t, "begin", "select 1") // on the backend that has it
