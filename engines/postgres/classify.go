@@ -339,7 +339,7 @@ func (c *classifier) dispatch() {
 		c.calls = false
 		c.ends.add(engine.KindTemporaryTable)
 		c.advance()
-		c.logins = c.logins || c.is("database")
+		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user") || c.is("group")
 	case "close":
 		c.calls = false
 		c.ends.add(engine.KindCursor)

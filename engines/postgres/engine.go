@@ -34,7 +34,7 @@ type Engine struct {
 	// secret makes salts that are stable for the Engine's life and that nobody else can foretell.
 	secret     [32]byte
 	closesLost bool
-	logins     changedLogins
+	logins     engine.LoginChanges
 	reported   *cache[engine.Key, []parameter]
 	verifiers  *cache[string, *verifier]
 	unseen     *cache[databaseOf, *unseen]

@@ -157,7 +157,7 @@ func (l *login) accepted(s startup) engine.Accepted {
 	}
 	_, _ = rand.Read(secret) // never fails (crypto/rand.Read)
 	key, application := s.key(), l.e.strings.Share(s.application())
-	key.Options += l.e.logins.before(key.User, key.Database)
+	key.Options += l.e.loginsBefore(key.User, key.Database)
 	key = l.e.shared(key)
 	return engine.Accepted{
 		Machine: newMachine(l.e, sessionInfo{

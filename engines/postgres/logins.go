@@ -2,14 +2,14 @@ package postgres
 
 import (
 	"strconv"
-	"sync"
 
 	"github.com/berthdb/berth/core/engine"
 )
 
-// A session has the defaults that its role and its database had when it logged in (20.1.3): ALTER ROLE and ALTER DATABASE change them for
-// those to come. So a client's session that begins behind such a statement must not get a backend that has logged in before; those
-// that have begun go on with these. Each has in its key how many such statements came before it that concern it.
+// A session has the defaults that its role and its database had when it logged in (20.1.3), and whether its role may log in is asked then and
+// never again: ALTER ROLE, DROP ROLE and ALTER DATABASE are about logins to come. So a client's session that begins behind such a statement
+// must not get a backend that has logged in before; those that have begun go on with these. Each has in its key how many such
+// statements came before it that concern it. (REVOKE CONNECT is not followed: who may not revoke anything is told of success, too.)
 //
 // And a database to which somebody is logged in is neither dropped nor renamed, moved or copied (the pages of DROP, ALTER and CREATE
 // DATABASE), while backends stay logged in when their session has ended. So before such a statement those are given up that nobody holds; the
@@ -19,7 +19,7 @@ import (
 
 // logins are what the statements of a transaction are about that change what logins get.
 type logins struct {
-	changed [maxLogins]loginsOf
+	changed [maxLogins]engine.LoginsOf
 	n       int
 	done    bool // one of them is
 }
@@ -27,36 +27,10 @@ type logins struct {
 // maxLogins is how many such statements of a transaction are told apart; what follows them is as if it were not known.
 const maxLogins = 8
 
-// loginsOf are those of a user, of any if it is "", to a database, to any if that is "".
-type loginsOf struct{ user, database string }
-
-// changedLogins says how often what logins get has changed. Any goroutine may use it.
-type changedLogins struct {
-	mu     sync.RWMutex
-	latest uint64
-	last   map[loginsOf]uint64
-}
-
-// maxChangedLogins bounds what is told apart, of about 100 bytes each: beyond it, all sessions that begin get backends of their own once.
-const maxChangedLogins = 1 << 10
-
-// changed notes a change.
-func (c *changedLogins) changed(of loginsOf) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.last[of]; c.last == nil || !ok && len(c.last) >= maxChangedLogins {
-		c.last = map[loginsOf]uint64{{}: c.latest}
-	}
-	c.latest++
-	c.last[of] = c.latest
-}
-
-// before returns what tells a login from those before the last change that concerns it, "" if there was none. It goes behind what
+// loginsBefore returns what tells a login from those before the last change that concerns it, "" if there was none. It goes behind what
 // encodeOptions makes.
-func (c *changedLogins) before(user, database string) string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	last := max(c.last[loginsOf{}], c.last[loginsOf{user: user}], c.last[loginsOf{database: database}], c.last[loginsOf{user, database}])
+func (e *Engine) loginsBefore(user, database string) string {
+	last := e.logins.Latest(user, database)
 	if last == 0 {
 		return ""
 	}
@@ -71,10 +45,10 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 	l := m.lend.logins
 	for r := (loginsReader{scanner: scanner{text: text, lex: m.lexing}, self: m.session.key.User}); r.advance(); {
 		if r.apart {
-			w.Outdate(m.session.key.User, r.database)
+			w.Outdate(m.session.key.User, r.Database)
 		}
 		if l.n < maxLogins {
-			l.changed[l.n] = r.loginsOf
+			l.changed[l.n] = r.LoginsOf
 			l.n++
 		}
 	}
@@ -83,7 +57,7 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 // completed notes a CommandComplete.
 func (l *logins) completed(tag []byte) {
 	switch string(tag) {
-	case "ALTER ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00":
+	case "ALTER ROLE\x00", "DROP ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00":
 		l.done = true
 	}
 }
@@ -96,7 +70,7 @@ func (m *machine) loginsFailed(body []byte, w engine.Wire) {
 	}
 	switch errorField(body, 'R') { // nothing but these statements gets there
 	case "createdb", "dropdb", "movedb", "RenameDatabase":
-		w.Outdate(l.changed[0].user, l.changed[0].database)
+		w.Outdate(l.changed[0].User, l.changed[0].Database)
 	}
 }
 
@@ -105,7 +79,7 @@ func (m *machine) loginsOver() {
 	l := m.lend.logins
 	for _, of := range l.changed[:l.n] {
 		if l.done {
-			m.e.logins.changed(of)
+			m.e.logins.Changed(of)
 		}
 	}
 	if l.done = false; m.queue.empty() {
@@ -116,15 +90,15 @@ func (m *machine) loginsOver() {
 // loginsReader reads what SQL, one statement or more, changes for logins.
 type loginsReader struct {
 	scanner
-	self     string // the user whose session it is
-	loginsOf        // that the statement is about
-	apart    bool   // nobody may be logged in there
+	self            string // the user whose session it is
+	engine.LoginsOf        // that the statement is about
+	apart           bool   // nobody may be logged in there
 }
 
 // advance moves behind the next statement that changes something. It returns false if there is none.
 func (r *loginsReader) advance() bool {
 	for r.kind = ';'; r.kind == ';'; {
-		r.loginsOf, r.apart = loginsOf{}, false
+		r.LoginsOf, r.apart = engine.LoginsOf{}, false
 		found := r.statement()
 		for !r.over() {
 			r.next()
@@ -149,35 +123,38 @@ func (r *loginsReader) statement() bool {
 		case r.is("database"):
 			r.next()
 			r.readDatabase()
-			switch r.next(); {
-			case r.is("rename"):
-				r.apart = true
-				return true
-			case r.is("set"):
+			if r.next(); r.is("set") {
 				r.next()
 				r.apart = r.is("tablespace")
 				return true
 			}
-			return r.is("reset")
+			r.apart = r.is("rename")
+			return !r.over()
 		case r.is("role"), r.is("user"):
 			return r.role()
 		}
 	case r.is("drop"):
-		if r.next(); !r.is("database") {
-			return false
+		switch r.next(); {
+		case r.is("database"):
+			r.ifExists()
+			r.apart = true
+			r.readDatabase()
+			return true
+		case r.is("role"), r.is("user"), r.is("group"):
+			if r.ifExists(); r.is("mapping") {
+				return false
+			}
+			r.readRole()
+			if r.next(); r.kind == ',' {
+				r.User = "" // there are several
+			}
+			return true
 		}
-		if r.next(); r.is("if") {
-			r.next() // EXISTS
-			r.next()
-		}
-		r.apart = true
-		r.readDatabase()
-		return true
 	case r.is("create"):
 		if r.next(); !r.is("database") {
 			return false
 		}
-		r.apart, r.database = true, "template1"
+		r.apart, r.Database = true, "template1"
 		r.next() // its name
 		for r.next(); !r.over(); r.next() {
 			if !r.is("template") {
@@ -196,14 +173,21 @@ func (r *loginsReader) statement() bool {
 	return false
 }
 
+// ifExists moves to the next token, and behind IF EXISTS.
+func (r *loginsReader) ifExists() {
+	if r.next(); r.is("if") {
+		r.next()
+		r.next()
+	}
+}
+
 // role reads what follows ALTER ROLE.
 func (r *loginsReader) role() bool {
-	switch r.next(); {
-	case r.is("all"):
-	case r.is("current_user"), r.is("current_role"), r.is("session_user"), r.length == 0: // or one that the scanner does not read
-		r.user = r.self
-	default:
-		r.user = string(r.word())
+	if r.next(); r.is("mapping") {
+		return false
+	}
+	if !r.is("all") {
+		r.readRole()
 	}
 	if r.next(); r.is("in") {
 		r.next() // DATABASE
@@ -211,12 +195,21 @@ func (r *loginsReader) role() bool {
 		r.readDatabase()
 		r.next()
 	}
-	return r.is("set") || r.is("reset")
+	return !r.over()
+}
+
+// readRole notes the name of a role. One that the scanner does not read is taken for the client's own.
+func (r *loginsReader) readRole() {
+	if r.is("current_user") || r.is("current_role") || r.is("session_user") || r.length == 0 {
+		r.User = r.self
+		return
+	}
+	r.User = string(r.word())
 }
 
 // readDatabase notes the name of a database. Of one that the scanner does not read it is not known who may be logged in there.
 func (r *loginsReader) readDatabase() {
-	if r.database = string(r.word()); r.database == "" && r.user == "" {
-		r.user = r.self
+	if r.Database = string(r.word()); r.Database == "" && r.User == "" {
+		r.User = r.self
 	}
 }
