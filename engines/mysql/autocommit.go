@@ -14,6 +14,9 @@ import protocol "github.com/go-mysql-org/go-mysql/mysql"
 // works judges, by its first word, whether a statement uses tables and whether it ends a transaction.
 func (c *classifier) works(w works) {
 	c.ends = w&worksEnds != 0
+	if w&worksLogins != 0 {
+		c.flag(classLogins)
+	}
 	if w&worksTableless == 0 {
 		c.flag(classTables)
 	}

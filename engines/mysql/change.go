@@ -36,6 +36,7 @@ func (e *Engine) changeUser(s *sessionInfo, payload []byte) (*userChange, error)
 	u.info.database, u.info.application = r.database, r.application
 	u.info.charset, u.info.info = r.charset, ""
 	u.info.key = keyOf(r.user, r.database, s.capabilities, r.charset)
+	u.info.key.Options = e.strings.Share(u.info.key.Options + e.loginsBefore(r.user))
 	return u, nil
 }
 

@@ -98,6 +98,8 @@ const (
 	// classTables: it may use tables; classEnds: where it succeeds, no transaction is open that was open before. See autocommit.go.
 	classTables
 	classEnds
+	// classLogins: it may change what the server makes of logins to come, see logins.go.
+	classLogins
 )
 
 func (c class) has(f classFlags) bool { return c.flags&f != 0 }

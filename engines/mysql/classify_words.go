@@ -60,6 +60,7 @@ func (c *classifier) begin(w word) {
 // follow judges a further word of a statement by the statement's first.
 func (c *classifier) follow(w word) {
 	second := c.position == 2
+	c.logins(w, second)
 	switch c.first {
 	case kwBegin:
 		if w.keyword != kwWork {
@@ -98,6 +99,24 @@ func (c *classifier) follow(w word) {
 		}
 	case kwSet:
 		c.setting(w)
+	}
+}
+
+// logins judges whether a statement that does not say so by its first word is about logins to come.
+func (c *classifier) logins(w word, second bool) {
+	switch w.keyword {
+	case kwUser, kwRole:
+		if second && (c.first == kwAlter || c.first == kwDrop || c.first == kwRename) || c.first == kwSet {
+			c.flag(classLogins)
+		}
+	case kwGlobal:
+		if c.first == kwSet {
+			c.flag(classLogins)
+		}
+	case kwPrivileges:
+		if c.first == kwFlush {
+			c.flag(classLogins)
+		}
 	}
 }
 

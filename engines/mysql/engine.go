@@ -48,6 +48,7 @@ type Engine struct {
 	statements sharedStatements
 	strings    engine.SharedStrings
 	unseen     unseens
+	logins     engine.LoginChanges
 }
 
 var (

@@ -103,6 +103,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	}
 	m.remember(c, s.text())
 	m.lookAtTables(s.text())
+	m.loginsSent(c, s.text())
 	m.uses(s, h)
 	m.keepRequest(p, s)
 	putID(p, h.id)

@@ -76,8 +76,9 @@ func keyOptions(capabilities uint32, charset byte) string {
 	return b.String()
 }
 
-// parseKeyOptions is the inverse of keyOptions.
+// parseKeyOptions is the inverse of keyOptions. What loginsBefore has put behind them says nothing of how to log in.
 func parseKeyOptions(options string) (capabilities uint32, charset byte, err error) {
+	options, _, _ = strings.Cut(options, loginsOption)
 	first, rest, more := strings.Cut(options, ",")
 	id, ok := strings.CutPrefix(first, "charset=")
 	n, err := strconv.ParseUint(id, 10, 8)

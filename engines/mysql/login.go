@@ -216,7 +216,7 @@ func (l *login) session() sessionInfo {
 	r := &l.response
 	shared := &l.e.strings
 	key := keyOf(shared.Share(r.user), r.database, r.capabilities, r.charset)
-	key.Options = shared.Share(key.Options)
+	key.Options = shared.Share(key.Options + l.e.loginsBefore(r.user))
 	return sessionInfo{
 		id:            l.options.ID,
 		key:           key,

@@ -77,6 +77,7 @@ type machineState struct {
 	// What a session needs only while it holds the backend is kept here: at rest it would take a third of the session's memory.
 	scratch []byte       // for what the machine sends, and the row that it reads
 	columns []columnType // of the answer
+	logins  []string     // users for whose logins the request changes something, "" for everybody
 	sent    []byte       // the COM_STMT_EXECUTE under way, as the client sent it, if it may be executed again
 }
 

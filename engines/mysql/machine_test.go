@@ -106,7 +106,7 @@ func (w *wire) Kill(id uint32, _ engine.KillScope) error {
 	return w.killErr
 }
 func (w *wire) Outdate(string, string) {
-	w.t.Error("MySQL's sessions begin afresh when they are reset")
+	w.t.Error("nothing of MySQL's needs that nobody is logged in")
 }
 func (w *wire) Become(user, database, _ string) error {
 	w.became = append(w.became, user+" "+database)

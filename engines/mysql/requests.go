@@ -345,6 +345,7 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	if m.request.active && p.whole() {
 		m.remember(c, p.body()[at:])
 		m.lookAtTables(p.body()[at:])
+		m.loginsSent(c, p.body()[at:])
 	}
 	if m.upload.active && !m.upload.discard {
 		l := m.newLexer()
@@ -431,6 +432,7 @@ func (m *Machine) finish(w engine.Wire) {
 	if r.class.has(classDefines) {
 		m.e.doubt(r.class) // it may have taken its time
 	}
+	m.loginsChanged()
 	r.class.kinds |= m.called(r.class)
 	m.leftSchema()
 	m.finishTracking()

@@ -278,6 +278,7 @@ func (m *Machine) loseVirtual() {
 
 // resetVirtual is what COM_RESET_CONNECTION does to the session.
 func (m *Machine) resetVirtual() {
+	m.loginsAnew()
 	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
 	m.previous.setRows(0)
 	m.previous.list, m.previous.deprecated, m.previous.unsupported, m.previous.unknown = list{}, false, nil, ""

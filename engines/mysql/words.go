@@ -67,6 +67,8 @@ const (
 	kwLimit
 	kwFrom
 	kwTo
+	kwUser
+	kwPrivileges
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
 )
 
@@ -166,6 +168,8 @@ var keywords = map[keyword]string{
 	kwTable:            "TABLE",
 	kwFrom:             "FROM",
 	kwTo:               "TO",
+	kwUser:             "USER",
+	kwPrivileges:       "PRIVILEGES",
 	kwTemporary:        "TEMPORARY",
 	kwWarnings:         "WARNINGS ERRORS",
 	kwCount:            "COUNT",
@@ -204,14 +208,16 @@ const (
 	worksGets                        // classGets
 	worksTableless                   // no table is used, see autocommit.go
 	worksEnds                        // a transaction, see there
+	worksLogins                      // classLogins
 )
 
 var working = map[works]string{
-	worksKeeps: "SELECT INSERT REPLACE UPDATE DELETE WITH VALUES SAVEPOINT ROLLBACK",
-	worksOpens: "BEGIN START ROLLBACK",
-	worksShows: "SHOW",
-	worksGets:  "GET",
-	worksEnds:  "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE",
+	worksKeeps:  "SELECT INSERT REPLACE UPDATE DELETE WITH VALUES SAVEPOINT ROLLBACK",
+	worksOpens:  "BEGIN START ROLLBACK",
+	worksShows:  "SHOW",
+	worksGets:   "GET",
+	worksEnds:   "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE",
+	worksLogins: "GRANT REVOKE",
 	// SELECT to SHOW: worksOn sees what makes them use tables. The others leave nothing. ALTER and TRUNCATE end no transaction if the
 	// table is temporary.
 	worksTableless: "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE SELECT VALUES DO SET SHOW " +

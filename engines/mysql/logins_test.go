@@ -1,0 +1,103 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+func TestStatementsAboutLoginsAreRead(t *testing.T) {
+	everybody := []string{""}
+	for sql, want := range map[string][]string{
+		"SET GLOBAL sort_buffer_size = 1":                             everybody,
+		"set sql_mode = '', global max_connections = 5":               everybody,
+		"SET @@GLOBAL.sort_buffer_size = 1":                           everybody,
+		"SET @a = f(1, @@global.x), @@persist.x = 1":                  everybody,
+		"SET GLOBAL TRANSACTION READ ONLY":                            everybody,
+		"SET PERSIST sort_buffer_size = 1":                            everybody,
+		"SET PERSIST_ONLY sort_buffer_size = 1":                       nil,
+		"SET @global = 1":                                             nil,
+		"SET sort_buffer_size = @@global.sort_buffer_size":            nil,
+		"SET @a = (SELECT 1, @@global.x)":                             nil,
+		"SET ROLE r":                                                  nil,
+		"SET DEFAULT ROLE r TO u@h, 'v'@'h'":                          {"u", "v"},
+		"SET DEFAULT ROLE r FOR u":                                    {"u"},
+		"SET DEFAULT ROLE r":                                          {"me"},
+		"GRANT SELECT (a, b), INSERT ON d.* TO 'u'@'%', `v`@h":        {"u", "v"},
+		"GRANT r, s TO CURRENT_USER()":                                {"me"},
+		"GRANT ALL ON *.* TO u IDENTIFIED BY 'x' WITH GRANT OPTION":   {"u"},
+		"REVOKE IF EXISTS ALL PRIVILEGES, GRANT OPTION FROM \"u\", v": {"u", "v"},
+		"REVOKE":                                      {"me"},
+		"ALTER USER IF EXISTS u@h ACCOUNT LOCK":       {"u"},
+		"ALTER USER USER() IDENTIFIED BY 'x'":         {"me"},
+		"ALTER TABLE user ADD a INT":                  nil,
+		"DROP USER u, v@h":                            {"u", "v"},
+		"DROP ROLE IF EXISTS r":                       {"r"},
+		"DROP TABLE u":                                nil,
+		"RENAME USER a@h TO b@h, c TO d":              {"a", "b", "c", "d"},
+		"RENAME TABLE a TO b":                         nil,
+		"CREATE USER u":                               nil,
+		"FLUSH PRIVILEGES":                            everybody,
+		"FLUSH LOCAL TABLES, PRIVILEGES":              everybody,
+		"FLUSH TABLES":                                nil,
+		"SELECT 1; DROP USER u; SET GLOBAL x = 1":     {"u", ""},
+		"DROP USER 'a''b'":                            {"me"}, // read in several ways, or written by nobody
+		"SET /*!99999 GLOBAL x = 1, */ @a = 1":        {"me"},
+		"DROP USER " + strings.Repeat("u, ", 3) + "v": {"u", "v"},
+		"DROP USER " + manyUsers(maxLoginUsers+1):     everybody,
+		"SELECT user, role, privileges FROM t":        nil,
+		"SET":                                         nil, "DROP USER": nil, ";;": nil, "": nil,
+	} {
+		c := scan([]byte(sql), false, false)
+		var got []string
+		if c.has(classLogins) {
+			got = changesLogins([]byte(sql), "me")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q (seen by the scan: %v)", sql, got, want, c.has(classLogins))
+		}
+	}
+}
+
+func manyUsers(n int) string {
+	var names []string
+	for i := range n {
+		names = append(names, "u"+strings.Repeat("x", i))
+	}
+	return strings.Join(names, ", ")
+}
+
+func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
+	r := newRig(t, modernClient)
+	key := func() string { return keyOf("app", "", modernClient, 45).Options + r.m.e.loginsBefore("app") }
+	own := r.m.info.key.Options
+	for _, c := range []struct {
+		sql     string
+		answer  []byte
+		changes bool
+	}{
+		{"SET GLOBAL sort_buffer_size = 100000", reply(okPlain), true},
+		{"SET GLOBAL sort_buffer_size = 100000", reply("\xff\xcb\x04#42000Access denied"), false},
+		{"ALTER USER app ACCOUNT LOCK", reply(okPlain), true},
+		{"ALTER USER other ACCOUNT LOCK", reply(okPlain), false},
+		{"SELECT 1", reply(okPlain), false},
+	} {
+		before := key()
+		r.ask(query(c.sql), query(c.sql), c.answer)
+		if now := key(); now != before != c.changes {
+			t.Errorf("%s: %q, then %q", c.sql, before, now)
+		}
+		if _, charset, err := parseKeyOptions(key()); err != nil || charset != 45 {
+			t.Errorf("%s: key options of character set %d, %v", c.sql, charset, err)
+		}
+		if got := r.m.info.key.Options; got != own {
+			t.Errorf("%s: the session that was there has key options %q", c.sql, got)
+		}
+	}
+	r.send(command(protocol.COM_RESET_CONNECTION, ""))
+	if got := r.m.info.key.Options; got != key() {
+		t.Errorf("a session that begins afresh has key options %q, want %q", got, key())
+	}
+}
