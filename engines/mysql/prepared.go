@@ -157,7 +157,7 @@ func (s *statement) size() int {
 // sessionStatements are a session's.
 type sessionStatements struct {
 	byID  map[uint32]*statement
-	last  *statement // prepared by the last COM_STMT_PREPARE
+	last  *statement // prepared by the last COM_STMT_PREPARE, nil if that failed or was refused
 	next  uint32     // the id before the next
 	bytes int32
 	live  int32 // with long data or a cursor: the backend stays

@@ -88,6 +88,9 @@ func streams(command byte) bool {
 }
 
 func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
+	if p.command() == protocol.COM_STMT_PREPARE {
+		m.statements.last = nil // whatever becomes of this one
+	}
 	if m.notice != nil {
 		m.remind(p)
 	}

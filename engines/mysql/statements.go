@@ -126,7 +126,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		m.drop(s.shared, w)
 		m.makeRoom(maxPrepared-1, w)
 	}
-	t.preparing, t.retried, t.last = s, false, nil
+	t.preparing, t.retried = s, false
 	m.lookAtTables(text)
 	w.ToBackend(p.bytes)
 	m.expect(shapePrepare, purposeForward, 1)

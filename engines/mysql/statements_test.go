@@ -654,3 +654,40 @@ func TestAServerIsAskedForSettingsThatItDidNotTellBeforeAStatementIsPrepared(t *
 		t.Fatalf("%q, held %v", s.shared.meaning, r.held != nil)
 	}
 }
+
+func TestTheLastStatementIsNoneOnceAnotherWasRefused(t *testing.T) {
+	const last = 1<<32 - 1
+	for name, refuse := range map[string]func(r *rig){
+		"by the proxy": func(r *rig) {
+			r.pool = nil
+			r.send(command(protocol.COM_STMT_PREPARE, "DO 2"))
+			r.asked = false
+			r.m.Refused(engine.ErrBorrowTimeout, r.wire)
+			if err := r.deliver(&r.fromClient, r.m.FromClient); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"by the server": func(r *rig) {
+			r.send(command(protocol.COM_STMT_PREPARE, "DO 2"))
+			r.answer(reply("\xff\x28\x04#42000You have an error in your SQL syntax"))
+		},
+		"before it was looked at": func(r *rig) {
+			r.m.notice = engine.ErrBackendClosed
+			r.send(command(protocol.COM_STMT_PREPARE, "DO 2"))
+		},
+	} {
+		r := newRig(t, modernClient)
+		r.m.e = testEngine(Config{Credentials: users(native)}, mariaServer)
+		r.prepares("DO 1", 40, 0)
+		r.client = nil
+		refuse(r)
+		if len(r.client) < headerSize || r.client[headerSize] != errHeader {
+			t.Fatalf("refused %s: client got %q", name, r.client)
+		}
+		r.client, r.backend = nil, nil
+		r.send(about(protocol.COM_STMT_EXECUTE, last, once))
+		if len(r.backend) > 0 || !bytes.Contains(r.client, []byte("Unknown prepared statement handler (4294967295) given to mysqld_stmt_execute")) {
+			t.Errorf("refused %s: backend got %q, client %q", name, r.backend, r.client)
+		}
+	}
+}
