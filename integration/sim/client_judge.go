@@ -83,6 +83,10 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 		if !c.asked && !c.r.config.stops() {
 			return errors.New("this session was not canceled")
 		}
+	case "unknown":
+		if q.prepared == nil || q.prepared.id != 0 {
+			return errors.New("the statement was prepared")
+		}
 	case "refused:":
 		return c.refused(q, txn, strings.Join(why[1:], " "), begun, first)
 	default:
@@ -152,7 +156,10 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		return errors.New("the transaction had failed")
 	}
 	want := "ok"
-	if q.prepared != nil {
+	if q.prepared != nil && q.prepared.id == 0 && c.r.protocol == "mysql" {
+		return errors.New("this session has not prepared the statement")
+	}
+	if q.prepared != nil && q.verb != "prepare" {
 		q.prepared.typed = true
 	}
 	switch q.verb {

@@ -21,11 +21,12 @@ type myEngine struct {
 
 var _ engine.Engine = myEngine{}
 
-func newMyEngine(d *dialer) myEngine {
+func newMyEngine(d *dialer, mariaDB bool) myEngine {
 	e := myEngine{mysql.New(mysql.Config{Credentials: credentials{}}), d}
-	e.Reach(myServer)
+	server := myServer(mariaDB)
+	e.Reach(server)
 	d.state = func(key engine.Key, id int) any {
-		state, err := e.Adopt(key, myServer, uint32(id))
+		state, err := e.Adopt(key, server, uint32(id))
 		if err != nil {
 			d.w.fail("adopt: %w", err)
 		}
@@ -45,16 +46,19 @@ func (e myEngine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend
 func (e myEngine) CancelSticks() bool { return e.dialer.sticky }
 
 // my is MySQL's protocol.
-type my struct{ engine myEngine }
+type my struct {
+	engine  myEngine
+	mariaDB bool
+}
 
 var _ dialect = my{}
 
-func (my) serve(s *session) { serveMySQL(s) }
-func (my) quit() []byte     { return []byte{1, 0, 0, 0, protocol.COM_QUIT} }
-func (my) undoes() bool     { return false }
-func (my) restores() bool   { return true }
-func (my) dooms() bool      { return false }
-func (my) bereaved() byte   { return 'I' }
+func (m my) serve(s *session) { serveMySQL(s, m.mariaDB) }
+func (my) quit() []byte       { return []byte{1, 0, 0, 0, protocol.COM_QUIT} }
+func (my) undoes() bool       { return false }
+func (my) restores() bool     { return true }
+func (my) dooms() bool        { return false }
+func (my) bereaved() byte     { return 'I' }
 
 func (my) mischief(s *session, last bool) {
 	if last {
@@ -84,14 +88,17 @@ func (m my) login(c *client) error {
 		caps |= protocol.CLIENT_DEPRECATE_EOF
 	}
 	c.schema = "db" + strconv.Itoa(c.number%3)
-	proof := protocol.CalcCachingSha2Password(salt, []byte(pgPassword))
+	proof, method := protocol.CalcCachingSha2Password(salt, []byte(pgPassword)), protocol.AUTH_CACHING_SHA2_PASSWORD
+	if m.mariaDB {
+		proof, method = protocol.CalcNativePassword(salt, []byte(pgPassword)), protocol.AUTH_NATIVE_PASSWORD
+	}
 	r := binary.LittleEndian.AppendUint32(nil, caps)
 	r = append(r, 0, 0, 0, 1, 45)
 	r = append(r, make([]byte, 23)...)
 	r = append(r, text(c.user())...)
 	r = append(r, lenenc(string(proof))...)
 	r = append(r, text(c.schema)...)
-	r = append(r, text(protocol.AUTH_CACHING_SHA2_PASSWORD)...)
+	r = append(r, text(method)...)
 	sequence := uint8(1)
 	if err := c.send(c.conn, packet(nil, &sequence, r)); err != nil {
 		return c.excuse(err)
@@ -251,6 +258,8 @@ func (my) complaint(c *client, p []byte, q request) answer {
 		return answer{line: q.tag + " " + state + " none"}
 	case number == 1105 && strings.Contains(said, "and with it LAST_INSERT_ID()"):
 		return answer{line: q.tag + " " + state + " error lost"}
+	case number == protocol.ER_UNKNOWN_STMT_HANDLER:
+		return answer{line: q.tag + " " + state + " error unknown"}
 	case number == 1317:
 		return answer{line: "! " + engine.ErrKilled.Error()}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -12,7 +13,7 @@ import (
 
 // Prepared statements of MySQL's binary protocol. All clients prepare the same few texts, which name the verb only: the tag and
 // the arguments are parameters. Clients differ in the type that they give them, so that a server notices types that are another
-// client's; and they send some as long data.
+// client's; and they send some as long data. MariaDB's clients may execute a statement before they have been told its id.
 
 // myTexts are what is prepared.
 var myTexts = map[string]string{
@@ -30,9 +31,10 @@ var myVerbs = slices.Sorted(maps.Keys(myTexts))
 // myArgs is how many arguments a verb has.
 func myArgs(verb string) int { return strings.Count(myTexts[verb], "?") }
 
-// typeOf is the type that a client gives its parameters, by the client's number.
+// typeOf is the type that a client gives its parameters, by the client's number. Clients that begin in the same default database, whose
+// statements are the same, differ in it.
 func typeOf(client int) byte {
-	return [...]byte{protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_STRING, protocol.MYSQL_TYPE_BLOB}[client%3]
+	return [...]byte{protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_STRING, protocol.MYSQL_TYPE_BLOB}[client/3%3]
 }
 
 // myPrepared is a statement as its client knows it, of PostgreSQL too.
@@ -41,16 +43,33 @@ type myPrepared struct {
 	schema string      // when it was prepared
 	typed  bool        // the server was told the types
 	name   string      // PostgreSQL's
-	closes *myPrepared // PostgreSQL's: a statement that this one is to take the place of
+	closes *myPrepared // a statement that this one is to take the place of
 }
 
 // prepares is a request to prepare one of the texts, in place of the statement that the client has of it.
 func (c *client) prepares() request {
 	verb := myVerbs[c.r.w.rng.IntN(len(myVerbs))]
 	q := c.request("prepare", verb)
-	q.prepared = c.prepared[verb]
+	q.prepared = &myPrepared{closes: c.prepared[verb]}
 	delete(c.prepared, verb)
 	return q
+}
+
+// atOnce is a request that executes what q prepares, which stands right before it.
+func (c *client) atOnce(q request) request {
+	now := c.request(q.args[0])
+	switch now.verb {
+	case "put":
+		now.args = []string{c.key(), now.tag}
+	case "get":
+		now.args = []string{c.key()}
+	case "sleep":
+		now.args = []string{strconv.Itoa(c.r.w.rng.IntN(c.r.config.sleep))}
+	case "rows":
+		now.args = []string{strconv.Itoa(c.size())}
+	}
+	now.prepared, now.long = q.prepared, c.r.w.chance(4)
+	return now
 }
 
 // ready makes q an execution if the client has prepared its verb.
@@ -65,10 +84,15 @@ func (c *client) ready(q request) request {
 // encodePrepared is a request about statements.
 func encodePrepared(c *client, q request) (out []byte) {
 	one := func(payload ...[]byte) { out = packet(out, new(uint8), payload...) }
-	id := func(p *myPrepared) []byte { return binary.LittleEndian.AppendUint32(nil, p.id) }
+	id := func(p *myPrepared) []byte {
+		if p.id == 0 {
+			return binary.LittleEndian.AppendUint32(nil, lastPrepared)
+		}
+		return binary.LittleEndian.AppendUint32(nil, p.id)
+	}
 	if q.verb == "prepare" {
-		if q.prepared != nil {
-			one([]byte{protocol.COM_STMT_CLOSE}, id(q.prepared))
+		if old := q.prepared.closes; old != nil {
+			one([]byte{protocol.COM_STMT_CLOSE}, id(old))
 		}
 		one([]byte{protocol.COM_STMT_PREPARE}, []byte(myTexts[q.args[0]]))
 		return out
@@ -98,6 +122,9 @@ func encodePrepared(c *client, q request) (out []byte) {
 	return out
 }
 
+// lastPrepared is the id by which MariaDB's clients mean what the COM_STMT_PREPARE before has prepared ("COM_STMT_EXECUTE").
+const lastPrepared = 1<<32 - 1
+
 // answerPrepare reads the answer to a COM_STMT_PREPARE.
 func (m my) answerPrepare(c *client, q request) (answer, error) {
 	left, params, columns := 1, 0, 0
@@ -112,7 +139,8 @@ func (m my) answerPrepare(c *client, q request) (answer, error) {
 		case sequence != next:
 			return answer{}, fmt.Errorf("packet %d, not %d", sequence, next)
 		case p == nil:
-			p = &myPrepared{id: binary.LittleEndian.Uint32(packet[1:]), schema: c.schema}
+			p = q.prepared
+			p.id, p.schema = binary.LittleEndian.Uint32(packet[1:]), c.schema
 			columns, params = int(binary.LittleEndian.Uint16(packet[5:])), int(binary.LittleEndian.Uint16(packet[7:]))
 			for _, n := range []int{params, columns} {
 				if left += n; c.eofs && n > 0 {
@@ -138,6 +166,7 @@ type myStatementHeld struct {
 	verb   string
 	schema string
 	kind   byte // the type of its parameters, 0 if it was not told
+	first  byte // that of its first execution
 	long   map[int][]byte
 }
 
@@ -228,6 +257,13 @@ func (s *mySession) executePrepared(h *myStatementHeld, rest []byte) {
 	}
 	if h.kind != typeOf(number) || len(rest) > 0 {
 		s.server.w.fail("connection %d: %s has type %d, and %d bytes too many", s.id, q.line(), h.kind, len(rest))
+		return
+	}
+	if h.first == 0 {
+		h.first = h.kind
+	}
+	if h.kind != h.first && !s.mariaDB { // since 8.0.22 a statement keeps to what the types of its first execution made of it
+		s.server.w.fail("connection %d: %s has type %d, and the meaning that %d gave it", s.id, q.line(), h.kind, h.first)
 		return
 	}
 	before := s.schema

@@ -11,20 +11,28 @@ import (
 	"github.com/berthdb/berth/engines/mysql"
 )
 
-// myServer is what the model of MySQL says of itself.
-var myServer = mysql.Server{
-	Version: "9.7.0",
-	Capabilities: protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_PROTOCOL_41 | protocol.CLIENT_SECURE_CONNECTION |
-		protocol.CLIENT_PLUGIN_AUTH | protocol.CLIENT_TRANSACTIONS | protocol.CLIENT_MULTI_RESULTS |
-		protocol.CLIENT_PS_MULTI_RESULTS | protocol.CLIENT_DEPRECATE_EOF | protocol.CLIENT_SESSION_TRACK |
-		protocol.CLIENT_CONNECT_WITH_DB | protocol.CLIENT_MULTI_STATEMENTS,
-	Charset: 45,
+// myServer is what the model says of itself, as MySQL or as MariaDB.
+func myServer(mariaDB bool) mysql.Server {
+	s := mysql.Server{
+		Version: "9.7.0",
+		Capabilities: protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_PROTOCOL_41 | protocol.CLIENT_SECURE_CONNECTION |
+			protocol.CLIENT_PLUGIN_AUTH | protocol.CLIENT_TRANSACTIONS | protocol.CLIENT_MULTI_RESULTS |
+			protocol.CLIENT_PS_MULTI_RESULTS | protocol.CLIENT_DEPRECATE_EOF | protocol.CLIENT_SESSION_TRACK |
+			protocol.CLIENT_CONNECT_WITH_DB | protocol.CLIENT_MULTI_STATEMENTS,
+		Charset: 45,
+	}
+	if mariaDB {
+		s.Version = "5.5.5-10.11.18-MariaDB"
+		s.Capabilities &^= protocol.CLIENT_LONG_PASSWORD // which is CLIENT_MYSQL there
+	}
+	return s
 }
 
 // mySession is a connection of the model of MySQL. As in that of PostgreSQL, a comment says what a statement means. What
 // has no comment is the proxy's own.
 type mySession struct {
 	*session
+	mariaDB  bool
 	r        *reader
 	out      []byte
 	sequence uint8
@@ -36,8 +44,8 @@ type mySession struct {
 	binary        bool // what is executed was prepared
 }
 
-func serveMySQL(c *session) {
-	s := &mySession{session: c, r: &reader{from: c.conn}, statements: map[uint32]*myStatementHeld{}}
+func serveMySQL(c *session, mariaDB bool) {
+	s := &mySession{session: c, mariaDB: mariaDB, r: &reader{from: c.conn}, statements: map[uint32]*myStatementHeld{}}
 	if !c.greet(s.r) {
 		return
 	}

@@ -45,6 +45,7 @@ type config struct {
 	reload      bool // limits and rules change
 	pause       bool // the pools are paused
 	stall       int  // a client does not read for long, once in so many batches
+	mariaDB     bool // the model of MySQL is one of MariaDB
 	variant     int  // see changes
 }
 
@@ -101,6 +102,7 @@ func configure(w *world) config {
 			IdleInTransaction: time.Duration(w.often(w.between(100, 2000))) * time.Millisecond,
 		}
 	}
+	c.mariaDB = w.chance(2)
 	return c
 }
 
@@ -250,8 +252,8 @@ func (r *run) speak(d *dialer) {
 		r.engine, r.dialect = e, pg{e}
 		r.config.kills = false
 	case "mysql":
-		e := newMyEngine(d)
-		r.engine, r.dialect = e, my{e}
+		e := newMyEngine(d, r.config.mariaDB)
+		r.engine, r.dialect = e, my{e, r.config.mariaDB}
 	default:
 		e := &lineEngine{dialer: d, known: make(map[engine.Key]bool)}
 		d.state = e.adopt

@@ -35,6 +35,9 @@ func (c *client) compose() []request {
 			open = false
 		}
 		out = append(out, q)
+		if q.verb == "prepare" && c.r.protocol == "mysql" && c.r.config.mariaDB && w.chance(2) {
+			out = append(out, c.atOnce(q))
+		}
 	}
 	return out
 }
@@ -49,7 +52,6 @@ func (c *client) lockedNow() map[string]bool {
 
 func (c *client) compose1(open bool, locks map[string]bool) request {
 	w := c.r.w
-	key := func() string { return fmt.Sprintf("k%d.%d.%d", c.number, c.session, w.rng.IntN(4)) }
 	switch x := w.rng.IntN(100); {
 	case len(locks) > 0 && w.chance(6):
 		return c.use(locks, open)
@@ -57,10 +59,10 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.notify()
 	case x < 25:
 		q := c.request("put")
-		q.args = []string{key(), q.tag}
+		q.args = []string{c.key(), q.tag}
 		return q
 	case x < 45:
-		return c.request("get", key())
+		return c.request("get", c.key())
 	case x < 60 && open:
 		return c.request([]string{"commit", "commit", "commit", "rollback"}[w.rng.IntN(4)])
 	case x < 60 && c.r.protocol == "mysql" && w.chance(2):
@@ -93,7 +95,12 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 	case x < 97 && c.r.config.kills:
 		return c.kill()
 	}
-	return c.request("get", key())
+	return c.request("get", c.key())
+}
+
+// key is one of the session's own.
+func (c *client) key() string {
+	return fmt.Sprintf("k%d.%d.%d", c.number, c.session, c.r.w.rng.IntN(4))
 }
 
 // special is what only some protocol has, or what is left of other sessions.
@@ -115,7 +122,7 @@ func (c *client) special() request {
 		return c.request("use", "db"+strconv.Itoa(w.rng.IntN(3)))
 	case 3:
 		q := c.request("multi")
-		q.args = []string{fmt.Sprintf("k%d.%d.%d", c.number, c.session, w.rng.IntN(4)), q.tag}
+		q.args = []string{c.key(), q.tag}
 		return q
 	case 5:
 		return c.request("unload", strconv.Itoa(c.size()))
