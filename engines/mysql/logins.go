@@ -56,7 +56,7 @@ func (r *loginsReader) step() {
 func (r *loginsReader) over() bool { return r.p.kind == tokenNone || r.p.char(';') }
 
 func (r *loginsReader) add(user string) {
-	if !slices.Contains(r.users, user) {
+	if len(r.users) <= maxLoginUsers && !slices.Contains(r.users, user) {
 		r.users = append(r.users, user)
 	}
 }

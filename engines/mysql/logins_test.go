@@ -101,3 +101,14 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 		t.Errorf("a session that begins afresh has key options %q, want %q", got, key())
 	}
 }
+
+func FuzzWhatChangesForLoginsIsBounded(f *testing.F) {
+	f.Add([]byte("grant select (a) on d.* to `u`@'%', v"))
+	f.Add([]byte("set @@global.a = (1, 2), persist b = '\\'"))
+	f.Add([]byte("drop user if exists /*! x */ \"u\"; flush privileges -- y"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if n := len(changesLogins(text, "me")); n > maxLoginUsers {
+			t.Errorf("%d users", n)
+		}
+	})
+}
