@@ -533,6 +533,9 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	m.lend.tx, m.lend.ready = status[0], m.queue.empty() && !m.reading.batch
 	if m.lend.ready {
 		m.lend.flight = flight{}
+		if status[0] == 'I' {
+			m.lend.portals = portals{}
+		}
 	}
 	if a.kind() == answerDoom {
 		if !m.doomed(status[0], w) {

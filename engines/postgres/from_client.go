@@ -418,6 +418,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		if len(statement) > 0 { // what it does is not known
 			m.lend.flight.add(verdict{commits: true})
+			m.lend.portals.bound(verdict{commits: true})
 		}
 		if len(statement) > 0 && m.directSets {
 			m.settingsSent(verdict{}, nil, false)
@@ -450,6 +451,8 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 	}
 	if fr.kind == 'E' {
+		m.lend.flight.commits = m.lend.flight.commits || m.lend.portals.commits
+		m.named.clearing = m.named.clearing || m.lend.portals.deallocates
 		owed |= m.forgetting(verdict{})
 		if len(p) > 0 && p[0] == 0 {
 			owed |= answerPortal
@@ -501,6 +504,7 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 			m.prepareSequences(false, w)
 		}
 		m.report(v, m.unnamedText(), portal, w)
+		m.lend.portals.bound(v)
 	}
 	m.prepareUnnamed(w)
 	return true

@@ -27,6 +27,18 @@ type flight struct {
 	opens   bool // the last that does so begins it
 }
 
+// portals is what some may do that were bound and, as far as is known, not executed: a portal outlives the Sync in a transaction.
+type portals struct {
+	commits     bool
+	deallocates bool // all statements
+}
+
+// bound notes a Bind of a statement.
+func (p *portals) bound(v verdict) {
+	p.commits = p.commits || v.commits
+	p.deallocates = p.deallocates || v.deallocates
+}
+
 // add notes a statement that is sent.
 func (f *flight) add(v verdict) {
 	f.any = true

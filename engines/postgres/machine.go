@@ -101,6 +101,7 @@ type lend struct {
 	verify    verification
 	sets      pendingSettings
 	flight    flight
+	portals   portals
 	rolling   rolling
 	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
 	mixed     bool   // a request was answered outside of a transaction while others were not

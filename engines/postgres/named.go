@@ -340,6 +340,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		}
 		v.opaque = v.opaque || v.garbled
 		m.report(v, s.shared.text, portal, w)
+		m.lend.portals.bound(v)
 	}
 	return s, true
 }
