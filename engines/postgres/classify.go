@@ -583,6 +583,6 @@ func (c *classifier) alter() {
 	case c.is("table"), c.is("domain"), c.is("materialized"), c.is("foreign"):
 	default:
 		c.calls = false
-		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user")
+		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user") || c.is("group")
 	}
 }

@@ -19,9 +19,10 @@ import (
 
 // logins are what the statements of a transaction are about that change what logins get.
 type logins struct {
-	changed [maxLogins]engine.LoginsOf
-	n       int
-	done    bool // one of them is
+	changed    [maxLogins]engine.LoginsOf
+	n          int
+	sent, done int  // all such statements, and those that the server has executed
+	failed     bool // something has that may be one of them
 }
 
 // maxLogins is how many such statements of a transaction are told apart; what follows them is as if it were not known.
@@ -47,7 +48,7 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 		if r.apart {
 			w.Outdate(m.session.key.User, r.Database)
 		}
-		if l.n < maxLogins {
+		if l.sent++; l.n < maxLogins {
 			l.changed[l.n] = r.LoginsOf
 			l.n++
 		}
@@ -57,15 +58,19 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 // completed notes a CommandComplete.
 func (l *logins) completed(tag []byte) {
 	switch string(tag) {
-	case "ALTER ROLE\x00", "DROP ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00":
-		l.done = true
+	case "ALTER ROLE\x00", "DROP ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00", "CREATE DATABASE\x00":
+		l.done++
 	}
 }
 
 // loginsFailed notes an error with this body.
 func (m *machine) loginsFailed(body []byte, w engine.Wire) {
 	l := m.lend.logins
-	if l == nil || l.n != 1 || errorCode(body) != "55006" { // object_in_use; of more than one it is not known which it is about
+	if l == nil {
+		return
+	}
+	l.failed = l.failed || l.done < l.sent
+	if l.n != 1 || errorCode(body) != "55006" { // object_in_use; of more than one it is not known which it is about
 		return
 	}
 	switch errorField(body, 'R') { // nothing but these statements gets there
@@ -74,17 +79,20 @@ func (m *machine) loginsFailed(body []byte, w engine.Wire) {
 	}
 }
 
-// loginsOver is called where no transaction is open any more.
+// loginsOver is called where no transaction is open any more. Unless the server has executed all of the statements, it is not known which: the
+// client may have added what it is not allowed, and others must not lose their backends by that.
 func (m *machine) loginsOver() {
 	l := m.lend.logins
+	if l.done < l.sent && !m.queue.empty() {
+		return
+	}
+	all := l.done == l.sent && !l.failed
 	for _, of := range l.changed[:l.n] {
-		if l.done {
+		if all || l.done > 0 && of.User == m.session.key.User {
 			m.e.logins.Changed(of)
 		}
 	}
-	if l.done = false; m.queue.empty() {
-		m.lend.logins = nil
-	}
+	m.lend.logins = nil
 }
 
 // loginsReader reads what SQL, one statement or more, changes for logins.
@@ -130,7 +138,7 @@ func (r *loginsReader) statement() bool {
 			}
 			r.apart = r.is("rename")
 			return !r.over()
-		case r.is("role"), r.is("user"):
+		case r.is("role"), r.is("user"), r.is("group"):
 			return r.role()
 		}
 	case r.is("drop"):

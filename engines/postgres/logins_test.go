@@ -26,6 +26,7 @@ func TestStatementsAboutLoginsAreRead(t *testing.T) {
 		"ALTER ROLE r PASSWORD 'x'":                                "r/",
 		"ALTER USER r NOLOGIN":                                     "r/",
 		"ALTER ROLE r RENAME TO s":                                 "r/",
+		"ALTER GROUP r RENAME TO s":                                "r/",
 		"DROP ROLE r":                                              "r/", "DROP USER IF EXISTS R": "r/", "DROP GROUP r, s": "/", "DROP USER MAPPING IF EXISTS FOR r SERVER s": "", "DROP USER MAPPING FOR r SERVER s": "",
 		"ALTER USER MAPPING FOR r SERVER s OPTIONS (SET a 'b')": "",
 		"DROP DATABASE d":                        "/d apart",
@@ -88,6 +89,26 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 		{"Q ALTER ROLE v SET x = 1", "C ALTER ROLE, Z T", false},
 		{"Q COMMIT", "C COMMIT, Z I", true},
 		{"Q SELECT 1", "C SELECT 1, Z I", false},
+		// What was refused changes nothing, though the client may say the same of itself.
+		{"Q ALTER ROLE v SET x = 1; ALTER ROLE ALL SET x = 1", "C ALTER ROLE, ! 42501, Z I", false},
+		{"Q BEGIN; ALTER ROLE v SET x = 1; SAVEPOINT s", "C BEGIN, C ALTER ROLE, C SAVEPOINT, Z T", false},
+		{"Q ALTER ROLE ALL SET x = 1", "! 42501, Z E", false},
+		{"Q ROLLBACK TO s; COMMIT", "C ROLLBACK, C COMMIT, Z I", false},
+		{"Q BEGIN", "C BEGIN, Z T", false},
+		{"P |ALTER ROLE ALL SET x = 1, B p|, P |ALTER ROLE v SET x = 1, B |, E, S", "1, 2, 1, 2, C ALTER ROLE, Z T", false},
+		{"Q COMMIT", "C COMMIT, Z I", false},
+		{"Q BEGIN", "C BEGIN, Z T", false},
+		{"P |ALTER ROLE ALL SET x = 1, B p|, S", "1, 2, Z T", false},
+		{"Q ALTER GROUP g ADD USER v", "C ALTER ROLE, Z T", false},
+		{"Q COMMIT", "C COMMIT, Z I", false},
+		{"Q ALTER ROLE u SET x = 1; ALTER ROLE ALL SET x = 1", "C ALTER ROLE, ! 42501, Z I", true}, // those of its own
+		// An error of something else is none of theirs.
+		{"Q BEGIN; ALTER ROLE ALL SET x = 1; SAVEPOINT s", "C BEGIN, C ALTER ROLE, C SAVEPOINT, Z T", false},
+		{"Q x", "! 42601, Z E", false},
+		{"Q ROLLBACK TO s; COMMIT", "C ROLLBACK, C COMMIT, Z I", true},
+		{"Q ALTER GROUP u RENAME TO v", "C ALTER ROLE, Z I", true},
+		{"P |ALTER ROLE u SET x = 1, B |, E, S, Q ALTER DATABASE d SET x = 1", "1, 2, C ALTER ROLE, Z I", false},
+		{"", "C ALTER DATABASE, Z I", true},
 	} {
 		before := key()
 		s.client(messages(c.client))
