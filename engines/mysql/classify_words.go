@@ -102,15 +102,17 @@ func (c *classifier) follow(w word) {
 	}
 }
 
-// logins judges whether a statement that does not say so by its first word is about logins to come.
+// logins judges whether a statement that does not say so by its first word is about logins to come. Of a SET that says @user or @role, as
+// applications do with each request, nothing more is asked: in another character set or sql_mode it might be another.
 func (c *classifier) logins(w word, second bool) {
 	switch w.keyword {
 	case kwUser, kwRole:
-		if second && (c.first == kwAlter || c.first == kwDrop || c.first == kwRename) || c.first == kwSet {
+		if second && (c.first == kwAlter || c.first == kwDrop || c.first == kwRename) ||
+			c.first == kwSet && w.keyword == kwRole && c.prev.word.keyword == kwDefault {
 			c.flag(classLogins)
 		}
 	case kwGlobal:
-		if c.first == kwSet {
+		if c.first == kwSet && (c.system || !c.prev.is('@')) {
 			c.flag(classLogins)
 		}
 	case kwPrivileges:
