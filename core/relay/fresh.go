@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
@@ -155,12 +156,34 @@ func (s *Session) caught() {
 	}
 }
 
-// await makes CaughtUp look after s.
+// awaits says whether the session waits for replicas.
+func (s *Session) awaits() bool {
+	return !s.ended && (s.fresh.catching || s.astray && s.fresh.mark > 0)
+}
+
+// await makes CaughtUp look after s, which waits.
 func (w *Worker) await(s *Session) {
-	if !s.fresh.listed {
-		s.fresh.listed = true
-		w.behind = append(w.behind, s)
+	if s.fresh.listed {
+		return
 	}
+	if len(w.behind) >= w.crowd {
+		w.forgetBehind()
+	}
+	s.fresh.listed = true
+	w.behind = append(w.behind, s)
+}
+
+// fewBehind is how many sessions are listed before it is looked which of them still wait.
+const fewBehind = 64
+
+// forgetBehind takes those out that wait no more: of replicas that do not catch up CaughtUp may be told nothing for days. It costs little
+// a session, since it comes when there are twice as many as the last time.
+func (w *Worker) forgetBehind() {
+	w.behind = slices.DeleteFunc(w.behind, func(s *Session) bool {
+		s.fresh.listed = s.awaits()
+		return !s.fresh.listed
+	})
+	w.crowd = max(fewBehind, 2*len(w.behind))
 }
 
 // CaughtUp says that targets of g may have what they had not before: sessions of w that wait for that go on. It runs on the loop.
@@ -170,7 +193,7 @@ func (w *Worker) CaughtUp(g Group) {
 	for _, s := range waiting {
 		s.fresh.listed = false
 		switch f := &s.fresh; {
-		case s.ended, !f.catching && (!s.astray || f.mark == 0):
+		case !s.awaits():
 		case s.front.Group != g:
 			w.await(s)
 		case f.catching:

@@ -20,7 +20,8 @@ type Worker struct {
 	log      zerolog.Logger
 
 	sessions sessionList
-	behind   []*Session // that wait for replicas to catch up
+	behind   []*Session // that wait for replicas to catch up, and some that have waited
+	crowd    int        // how many these may be before those are forgotten
 	spare    []*Session // the memory of the behind before
 	sweep    loop.Timer
 	draining bool
