@@ -166,9 +166,22 @@ type classifier struct {
 // killTarget is how far a KILL has been understood.
 type killTarget struct {
 	query  bool
-	number bool
+	number bool // or what stands for it
 	bad    bool
+	call   ownCall
 }
+
+// ownCall is how much of CONNECTION_ID() has been read.
+type ownCall uint8
+
+const (
+	ownNone ownCall = iota
+	ownNamed
+	ownOpen
+)
+
+// ownConnection is the id in KILL CONNECTION_ID(). No number is as large (see decimal).
+const ownConnection = 1<<64 - 1
 
 // opening judges a statement by its first word.
 func opening(w works) (f classFlags) {
@@ -411,6 +424,10 @@ func (c *classifier) punctuation(char byte) {
 			c.statements--
 			c.uncounted = true
 		}
+		return
+	}
+	if c.first == kwKill {
+		c.killCall(char)
 		return
 	}
 	c.other()

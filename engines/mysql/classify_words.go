@@ -195,11 +195,11 @@ func (c *classifier) special(w word) {
 // variable says whether a variable's name may stand here.
 func (c *classifier) variable() bool { return c.prev.is('@') || c.prev.is('.') || c.first == kwSet }
 
-// killWord takes KILL [HARD | SOFT] [CONNECTION | QUERY] number apart (HARD and SOFT are MariaDB's).
+// killWord takes KILL [HARD | SOFT] [CONNECTION | QUERY] {number | CONNECTION_ID()} apart (HARD and SOFT are MariaDB's).
 func (c *classifier) killWord(w word, text []byte, number bool) {
 	t := &c.target
 	switch {
-	case t.bad || t.number:
+	case t.bad || t.number || t.call != ownNone:
 		t.bad = true
 	case number:
 		n, ok := decimal(text)
@@ -208,6 +208,21 @@ func (c *classifier) killWord(w word, text []byte, number bool) {
 	case w.keyword == kwHard && c.position == 2:
 	case (w.keyword == kwConnection || w.keyword == kwQueryWord) && c.position <= 3 && !t.query:
 		t.query = w.keyword == kwQueryWord
+	case string(text) == "CONNECTION_ID":
+		t.call = ownNamed
+	default:
+		t.bad = true
+	}
+}
+
+// killCall takes the parentheses of KILL CONNECTION_ID().
+func (c *classifier) killCall(char byte) {
+	switch t := &c.target; {
+	case char == '(' && t.call == ownNamed:
+		t.call = ownOpen
+	case char == ')' && t.call == ownOpen:
+		t.call, t.number = ownNone, true
+		c.found.kill = ownConnection
 	default:
 		t.bad = true
 	}

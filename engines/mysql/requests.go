@@ -501,7 +501,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 
 // kill stops a session of the proxy, as the server would stop a connection of its own.
 func (m *Machine) kill(id uint64, query bool, w engine.Wire) {
-	if id == uint64(m.info.id) {
+	if id == uint64(m.info.id) || id == ownConnection {
 		switch {
 		case query:
 			m.refuse(engine.ErrKilled, w)

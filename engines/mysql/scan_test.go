@@ -252,6 +252,18 @@ func TestFlagsOfStatements(t *testing.T) {
 		"KILL (5)":                         classKillOther,
 		"KILL '5'":                         classKillOther,
 		"KILL":                             classKillOther,
+		"KILL CONNECTION_ID()":             classKill,
+		"kill query connection_id ( );":    classKill | classKillQuery,
+		"KILL CONNECTION CONNECTION_ID()":  classKill,
+		"KILL CONNECTION_ID":               classKillOther,
+		"KILL CONNECTION_ID(":              classKillOther,
+		"KILL CONNECTION_ID() + 1":         classKillOther,
+		"KILL CONNECTION_ID(5)":            classKillOther,
+		"KILL 1 + CONNECTION_ID()":         classKillOther,
+		"KILL a.CONNECTION_ID()":           classKillOther,
+		"KILL (CONNECTION_ID())":           classKillOther,
+		"KILL CONNECTION_ID CONNECTION ()": classKillOther,
+		"KILL CONNECTION_ID(); SELECT 1":   classKillOther,
 		"KILL 5; SELECT 1":                 classKillOther,
 		"SELECT 1; KILL 5":                 classKillOther,
 		"/*!KILL*/ 5":                      classKill,
@@ -269,6 +281,9 @@ func TestFlagsOfStatements(t *testing.T) {
 	}
 	if c := scan([]byte("KILL QUERY 4711"), false, false); c.kill != 4711 {
 		t.Errorf("kill of %d", c.kill)
+	}
+	if c := scan([]byte("KILL 99999999999999999999"), false, false); c.kill == ownConnection {
+		t.Error("a large number is the client's own id")
 	}
 }
 

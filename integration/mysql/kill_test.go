@@ -151,6 +151,29 @@ func TestKillSparesOthers(t *testing.T) {
 	})
 }
 
+func TestKillOfItsOwnConnectionIDStopsTheSessionAsTheServerDoes(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		for _, text := range []string{"kill connection_id()", "KILL CONNECTION CONNECTION_ID ( );"} {
+			direct, through := dial(t, f.server.Endpoint, superuser(), modern), f.client(t)
+			other := f.client(t)
+			for _, quick := range []string{"kill query connection_id()", "select 1"} {
+				if want, got := direct.outcome(quick), through.outcome(quick); got != want {
+					t.Errorf("%s: %s, want %s", quick, got, want)
+				}
+			}
+			if want, got := direct.outcome(text), through.outcome(text); got != want {
+				t.Errorf("%s: %s, want %s", text, got, want)
+			}
+			for name, w := range map[string]*wire{"the server": direct, "the proxy": through} {
+				if _, err := w.query("select 1"); err == nil {
+					t.Errorf("%s: %s goes on with a session that has killed itself", text, name)
+				}
+			}
+			other.sees(t, "select 1", "[1]")
+		}
+	})
+}
+
 func TestAnInterruptOfTheCommandLineClientStopsItsStatement(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		l := harness.App()
