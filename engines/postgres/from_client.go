@@ -132,6 +132,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	if m.backend == nil && (!m.borrow(fr.kind, w) || m.restoreHolds()) {
 		return false, nil
 	}
+	m.trimKept(f, w)
 	switch fr.kind {
 	case 'Q':
 		return m.query(fr, f, w), nil

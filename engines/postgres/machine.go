@@ -209,7 +209,7 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 	if !m.reading.starting && !m.lend.restoring {
 		m.tellParameters(w)
 	}
-	m.trimStatements(w)
+	m.trimStatements(maxStatements, w) // no portal is open yet that would go with them
 }
 
 // tellParameters tells the client how this backend's reported parameters differ from what it was told last. It is at a clean

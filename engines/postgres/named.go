@@ -84,6 +84,11 @@ type namedOp struct {
 
 // op notes a message about a named statement for which an answer is owed.
 func (n *named) op(o namedOp) {
+	if len(n.ops) == cap(n.ops) && n.head > len(n.ops)/2 { // of a client that always runs ahead it is never empty
+		kept := copy(n.ops, n.ops[n.head:])
+		clear(n.ops[kept:])
+		n.ops, n.head = n.ops[:kept], 0
+	}
 	o.batch = n.batch
 	n.ops = append(n.ops, o)
 }

@@ -90,19 +90,64 @@ func TestABackendKeepsABoundedNumberOfStatements(t *testing.T) {
 		}
 		name := string(rune('a'+i%26)) + string(rune('a'+i/26))
 		s.client(messages("P " + name + "|SELECT " + name + ", S"))
-		for s.m.queue.n > 0 {
-			switch s.m.queue.first().kind() {
-			case answerClose:
-				s.server(message("3"))
-			case answerParse:
-				s.server(message("1"))
-			default:
-				s.server(message("Z I"))
-			}
-		}
+		s.answerAll("Z I")
 	}
 	if n := len(s.free.State.(*backendState).statements.held); n > maxStatements+1 {
 		t.Errorf("the backend has %d statements", n)
+	}
+}
+
+// answerAll lets the server do whatever it was sent.
+func (s *stage) answerAll(ready string) {
+	for s.m.queue.n > 0 {
+		switch s.m.queue.first().kind() {
+		case answerClose:
+			s.server(message("3"))
+		case answerParse:
+			s.server(message("1"))
+		case answerBind:
+			s.server(message("2"))
+		case answerExecute:
+			s.server(message("C X"))
+		default:
+			s.server(message(ready))
+		}
+	}
+}
+
+func TestABackendThatASessionKeepsHasABoundedNumberOfStatements(t *testing.T) {
+	for begins, ready := range map[string]string{"LISTEN a": "Z I", "BEGIN": "Z T"} {
+		t.Run(begins, func(t *testing.T) {
+			s := newStage(t)
+			s.does(begins, "C X, "+ready)
+			s.client(messages("P kept|SELECT 1, S"))
+			s.answerAll(ready)
+			for i := range maxStatements + 50 {
+				name := "s" + strconv.Itoa(i)
+				s.client(messages("P " + name + "|SELECT " + name + ", S, C S|" + name + ", S"))
+				s.answerAll(ready)
+			}
+			if n := len(s.m.state.statements.held); n > maxStatements+2 {
+				t.Errorf("the backend has %d statements", n)
+			}
+			s.client(messages("B |kept, E, S"))
+			s.answerAll(ready)
+			if len(s.m.named.byName) != 1 || s.ended {
+				t.Error("the session has lost one")
+			}
+		})
+	}
+}
+
+func TestWhatIsAwaitedOfNamedStatementsIsBounded(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("C S|a, H"))
+	for range 10_000 {
+		s.client(messages("C S|a, H"))
+		s.server(message("3"))
+	}
+	if n := cap(s.m.named.ops); n > 64 {
+		t.Errorf("room for %d answers, of which one is awaited", n)
 	}
 }
 

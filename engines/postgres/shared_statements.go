@@ -178,14 +178,24 @@ func (b *backendStatements) oldest() *sharedStatement {
 	return found
 }
 
-// trimStatements closes statements that the backend has beyond its bound. No portal is open yet that would go with them.
-func (m *machine) trimStatements(w engine.Wire) {
+// trimStatements closes some statements that the backend has beyond most.
+func (m *machine) trimStatements(most int, w engine.Wire) {
 	t := &m.state.statements
-	for range min(trimmedAtOnce, len(t.held)-maxStatements) {
+	for range min(trimmedAtOnce, len(t.held)-most) {
 		s := t.oldest()
 		delete(t.held, s)
 		w.ToBackend(s.close)
 		m.push(answerClose | answerSwallow)
+	}
+}
+
+// trimKept does so before a message of a session that keeps its backend: what it has closed, and what has become another statement by what was
+// set, would pile up there. An error in the message's batch must not undo it, so that it has a Sync of its own.
+func (m *machine) trimKept(f *feed, w engine.Wire) {
+	if most := maxStatements + len(m.named.byName); m.queue.empty() && !m.reading.batch && len(m.state.statements.held) > most {
+		m.flush(f, w)
+		m.trimStatements(most, w)
+		m.syncOwn(w)
 	}
 }
 
