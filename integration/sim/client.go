@@ -45,6 +45,7 @@ type client struct {
 	settings map[string]string
 	undo     map[string]string // the settings when the transaction began
 	locks    map[string]bool
+	texts    map[string]string      // of statements of PREPARE, by name: by which request
 	unnamed  *request               // PostgreSQL's statement without a name, if it is worth executing again
 	extended map[string]bool        // by tag: it was sent with PostgreSQL's extended protocol
 	insertID int                    // MySQL's
@@ -131,7 +132,7 @@ func (c *client) visit() error {
 	w := c.r.w
 	c.conn = c.r.connect(c)
 	c.in = &reader{from: c.conn}
-	c.values, c.settings, c.locks = map[string]string{}, map[string]string{}, map[string]bool{}
+	c.values, c.settings, c.locks, c.texts = map[string]string{}, map[string]string{}, map[string]bool{}, map[string]string{}
 	c.stalled, c.leaving = false, false
 	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
 	c.extended = map[string]bool{}

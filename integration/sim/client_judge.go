@@ -200,7 +200,11 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		c.insertID = 0
 	case "lock", "temp", "declare", "listen":
 		c.locks[q.args[0]] = true
-	case "unlock", "drop", "close":
+	case "name":
+		c.locks[q.args[0]], c.texts[q.args[0]] = true, q.tag
+	case "call":
+		want = "value " + c.texts[q.args[0]]
+	case "unlock", "drop", "close", "unname":
 		delete(c.locks, q.args[0])
 	case "unlisten":
 		delete(c.locks, q.args[0])

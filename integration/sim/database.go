@@ -32,10 +32,11 @@ type connectionState struct {
 	notes    []note // to be told when the transaction is committed
 	settings map[string]string
 	locks    map[string]bool
+	texts    map[string]string // of statements of PREPARE, by name: by which request
 }
 
 func (db *database) connect() *connectionState {
-	return &connectionState{db: db, settings: make(map[string]string), locks: make(map[string]bool)}
+	return &connectionState{db: db, settings: make(map[string]string), locks: make(map[string]bool), texts: make(map[string]string)}
 }
 
 // begin opens a transaction.
@@ -101,6 +102,7 @@ func (c *connectionState) fail() { c.failed = c.open && c.dooms }
 func (c *connectionState) reset() {
 	clear(c.settings)
 	clear(c.locks)
+	clear(c.texts)
 }
 
 // left returns what is there that is not there on a new connection, but for the transaction.

@@ -1,9 +1,13 @@
 package sim
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
-// Holdings hold a session to its backend until they are given back: locks, temporary tables, cursors WITH HOLD, channels that are
-// listened to. Each has a name of its own in the whole run, so that whoever meets another one's has been shown its state.
+// Holdings hold a session to its backend until they are given back: locks, temporary tables, statements of PREPARE, cursors WITH HOLD,
+// channels that are listened to. Each has a name of its own in the whole run, so that whoever meets another one's has been shown its
+// state; but the names of statements are everybody's, and what each is tells who prepared it.
 
 // holding is a kind of them.
 type holding struct {
@@ -16,12 +20,16 @@ type holding struct {
 var holdings = []holding{
 	{"", "lock", "unlock", 1},
 	{"t_", "temp", "drop", 0},
+	{statements, "name", "unname", 4},
 	{"h_", "declare", "close", 2},
 	{channels, "listen", "unlisten", 3}, // pg_listen.go
 }
 
+// statements begins the names of statements of PREPARE.
+const statements = "p_"
+
 // holdingsOf are how many of them a protocol has.
-var holdingsOf = map[string]int{"line": 1, "mysql": 2, "postgres": 4}
+var holdingsOf = map[string]int{"line": 1, "mysql": 3, "postgres": 5}
 
 // holdingOf returns what kind a name is of.
 func holdingOf(name string) holding {
@@ -42,6 +50,8 @@ func (c *client) use(locks map[string]bool, open bool) request {
 			return c.request("fetch", name)
 		case kind.take == "listen" && c.r.w.chance(2):
 			return c.request("notify", name)
+		case kind.take == "name" && c.r.w.chance(2):
+			return c.request("call", name)
 		case !open:
 			delete(locks, name)
 			return c.request(kind.give, name)
@@ -55,7 +65,13 @@ func (c *client) lock(locks map[string]bool) request {
 	h := holdings[c.r.w.rng.IntN(holdingsOf[c.r.protocol])]
 	q := c.request(h.take)
 	name := q.tag
-	if h.prefix != "" {
+	switch h.prefix {
+	case "":
+	case statements:
+		if name = statements + strconv.Itoa(c.r.w.rng.IntN(2)); locks[name] {
+			return c.request("left")
+		}
+	default:
 		name = h.prefix + strings.ReplaceAll(q.tag, ".", "_")
 	}
 	q.args = []string{name}

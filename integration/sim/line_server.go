@@ -114,6 +114,18 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 		c.reset()
 	case "lock", "temp", "declare", "listen":
 		c.locks[args[0]] = true
+	case "name":
+		if c.locks[args[0]] && c.connectionState.dooms { // MySQL takes it in the other one's place
+			c.fail()
+			return "error exists", nil
+		}
+		c.locks[args[0]], c.texts[args[0]] = true, tag
+	case "call":
+		if !c.locks[args[0]] {
+			c.fail()
+			return "error no statement", nil
+		}
+		return "value " + c.texts[args[0]], nil
 	case "fetch":
 		if !c.locks[args[0]] {
 			c.fail()
@@ -122,7 +134,7 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 		return "value " + args[0], nil
 	case "notify":
 		c.notify(note{uint32(c.id), args[0], tag})
-	case "unlock", "drop", "close", "unlisten":
+	case "unlock", "drop", "close", "unlisten", "unname":
 		if !c.locks[args[0]] {
 			c.fail()
 			return "error not locked", nil

@@ -149,7 +149,7 @@ func (s *mySession) one(q request, more uint16) {
 		why = "value " + strconv.FormatUint(s.insertID, 10)
 	case "schema":
 		why = "value " + s.schema
-	case "get", "show", "left", "rows":
+	case "get", "show", "left", "rows", "call":
 	default:
 		s.ok(q.tag+" "+why, more, state)
 		return
@@ -272,6 +272,12 @@ func myStatement(q request) string {
 		return "CREATE TEMPORARY TABLE " + arg(0) + " (k text)" + comment
 	case "drop":
 		return "DROP TEMPORARY TABLE " + arg(0) + comment
+	case "name":
+		return "PREPARE " + arg(0) + " FROM \"SELECT '" + q.tag + "'\"" + comment
+	case "call":
+		return "EXECUTE " + arg(0) + comment
+	case "unname":
+		return "DEALLOCATE PREPARE " + arg(0) + comment
 	case "sleep":
 		return "DO SLEEP(" + arg(0) + " / 1000)" + comment
 	case "fail":

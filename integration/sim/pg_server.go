@@ -182,7 +182,7 @@ var pgTags = map[string]string{
 	"begin": "BEGIN", "commit": "COMMIT", "rollback": "ROLLBACK", "put": "INSERT 0 1", "set": "SET", "reset": "DISCARD ALL",
 	"show": "SHOW", "temp": "CREATE TABLE", "drop": "DROP TABLE", "load": "COPY 1",
 	"unload": "COPY 1", "declare": "DECLARE CURSOR", "close": "CLOSE CURSOR", "fetch": "FETCH 1", "listen": "LISTEN", "unlisten": "UNLISTEN",
-	"notify": "NOTIFY",
+	"notify": "NOTIFY", "name": "PREPARE", "unname": "DEALLOCATE",
 }
 
 // ask answers what only the proxy asks. Clients see nothing of it.
@@ -200,8 +200,7 @@ func (s *pgSession) ask(q request) {
 			s.tellSettings()
 		}
 	case q.verb == "clean":
-		s.reset()
-		s.discard()
+		s.clean(len(q.args) > 0)
 	case q.verb == "restore":
 		s.restore(q.args)
 	case q.verb == "doom":
@@ -210,6 +209,18 @@ func (s *pgSession) ask(q request) {
 		return
 	}
 	s.out = message(s.out, 'C', text(q.verb))
+}
+
+// clean is DISCARD ALL, or that without DEALLOCATE ALL.
+func (s *pgSession) clean(all bool) {
+	if all {
+		s.reset()
+		s.discard()
+		return
+	}
+	s.deaf()
+	clear(s.settings)
+	maps.DeleteFunc(s.locks, func(name string, _ bool) bool { return !strings.HasPrefix(name, statements) })
 }
 
 // discard ends what only PostgreSQL's connections have.
@@ -236,13 +247,18 @@ func (s *pgSession) restore(statements []string) {
 	}
 }
 
-// holds answers the proxy's question what a session holds. Statements of SQL's PREPARE are what this model has not.
+// holds answers the proxy's question what a session holds.
 func (s *pgSession) holds() []byte {
 	row := []byte{0, 6}
 	for column := range 5 {
 		answer := byte('f')
 		for name := range s.locks {
 			if holdingOf(name).column == column {
+				answer = 't'
+			}
+		}
+		for name := range s.named {
+			if column == holdingOf(statements).column && !strings.HasPrefix(name, "berth") {
 				answer = 't'
 			}
 		}
@@ -330,7 +346,9 @@ func pgRequest(sql []byte) request {
 	switch text, _, _ := strings.Cut(string(sql), "\x00"); {
 	case text == "DISCARD SEQUENCES":
 		return request{tag: own, verb: "forget"}
-	case text == "DISCARD ALL", strings.HasPrefix(text, "CLOSE ALL; "):
+	case text == "DISCARD ALL":
+		return request{tag: own, verb: "clean", args: []string{"all"}}
+	case strings.HasPrefix(text, "CLOSE ALL; "):
 		return request{tag: own, verb: "clean"}
 	case strings.HasPrefix(text, "SELECT EXISTS ("), strings.HasPrefix(text, "SELECT NULL, "):
 		q := request{tag: own, verb: "verify"}
@@ -390,6 +408,12 @@ func pgStatement(q request) string {
 		return "COPY kv FROM STDIN" + comment
 	case "unload":
 		return "COPY (SELECT v FROM kv LIMIT " + arg(0) + ") TO STDOUT" + comment
+	case "name":
+		return "PREPARE " + arg(0) + " AS SELECT '" + q.tag + "'" + comment
+	case "call":
+		return "EXECUTE " + arg(0) + comment
+	case "unname":
+		return "DEALLOCATE " + arg(0) + comment
 	case "declare":
 		return "DECLARE " + arg(0) + " CURSOR WITH HOLD FOR SELECT k FROM kv" + comment
 	case "close":
