@@ -38,14 +38,18 @@ type client struct {
 	quiet   time.Duration // since when the client awaits or says nothing, but for the last request
 	before  time.Duration // what quiet was before that
 
-	open     bool
-	failed   bool
-	txn      *transaction
-	values   map[string]string // by key, as committed
-	settings map[string]string
-	undo     map[string]string // the settings when the transaction began
-	locks    map[string]bool
-	texts    map[string]string      // of statements of PREPARE, by name: by which request
+	open      bool
+	failed    bool
+	txn       *transaction
+	values    map[string]string // by key, as committed
+	settings  map[string]string
+	undo      map[string]string // the settings when the transaction began
+	locks     map[string]bool
+	texts     map[string]string // of statements of PREPARE, by name: by which request
+	sequences sequenceValues    // as told
+	perhaps   string            // a value that a request has made that failed, or not
+	here      bool              // the last was made in the transaction that is open
+
 	unnamed  *request               // PostgreSQL's statement without a name, if it is worth executing again
 	extended map[string]bool        // by tag: it was sent with PostgreSQL's extended protocol
 	insertID int                    // MySQL's
@@ -133,6 +137,7 @@ func (c *client) visit() error {
 	c.conn = c.r.connect(c)
 	c.in = &reader{from: c.conn}
 	c.values, c.settings, c.locks, c.texts = map[string]string{}, map[string]string{}, map[string]bool{}, map[string]string{}
+	c.unsequence()
 	c.stalled, c.leaving = false, false
 	c.asked, c.writer, c.insertID, c.schema, c.unnamed = false, nil, 0, "", nil
 	c.extended = map[string]bool{}

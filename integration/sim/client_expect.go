@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -76,7 +77,8 @@ func serialOf(tag string) int {
 
 // left is what this session has left on its connection.
 func (c *client) left() []string {
-	state := connectionState{settings: c.settings, locks: c.locks}
+	state := connectionState{settings: c.settings, locks: maps.Clone(c.locks)}
+	dropSequences(state.locks)
 	return state.left()
 }
 
@@ -100,6 +102,6 @@ func (c *client) ended(commit bool, txn *transaction) string {
 			c.settings = c.undo
 		}
 	}
-	c.open, c.failed, c.txn = false, false, nil
+	c.open, c.failed, c.txn, c.here = false, false, nil, false
 	return text
 }

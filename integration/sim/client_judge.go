@@ -83,6 +83,13 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 		if !c.asked && !c.r.config.stops() {
 			return errors.New("this session was not canceled")
 		}
+	case "undefined":
+		if q.verb != "currval" && q.verb != "lastval" {
+			return errors.New("unexpected")
+		}
+		if err := c.tells(q, ""); err != nil {
+			return err
+		}
 	case "unknown":
 		if q.prepared == nil || q.prepared.id != 0 {
 			return errors.New("the statement was prepared")
@@ -91,6 +98,10 @@ func (c *client) disappoint(q request, txn *transaction, why []string, begun tim
 		return c.refused(q, txn, strings.Join(why[1:], " "), begun, first)
 	default:
 		return errors.New("unexpected")
+	}
+	switch {
+	case c.r.protocol == "postgres" && q.verb == "multi":
+		c.perhaps = q.tag
 	}
 	switch {
 	case txn == nil || q.verb != "put" && q.verb != "multi":
@@ -173,6 +184,9 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 			c.values[q.args[0]] = q.args[1]
 		}
 		c.insertID = serialOf(q.tag)
+		if c.r.protocol == "postgres" {
+			c.made(serial, q.tag)
+		}
 		if q.verb == "multi" {
 			want = "value " + q.args[1]
 		}
@@ -193,7 +207,21 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		c.settings[q.args[0]] = q.args[1]
 	case "show":
 		want = strings.TrimSpace("value " + c.settings[q.args[0]])
+	case "load":
+		if c.r.protocol == "postgres" {
+			c.made(serial, q.tag)
+		}
+	case "nextval":
+		c.locks[q.args[0]] = true
+		c.made(q.args[0], q.tag)
+		want = "value " + q.tag
+	case "currval", "lastval":
+		value, _ := strings.CutPrefix(strings.Join(f[2:], " "), "value")
+		return c.tells(q, strings.TrimSpace(value))
+	case "unseq":
+		c.unsequence()
 	case "reset":
+		c.unsequence()
 		clear(c.prepared)
 		clear(c.settings)
 		clear(c.locks)

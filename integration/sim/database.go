@@ -33,6 +33,8 @@ type connectionState struct {
 	settings map[string]string
 	locks    map[string]bool
 	texts    map[string]string // of statements of PREPARE, by name: by which request
+
+	sequences sequenceValues
 }
 
 func (db *database) connect() *connectionState {
@@ -103,6 +105,7 @@ func (c *connectionState) reset() {
 	clear(c.settings)
 	clear(c.locks)
 	clear(c.texts)
+	c.sequences.forget()
 }
 
 // left returns what is there that is not there on a new connection, but for the transaction.

@@ -21,6 +21,7 @@ var holdings = []holding{
 	{"", "lock", "unlock", 1},
 	{"t_", "temp", "drop", 0},
 	{statements, "name", "unname", 4},
+	{sequences, "nextval", "unseq", -1}, // sequences.go
 	{"h_", "declare", "close", 2},
 	{channels, "listen", "unlisten", 3}, // pg_listen.go
 }
@@ -29,7 +30,7 @@ var holdings = []holding{
 const statements = "p_"
 
 // holdingsOf are how many of them a protocol has.
-var holdingsOf = map[string]int{"line": 1, "mysql": 3, "postgres": 5}
+var holdingsOf = map[string]int{"line": 1, "mysql": 3, "postgres": 6}
 
 // holdingOf returns what kind a name is of.
 func holdingOf(name string) holding {
@@ -52,6 +53,14 @@ func (c *client) use(locks map[string]bool, open bool) request {
 			return c.request("notify", name)
 		case kind.take == "name" && c.r.w.chance(2):
 			return c.request("call", name)
+		case kind.take == "nextval" && c.r.w.chance(2):
+			return c.request("currval", name)
+		case kind.take == "nextval" && !open && c.r.protocol == "mysql":
+			clear(locks)
+			return c.request("reset")
+		case kind.take == "nextval" && !open:
+			dropSequences(locks)
+			return c.request(kind.give)
 		case !open:
 			delete(locks, name)
 			return c.request(kind.give, name)
@@ -62,13 +71,17 @@ func (c *client) use(locks map[string]bool, open bool) request {
 
 // lock takes something new; locks is what is held when the request is executed, if it is.
 func (c *client) lock(locks map[string]bool) request {
-	h := holdings[c.r.w.rng.IntN(holdingsOf[c.r.protocol])]
+	kinds := holdingsOf[c.r.protocol]
+	if c.r.protocol == "mysql" && c.r.config.mariaDB {
+		kinds++
+	}
+	h := holdings[c.r.w.rng.IntN(kinds)]
 	q := c.request(h.take)
 	name := q.tag
 	switch h.prefix {
 	case "":
-	case statements:
-		if name = statements + strconv.Itoa(c.r.w.rng.IntN(2)); locks[name] {
+	case statements, sequences:
+		if name = h.prefix + strconv.Itoa(c.r.w.rng.IntN(2)); locks[name] && h.prefix == statements {
 			return c.request("left")
 		}
 	default:

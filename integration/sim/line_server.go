@@ -92,6 +92,9 @@ func (c *session) state() string {
 }
 
 func (c *session) execute(tag, verb string, args []string, body []byte) (text string, more []byte) {
+	if text, ok := c.sequence(tag, verb, args); ok {
+		return text, nil
+	}
 	switch verb {
 	case "begin":
 		c.begin()
@@ -104,6 +107,9 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 		return "committed", nil
 	case "put":
 		c.put(args[0], args[1])
+		if c.connectionState.undoes {
+			c.sequences.next(serial, tag)
+		}
 	case "get":
 		return "value " + c.get(args[0]), nil
 	case "set":
@@ -146,6 +152,9 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 	case "load":
 		if !bytes.Equal(body, filler(tag, len(body))) {
 			c.server.w.fail("connection %d: the upload of %s is not what was sent", c.id, tag)
+		}
+		if c.connectionState.undoes {
+			c.sequences.next(serial, tag)
 		}
 	case "sleep", "lastid", "schema":
 	default:

@@ -149,7 +149,7 @@ func (s *mySession) one(q request, more uint16) {
 		why = "value " + strconv.FormatUint(s.insertID, 10)
 	case "schema":
 		why = "value " + s.schema
-	case "get", "show", "left", "rows", "call":
+	case "get", "show", "left", "rows", "call", "nextval", "currval":
 	default:
 		s.ok(q.tag+" "+why, more, state)
 		return
@@ -274,6 +274,10 @@ func myStatement(q request) string {
 		return "DROP TEMPORARY TABLE " + arg(0) + comment
 	case "name":
 		return "PREPARE " + arg(0) + " FROM \"SELECT '" + q.tag + "'\"" + comment
+	case "nextval":
+		return "SELECT NEXTVAL(" + arg(0) + ")" + comment
+	case "currval":
+		return "SELECT LASTVAL(" + arg(0) + ")" + comment
 	case "call":
 		return "EXECUTE " + arg(0) + comment
 	case "unname":

@@ -14,11 +14,12 @@ import (
 
 // pgTexts are what is prepared, by verb.
 var pgTexts = map[string]string{
-	"put":   "INSERT INTO kv VALUES ($2, $3) /* prepared put $1 */",
-	"get":   "SELECT v FROM kv WHERE k = $2 /* prepared get $1 */",
-	"sleep": "SELECT pg_sleep($2 / 1000.0) /* prepared sleep $1 */",
-	"fail":  "SELECT 1/0 /* prepared fail $1 */",
-	"rows":  "SELECT v FROM kv LIMIT $2 /* prepared rows $1 */",
+	"put":     "INSERT INTO kv VALUES ($2, $3) /* prepared put $1 */",
+	"get":     "SELECT v FROM kv WHERE k = $2 /* prepared get $1 */",
+	"sleep":   "SELECT pg_sleep($2 / 1000.0) /* prepared sleep $1 */",
+	"fail":    "SELECT 1/0 /* prepared fail $1 */",
+	"lastval": "SELECT lastval() /* prepared lastval $1 */",
+	"rows":    "SELECT v FROM kv LIMIT $2 /* prepared rows $1 */",
 }
 
 var pgVerbs = slices.Sorted(maps.Keys(pgTexts))

@@ -182,7 +182,7 @@ var pgTags = map[string]string{
 	"begin": "BEGIN", "commit": "COMMIT", "rollback": "ROLLBACK", "put": "INSERT 0 1", "set": "SET", "reset": "DISCARD ALL",
 	"show": "SHOW", "temp": "CREATE TABLE", "drop": "DROP TABLE", "load": "COPY 1",
 	"unload": "COPY 1", "declare": "DECLARE CURSOR", "close": "CLOSE CURSOR", "fetch": "FETCH 1", "listen": "LISTEN", "unlisten": "UNLISTEN",
-	"notify": "NOTIFY", "name": "PREPARE", "unname": "DEALLOCATE",
+	"notify": "NOTIFY", "name": "PREPARE", "unname": "DEALLOCATE", "unseq": "DISCARD SEQUENCES",
 }
 
 // ask answers what only the proxy asks. Clients see nothing of it.
@@ -199,6 +199,8 @@ func (s *pgSession) ask(q request) {
 		if len(q.args) > 0 {
 			s.tellSettings()
 		}
+	case q.verb == "forget":
+		s.sequences.forget()
 	case q.verb == "clean":
 		s.clean(len(q.args) > 0)
 	case q.verb == "restore":
@@ -219,6 +221,7 @@ func (s *pgSession) clean(all bool) {
 		return
 	}
 	s.deaf()
+	s.sequences.forget()
 	clear(s.settings)
 	maps.DeleteFunc(s.locks, func(name string, _ bool) bool { return !strings.HasPrefix(name, statements) })
 }
@@ -302,6 +305,9 @@ func (s *pgSession) run(q request, described bool) {
 	}
 	if strings.HasPrefix(why, "error") {
 		code := map[string]string{"error canceled": "57014", "error aborted": "25P02"}[why]
+		if why == "error undefined" {
+			code = "55000"
+		}
 		if code == "" {
 			code = "22012"
 		}
@@ -410,6 +416,14 @@ func pgStatement(q request) string {
 		return "COPY (SELECT v FROM kv LIMIT " + arg(0) + ") TO STDOUT" + comment
 	case "name":
 		return "PREPARE " + arg(0) + " AS SELECT '" + q.tag + "'" + comment
+	case "nextval":
+		return "SELECT nextval('" + arg(0) + "')" + comment
+	case "currval":
+		return "SELECT currval('" + arg(0) + "')" + comment
+	case "lastval":
+		return "SELECT lastval()" + comment
+	case "unseq":
+		return comment + " DISCARD SEQUENCES"
 	case "call":
 		return "EXECUTE " + arg(0) + comment
 	case "unname":

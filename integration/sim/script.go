@@ -57,6 +57,8 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.use(locks, open)
 	case c.r.protocol == "postgres" && w.chance(20):
 		return c.notify()
+	case c.r.protocol == "postgres" && c.sequences.last != "" && w.chance(15):
+		return c.request("lastval")
 	case x < 25:
 		q := c.request("put")
 		q.args = []string{c.key(), q.tag}
@@ -79,7 +81,7 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return q
 	case x < 72 && c.r.config.pins && !open && len(locks) == 0:
 		return c.request("reset")
-	case x < 75 && c.r.config.pins && !open:
+	case x < 77 && c.r.config.pins && !open:
 		return c.lock(locks)
 	case x < 80:
 		return c.request("sleep", strconv.Itoa(w.rng.IntN(c.r.config.sleep)))
@@ -111,7 +113,7 @@ func (c *client) special() request {
 	}
 	x := w.rng.IntN(5)
 	if c.r.protocol == "postgres" {
-		x = 3 + x%3
+		x = 3 + w.rng.IntN(5)
 	}
 	switch x {
 	case 0:
@@ -124,6 +126,10 @@ func (c *client) special() request {
 		q := c.request("multi")
 		q.args = []string{c.key(), q.tag}
 		return q
+	case 6:
+		return c.request("currval", sequences+strconv.Itoa(w.rng.IntN(2)))
+	case 7:
+		return c.request("lastval")
 	case 5:
 		return c.request("unload", strconv.Itoa(c.size()))
 	}
