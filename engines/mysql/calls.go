@@ -26,7 +26,9 @@ func (m *Machine) called(c class) (kinds uint32) {
 		systemSchema(m.session.schema) || c.has(classCallsNamed) && !m.named(a) {
 		return bit(engine.KindUnknown)
 	}
-	m.judging = true
+	if !m.judging {
+		m.judging, m.state.called = true, m.state.begun
+	}
 	return 0
 }
 
@@ -47,9 +49,15 @@ func (m *Machine) named(a *act) bool {
 // judge decides, at a boundary, about the code that was called. It says whether an answer is awaited first.
 func (m *Machine) judge(w engine.Wire) (waits bool) {
 	u := m.state.unseen
-	// A question would replace what SHOW WARNINGS has.
-	switch mayAsk := !m.pins.result; u.now() {
-	case suspicionNone, suspicionReset:
+	verdict := u.now()
+	// A question would replace what SHOW WARNINGS has, and be the transaction that SET TRANSACTION is about.
+	mayAsk := !m.pins.result && !m.session.traits
+	switch {
+	case u.outlived(m.state.called):
+		m.judging, m.toJudge = false, nil
+		m.leaveUnseen(w)
+		return false
+	case verdict == suspicionNone, verdict == suspicionReset:
 		m.toJudge = slices.DeleteFunc(m.toJudge, u.knows)
 		switch {
 		case m.hides(hiddenLeaves | hiddenCallsLeave):
@@ -63,19 +71,14 @@ func (m *Machine) judge(w engine.Wire) (waits bool) {
 			}
 			return false
 		case mayAsk:
-			m.ask(functionsQuery(m.toJudge), purposeStored, w)
+			m.askCatalogue(functionsQuery(m.toJudge), purposeStored, w)
 			return true
 		}
-	case suspicionStale:
-		if mayAsk && u.take() {
-			m.ask(unseenQuery, purposeUnseen, w)
-			return true
-		}
+	case mayAsk && u.asksItself(): // others may be asking: whoever waited for them would wait for his client's next statement
+		m.askUnseen(w)
+		return true
 	}
-	m.report(engine.KindUnknown, w)
-	if m.holding == nil {
-		m.holding = &holding{}
-	}
+	m.keepUntilNext(w)
 	return false
 }
 
@@ -97,8 +100,9 @@ func (m *Machine) functionsKnown(failure *engine.ServerError, w engine.Wire) {
 	m.state.last, m.state.stale = nil, m.state.mariaDB
 	f := fields{rest: m.state.scratch}
 	if n, err := strconv.Atoi(string(f.text())); failure == nil && err == nil && n == len(m.toJudge) {
-		m.state.unseen.know(m.toJudge)
-		m.toJudge = nil
+		if m.state.unseen.know(m.toJudge, m.state.asked) {
+			m.toJudge = nil
+		}
 		return
 	}
 	m.judging, m.toJudge = false, nil
@@ -108,15 +112,20 @@ func (m *Machine) functionsKnown(failure *engine.ServerError, w engine.Wire) {
 // maxFunctions is how many functions are known of the code that a user can reach.
 const maxFunctions = 1 << 10
 
-func (u *unseen) know(functions []string) {
+// know notes what was asked for at changes. It returns false if code was changed meanwhile.
+func (u *unseen) know(functions []string, changes uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.changes.Load() != changes {
+		return false
+	}
 	if u.functions == nil || len(u.functions) > maxFunctions {
 		u.functions = make(map[string]struct{})
 	}
 	for _, f := range functions {
 		u.functions[f] = struct{}{}
 	}
+	return true
 }
 
 func (u *unseen) knows(function string) bool {

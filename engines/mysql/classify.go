@@ -35,7 +35,7 @@ func (c class) users() *userVariables {
 	return c.assigned.users
 }
 
-type classFlags uint32
+type classFlags uint64
 
 const (
 	// classInsertID: it may read LAST_INSERT_ID(), which must be the session's.
@@ -100,6 +100,8 @@ const (
 	classEnds
 	// classLogins: it may change what the server makes of logins to come, see logins.go.
 	classLogins
+	// classRemoves: code may be gone behind it, also such as it has created.
+	classRemoves
 )
 
 func (c class) has(f classFlags) bool { return c.flags&f != 0 }

@@ -75,8 +75,11 @@ func (c *classifier) follow(w word) {
 			c.flag(classDiagnostics)
 		}
 	case kwDrop:
-		if second && w.keyword == kwPrepare {
+		switch {
+		case second && w.keyword == kwPrepare:
 			c.pin(engine.KindPreparedStatement)
+		case second && w.keyword != kwTemporary:
+			c.flag(classRemoves)
 		}
 	case kwAlter:
 		c.defines(w)

@@ -49,7 +49,7 @@ func (e *Engine) Dial(ctx context.Context, t engine.Target, key engine.Key) (eng
 		return engine.Dialed{}, dialError(t, err)
 	}
 	state := b.state()
-	state.unseen = e.unseenBy(t, key.User)
+	state.unseen = e.unseenBy(t, state.server, key.User)
 	return engine.Dialed{Conn: b.conn, State: state}, nil
 }
 

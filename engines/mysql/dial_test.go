@@ -133,7 +133,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 	for _, name := range fundamental {
 		want.base, _ = want.base.with(name, "7")
 	}
-	want.unseen = e.unseenBy(target, "app")
+	want.unseen = e.unseenBy(target, want.server, "app")
 	if got := d.State.(*backendState); !reflect.DeepEqual(got, want) {
 		t.Errorf("state %+v", got)
 	}

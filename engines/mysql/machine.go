@@ -69,8 +69,13 @@ type machineState struct {
 	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
 	options    bool
 	tracksLess bool // it reports what its session wants to hear, see tracking.go
-	statements backendStatements
-	settings   *settings // the session variables that somebody set, beside those that Dial found
+	// How many changes of code (unseen) there had been when the machine asked about it, when it sent the request at hand, the first one since the
+	// backend was clean that may execute some, and the first one that called some of which nobody has said what it leaves.
+	asked, begun, used, called uint64
+	changes                    bool // the request at hand changes code, and began so in a round of the group's
+	round                      uint32
+	statements                 backendStatements
+	settings                   *settings // the session variables that somebody set, beside those that Dial found
 
 	restores restoreTexts
 

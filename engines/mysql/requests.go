@@ -192,6 +192,9 @@ func (m *Machine) ready(p packet, c class, w engine.Wire) (ok bool, n int, err e
 	if !m.hold(w) {
 		return false, 0, nil
 	}
+	if m.asksFirst(c, w) {
+		return false, 0, nil
+	}
 	if !m.align(c, w) {
 		if m.refusal != nil && m.queue.count == 0 {
 			n, err = m.refused(p, w)
@@ -432,9 +435,7 @@ func (m *Machine) finish(w engine.Wire) {
 		m.rearm(w)
 		return
 	}
-	if r.class.has(classDefines) {
-		m.e.doubt(r.class) // it may have taken its time
-	}
+	m.changedCode()
 	m.loginsChanged()
 	r.class.kinds |= m.called(r.class)
 	m.leftSchema()

@@ -118,7 +118,9 @@ func (m *Machine) alignInsertID(c class, w engine.Wire) {
 func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wire) error {
 	if p == purposeUnseen || p == purposeReset && failure == nil {
 		m.swept(p, failure)
-		m.settle(w)
+		if !m.request.scanned {
+			m.settle(w)
+		}
 		return nil
 	}
 	if p == purposeStored {

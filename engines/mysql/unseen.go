@@ -22,39 +22,62 @@ const (
 	// suspicionStale is a verdict that is too old, or none yet. While somebody asks, nobody trusts it.
 	suspicionStale
 	suspicionAsked
-	// suspicionNew follows a statement that creates code: the server is asked once nobody can be still at it.
+	// suspicionNew says that a statement which changes code may be under way: the server is asked once nobody can be still at it.
 	suspicionNew
 )
 
 const (
-	// trustWithin is how long a verdict counts: code may be created past the proxy.
+	// trustWithin is how long a verdict counts: code may be created past the proxy. As long a statement may take that changes code and
+	// of whose end nobody hears, and other servers to have what it changed.
 	trustWithin = 30 * time.Second
 	// answerWithin is how long others wait for who asks. Sessions end, and backends are lost.
 	answerWithin = 10 * time.Second
 	maxUnseen    = 1 << 10
 )
 
-// unseen is what is known of the code that one user of one target can reach. Any goroutine may use it. Machines read no
+// unseen is what is known of the code that one user of one server can reach. Any goroutine may use it. Machines read no
 // clock: a timer makes the verdict stale.
 type unseen struct {
 	state  atomic.Uint32
 	hidden atomic.Uint32 // as of the last answer, and what was created since
-	mu     sync.Mutex    // for changes
-	timer  *time.Timer
+	// changes counts beginnings and ends of statements that change code. What was asked before the last of them does not count.
+	changes atomic.Uint64
+	// vanished is what it was when code went for the last time that may have left something: of what was executed before, no answer tells.
+	vanished atomic.Uint64
+	calls    atomic.Bool // some was called since the last answer
+	mu       sync.Mutex  // for changes
+	losing   bool        // such code may be going
+	timer    *time.Timer
+	sets     uint64 // how often the state was set: which timer counts
 	// functions are some that are known to be stored ones: schema, NUL, name in lower case.
 	functions map[string]struct{}
 }
 
 func (u *unseen) now() suspicion { return suspicion(u.state.Load()) }
 
-// set needs the lock. The timer may have fired just now and make it stale at once, which only means to ask again.
+// set needs the lock. The state becomes stale by itself, unless lasts is 0.
 func (u *unseen) set(s suspicion, lasts time.Duration) {
-	if u.timer == nil {
-		u.timer = time.AfterFunc(lasts, func() { u.state.Store(uint32(suspicionStale)) })
-	} else {
-		u.timer.Reset(lasts)
+	if u.timer != nil {
+		u.timer.Stop()
 	}
 	u.state.Store(uint32(s))
+	u.sets++
+	if n := u.sets; lasts > 0 {
+		u.timer = time.AfterFunc(lasts, func() { u.age(n) })
+	}
+}
+
+// age makes stale what was set as the nth.
+func (u *unseen) age(n uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case n != u.sets:
+	case u.losing:
+		u.state.Store(uint32(suspicionNew))
+	default:
+		u.state.Store(uint32(suspicionStale))
+	}
 }
 
 // take says whether the caller shall ask, and nobody else.
@@ -71,11 +94,11 @@ func (u *unseen) take() bool {
 	return true
 }
 
-// answered notes what the server said to who took it. If code was created meanwhile, that was too early.
-func (u *unseen) answered(h hidden) {
+// answered notes what the server said to who asked at changes. If code was changed meanwhile, that was too early.
+func (u *unseen) answered(h hidden, changes uint64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.now() != suspicionAsked {
+	if u.changes.Load() != changes || u.now() == suspicionNew {
 		return
 	}
 	s := suspicionNone
@@ -84,69 +107,59 @@ func (u *unseen) answered(h hidden) {
 	}
 	u.hidden.Store(uint32(h))
 	u.functions = nil
+	u.calls.Store(false)
 	u.set(s, trustWithin)
 }
 
-// unseens has what is known, by target and user.
-type unseens struct {
-	mu      sync.Mutex
-	entries map[targetUser]*unseen
+// changing notes that a statement that changes code begins, or has ended. s is what is to be thought of the code then. A verdict on more code
+// than is left still holds.
+func (u *unseen) changing(c codeChange, s suspicion, begins bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	harmless := u.now() == suspicionNone && hidden(u.hidden.Load())&hiddenCallsLeave == 0
+	if c.creates == 0 && harmless {
+		return
+	}
+	n := u.changes.Load() + 1
+	u.losing = u.losing || begins && (!harmless || c.creates != 0 && c.removes)
+	if u.losing {
+		u.vanished.Store(n)
+	}
+	u.changes.Store(n)
+	u.hidden.Store(u.hidden.Load() | uint32(c.creates))
+	u.functions = nil
+	if known := u.now() == suspicionNone || u.now() == suspicionReset; c.creates != 0 || !known {
+		u.set(s, 0)
+	}
+	u.losing = u.losing && s == suspicionNew
 }
 
-type targetUser struct{ target, user string }
-
-// unseenBy returns what is known of the code that a user can reach.
-func (e *Engine) unseenBy(t engine.Target, user string) *unseen {
-	c := &e.unseen
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := targetUser{t.Name, user}
-	u := c.entries[key]
-	if u != nil {
-		return u
+// settle notes that no such statement is under way any more.
+func (u *unseen) settle() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.losing {
+		u.vanished.Store(u.changes.Add(1))
+		u.losing = false
 	}
-	u = &unseen{}
-	u.hidden.Store(uint32(hiddenUnknown))
-	u.state.Store(uint32(suspicionStale))
-	if c.entries == nil {
-		c.entries = make(map[targetUser]*unseen)
-	}
-	if len(c.entries) >= maxUnseen {
-		// Backends of the group keep what they have, so nothing may be forgotten that must hear of new code.
-		u.state.Store(uint32(suspicionReset))
-		return u
-	}
-	c.entries[key] = u
-	return u
-}
-
-// doubt distrusts all code of the group, on replicas too: a statement of class c creates some.
-func (e *Engine) doubt(c class) {
-	created := hiddenUnknown
-	if c.has(classDefinesPrevious) {
-		created |= hiddenPrevious
-	}
-	e.unseen.doubt(created)
-}
-
-func (c *unseens) doubt(created hidden) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, u := range c.entries {
-		u.mu.Lock()
-		u.hidden.Store(u.hidden.Load() | uint32(created))
-		u.functions = nil
-		u.set(suspicionNew, trustWithin)
-		u.mu.Unlock()
+	if u.now() == suspicionNew {
+		u.set(suspicionStale, 0)
 	}
 }
 
-// executes notes that a statement of class c is sent.
-func (m *Machine) executes(c class) {
-	if c.has(classDefines) {
-		m.e.doubt(c)
-	}
-	m.used = m.used || c.has(classCode)
+// outlived says whether code is gone since changes, that may have left something.
+func (u *unseen) outlived(changes uint64) bool { return changes < u.vanished.Load() }
+
+// asksItself says whether a question now says what the code leaves.
+func (u *unseen) asksItself() bool {
+	s := u.now()
+	return s == suspicionStale || s == suspicionAsked
+}
+
+// clean says whether what the session has executed on the held backend has left nothing unseen, for all that is known, or nobody asks.
+func (m *Machine) clean() bool {
+	u := m.state.unseen
+	return u == nil || !m.used || u.now() == suspicionNone && !u.outlived(m.state.used)
 }
 
 // sweep brings the held backend, at a boundary, to the state in which backends wait, and says whether answers are awaited
@@ -156,17 +169,23 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	if m.unseenChanges == engine.UnseenTrust {
 		u = nil
 	}
-	if m.unseenChanges == engine.UnseenPin && u != nil && m.used && !m.pins.pinned && u.now() != suspicionNone {
-		if u.take() {
+	clean := u == nil || m.clean()
+	if m.unseenChanges == engine.UnseenPin && !clean && !m.pins.pinned {
+		switch gone := u.outlived(m.state.used); {
+		case !gone && u.asksItself():
 			m.askUnseen(w)
 			return true
+		case !gone && u.now() == suspicionNew:
+			m.keepUntilNext(w)
+		default:
+			m.leaveUnseen(w)
 		}
-		m.leaveUnseen(w)
 	}
-	if m.pins.pinned || !m.ignored && !m.dirty && (u == nil || !m.used || u.now() == suspicionNone) {
+	if m.pins.pinned || !m.ignored && !m.dirty && clean {
 		return false
 	}
-	if !m.ignored && !m.dirty && u.take() {
+	// Behind a statement that changed code others are left to ask, who need it: there may be many such statements.
+	if !m.ignored && !m.dirty && !m.request.class.has(classDefines|classRemoves) && u.take() {
 		m.askUnseen(w)
 		return true
 	}
@@ -174,9 +193,21 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	return true
 }
 
-// askUnseen asks what the server knows. With autocommit off MySQL begins a transaction for that.
-func (m *Machine) askUnseen(w engine.Wire) {
-	m.ask(unseenQuery, purposeUnseen, w)
+// keepUntilNext pins until the session's next statement is over, behind which all is judged anew.
+func (m *Machine) keepUntilNext(w engine.Wire) {
+	m.report(engine.KindUnknown, w)
+	if m.holding == nil {
+		m.holding = &holding{}
+	}
+}
+
+// askUnseen asks what the server knows.
+func (m *Machine) askUnseen(w engine.Wire) { m.askCatalogue(unseenQuery, purposeUnseen, w) }
+
+// askCatalogue asks about the code that there is now. With autocommit off MySQL begins a transaction for that.
+func (m *Machine) askCatalogue(query string, p purpose, w engine.Wire) {
+	m.state.asked = m.state.unseen.changes.Load()
+	m.ask(query, p, w)
 	if m.session.status&statusAutocommit == 0 {
 		m.ask("ROLLBACK AND NO CHAIN NO RELEASE", purposeEnd, w)
 	}
@@ -207,16 +238,8 @@ func (m *Machine) swept(p purpose, failure *engine.ServerError) {
 			m.loseVirtual()
 		}
 	case failure == nil:
-		m.state.unseen.answered(hiddenOf(m.state.scratch))
+		m.state.unseen.answered(hiddenOf(m.state.scratch), m.state.asked)
 	default:
-		m.state.unseen.answered(hiddenUnknown)
-	}
-}
-
-// defines judges what CREATE and ALTER are about. Neither defaults nor checks of tables may call what leaves something
-// unseen, but for MariaDB's sequences, which have to be created themselves.
-func (c *classifier) defines(w word) {
-	if c.position == 2 && w.keyword != kwTemporary && w.keyword != kwTable {
-		c.flag(classDefines)
+		m.state.unseen.answered(hiddenUnknown, m.state.asked)
 	}
 }

@@ -112,8 +112,7 @@ func (m *Machine) askPrepared() {
 // askUserVariables asks for all of the session's variables, once behind a statement, if it may have executed code that
 // changes them.
 func (m *Machine) askUserVariables(w engine.Wire) {
-	u := m.state.unseen
-	if m.request.asked || m.pins.pinned || !m.used || u == nil || u.now() == suspicionNone || m.unseenChanges == engine.UnseenTrust {
+	if m.request.asked || m.pins.pinned || m.clean() || m.unseenChanges == engine.UnseenTrust {
 		return
 	}
 	users, _ := m.session.settings.users()

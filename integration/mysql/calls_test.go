@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -214,12 +215,15 @@ func TestStoredFunctionsThatLeaveNothingDoNotPin(t *testing.T) {
 		if n := f.pinned(t); n != 0 {
 			t.Errorf("%d pinned behind a warning", n)
 		}
-		// What is no stored function of that name in the session's database may be anything.
 		c.same(0, "create function f_new() returns int deterministic return 5")
 		c.same(0, "select f_new()")
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d pinned after what is new", n)
+		}
+		// What is no stored function of that name in the session's database may be anything.
 		c.same(1, "select f_nowhere()")
-		if n := f.pinned(t); n != 2 {
-			t.Errorf("%d pinned after what is new, and after an error", n)
+		if n := f.pinned(t); n != 1 {
+			t.Errorf("%d pinned after an error", n)
 		}
 	})
 }
@@ -254,6 +258,141 @@ func TestAFirstCallIsJudgedBeforeItsBackendGoesBack(t *testing.T) {
 		c.sees(t, "call p_rows()", "[1] ok 0")
 		waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
 		c.quit()
+	})
+}
+
+func TestIdleSessionsThatCalledAtTheSameTimeAreNotPinned(t *testing.T) {
+	const sessions = 12
+	for _, rule := range []string{"verify", "pin"} {
+		own(t, harness.Route{MaxConnections: 10, Users: callers(), Pool: harness.Keys{"unseen_changes": rule}}, func(t *testing.T, f front) {
+			l := callersSchema(t, f.server, "together", harmlessCode...)
+			sql := map[string]string{"verify": "call p_rows()", "pin": "update ids set n = 1"}[rule]
+			all := make([]*wire, sessions)
+			for i := range all {
+				all[i] = dial(t, f.Endpoint, l, modern)
+			}
+			var group sync.WaitGroup
+			for _, c := range all {
+				group.Go(func() {
+					if got := c.outcome(sql); strings.HasPrefix(got, "error") {
+						t.Error(got)
+					}
+				})
+			}
+			group.Wait()
+			waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+			for _, c := range all {
+				c.quit()
+			}
+		})
+	}
+}
+
+func TestACallBehindACreationIsJudgedByWhatWasCreated(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "behind", harmlessCode...)
+		a, b := dial(t, f.Endpoint, l, with([]uint32{multi})), dial(t, f.Endpoint, l, with([]uint32{multi}))
+		prepared := func(w *wire, sql string) {
+			s, err := w.prepare(sql)
+			if err == nil {
+				_, err = w.execute(s, 0)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", sql, err)
+			}
+		}
+		for i, create := range []func(name, body string){
+			func(name, body string) { a.do(t, "create procedure "+name+"() "+body) },
+			func(name, body string) { a.do(t, "select 1; create procedure "+name+"() "+body+"; select 2") },
+			func(name, body string) {
+				a.do(t, "create procedure "+name+"() "+strings.Repeat(" ", 70<<10)+body)
+			},
+		} {
+			name := fmt.Sprintf("p_new_%d", i)
+			create(name, "select 1")
+			if i%2 == 0 {
+				b.do(t, "call "+name+"()")
+			} else {
+				prepared(b, "call "+name+"()")
+			}
+			waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+		}
+		for i, body := range []string{"do get_lock(concat(database(), '.behind'), 0)", "select 5 into @hidden", "set @hidden = 6"} {
+			name := fmt.Sprintf("p_leaves_%d", i)
+			w := dial(t, f.Endpoint, l, modern)
+			w.do(t, "create procedure "+name+"() "+body) // whose text may pin by itself
+			w.quit()
+			c := dial(t, f.Endpoint, l, modern)
+			c.do(t, "call "+name+"()")
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%s: %d pinned", body, n)
+			}
+			b.sees(t, "select @hidden", "["+null+"]")
+			c.quit()
+			unpins(t, f)
+			b.sees(t, "select is_used_lock(concat(database(), '.behind'))", "["+null+"]")
+			a.do(t, "drop procedure "+name)
+		}
+	})
+}
+
+// Whoever creates a procedure for one call, as migrations do, must not leave what it did to somebody else.
+func TestWhatACallLeavesIsKnownThoughTheProcedureIsGone(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "gone", harmlessCode...)
+		const body = "begin do get_lock(concat(database(), '.gone'), 0); signal sqlstate '01000' set message_text = 'a warning'; end"
+		for _, texts := range [][]string{
+			{"create procedure p_once() " + body, "call p_once()", "drop procedure p_once"},
+			{"create procedure p_once() " + body, "begin", "call p_once()", "drop procedure p_once"},
+			{"create procedure p_once() " + body + "; call p_once(); drop procedure p_once"},
+			{"create procedure p_once() " + body, "call p_once(); drop procedure p_once"},
+			{"create function f_once() returns int deterministic return get_lock(concat(database(), '.gone'), 0)", "begin; do f_once(); drop function f_once"},
+		} {
+			c := dial(t, f.Endpoint, l, with([]uint32{multi}))
+			w := dial(t, f.Endpoint, l, with([]uint32{multi}))
+			for i, text := range texts {
+				if i == 0 && len(texts) > 1 {
+					w.do(t, text) // whose text may pin by itself
+					w.quit()
+					continue
+				}
+				if got := c.outcome(text); strings.HasPrefix(got, "error") {
+					t.Errorf("%s: %s", text, got)
+				}
+			}
+			c.do(t, "select 1", "select 1")
+			if n := f.pinned(t); n != 1 {
+				t.Errorf("%q: %d pinned", texts, n)
+			}
+			_ = w.Close()
+			c.quit()
+			unpins(t, f)
+		}
+		// What no statement calls needs no pin: the backend is reset.
+		c, b := dial(t, f.Endpoint, l, with([]uint32{multi})), dial(t, f.Endpoint, l, with([]uint32{multi}))
+		c.do(t, "create trigger t_once before insert on ids for each row set new.n = get_lock(concat(database(), '.gone'), 0); "+
+			"insert into ids (n) values (5); drop trigger t_once")
+		waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+		b.sees(t, "select is_used_lock(concat(database(), '.gone'))", "["+null+"]")
+		c.quit()
+		b.quit()
+	})
+}
+
+func TestAQuestionAboutCodeLeavesNoTransactionOpen(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "open", harmlessCode...)
+		c := dial(t, f.Endpoint, l, modern)
+		c.do(t, "set autocommit = 0", "do f_twice(1)")
+		w := dial(t, f.server.Endpoint, superuser(), modern)
+		waitFor(t, "nobody is pinned", func() bool { return f.pinned(t) == 0 })
+		if !f.mariaDB() {
+			w.sees(t, "select count(*) from performance_schema.events_transactions_current e join performance_schema.threads t using (thread_id) "+
+				"where e.state = 'ACTIVE' and t.processlist_user = 'caller'", "[0]")
+		}
+		w.sees(t, "select count(*) from information_schema.innodb_trx x join information_schema.processlist p on p.id = x.trx_mysql_thread_id where p.user = 'caller'", "[0]")
+		c.quit()
+		w.quit()
 	})
 }
 
