@@ -89,6 +89,9 @@ func (m *Machine) tellSettings(w engine.Wire) {
 		if c := &a.collated; c.unclear || c.ever && r.failed && a.statements > 1 || c.ever && !r.failed && !(r.reports(clientCharset) && r.reports(resultsCharset)) {
 			r.leaves(engine.KindSetting)
 		}
+		if m.codeCollates(a) {
+			r.leaves(engine.KindSetting)
+		}
 	}
 	for _, s := range r.set {
 		switch c := &r.class.sets().collated; s.name {
@@ -99,6 +102,18 @@ func (m *Machine) tellSettings(w engine.Wire) {
 		}
 		m.tellSetting(s, w)
 	}
+}
+
+// codeCollates says whether code that the assignments execute may have set a character set that has a collation, which nothing tells.
+func (m *Machine) codeCollates(a *assignments) bool {
+	r := &m.request
+	executes := r.class.has(classCalls|classTables) && m.mayHide(hiddenSets|hiddenCallsLeave)
+	for _, name := range [...]string{clientCharset, resultsCharset} {
+		if r.reports(name) && (executes || a.charsets == 0 && !slices.Contains(a.names, name)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) tellSetting(s setting, w engine.Wire) {

@@ -120,6 +120,56 @@ func TestParametersHaveTheCollationOfTheirSession(t *testing.T) {
 	}
 }
 
+// What SET NAMES x COLLATE y inside of code gives to character sets is not told.
+func TestTheCollationThatCodeNamesIsItsSessionsAlone(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: callers()}, func(t *testing.T, f front) {
+		shown := func(w *wire) string {
+			c, err := w.prepare("select collation(?), @@character_set_client, @@character_set_results, @@collation_connection")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := w.execute(c, 0, "x")
+			return fmt.Sprint(r, err, w.collation(t))
+		}
+		for i, names := range []string{"latin1 collate latin1_german1_ci", "utf8mb4 collate utf8mb4_bin"} {
+			l := callersSchema(t, f.server, fmt.Sprintf("names_%d", i), "create procedure p_names() set names "+names,
+				"create function f_names() returns int deterministic begin set names "+names+"; return 1; end", "create view v_names as select f_names() as a")
+			for _, texts := range [][]string{
+				{"call p_names()"}, {"select f_names()"}, {"set @a = f_names()"}, {"set sort_buffer_size = 100000 + f_names()"},
+				{"set sort_buffer_size = (select 100000 + a from v_names)"}, {"set @a = f_names(), character_set_client = utf8mb4"},
+				{"set names utf8mb4; set @a = f_names()"}, {"set names latin1 collate latin1_bin; set sort_buffer_size = 100000 + f_names()"},
+				{"set character_set_results = latin1; set @a = f_names(), character_set_client = latin1"},
+				{"prepare p from 'set names " + names + "'", "execute p", "deallocate prepare p"},
+				{"prepare p from 'set sort_buffer_size = 100000 + f_names()'", "execute p", "deallocate prepare p"},
+			} {
+				mine, alone := dial(t, f.Endpoint, l, with([]uint32{multi})), dial(t, f.server.Endpoint, l, with([]uint32{multi}))
+				mine.do(t, texts...)
+				alone.do(t, texts...)
+				other, plain := dial(t, f.Endpoint, l, modern), dial(t, f.server.Endpoint, l, modern)
+				pinned := f.pinned(t) > 0
+				for range 2 {
+					if got, want := shown(mine), shown(alone); got != want {
+						t.Errorf("%q: %s, with the server itself %s", texts, got, want)
+					}
+					if pinned {
+						mine.quit()
+						unpins(t, f)
+					}
+					if got, want := shown(other), shown(plain); got != want {
+						t.Errorf("beside %q: %s, with the server itself %s", texts, got, want)
+					}
+					if pinned {
+						break
+					}
+				}
+				for _, w := range []*wire{mine, alone, other, plain} {
+					_ = w.Close()
+				}
+			}
+		}
+	})
+}
+
 func TestResultsHaveTheCollationOfTheLoginAgainAfterAReset(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
 		mine, other := dial(t, f.Endpoint, superuser(), modern), dial(t, f.Endpoint, superuser(), modern)
