@@ -209,7 +209,7 @@ func (m *Machine) noteGot() {
 	switch {
 	case r.warnings > 0:
 		v.setRows(-1)
-	case r.cleared:
+	case m.state.last != m, m.state.disturbed: // of another statement
 		v.local = true
 	}
 }

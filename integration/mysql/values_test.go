@@ -763,3 +763,20 @@ func TestNothingReplacesDiagnosticsInFrontOfWhatAsksForThem(t *testing.T) {
 		}
 	})
 }
+
+// GET DIAGNOSTICS keeps ROW_COUNT(), also where it is executed on a backend on which that is another session's.
+func TestRowCountBehindGetDiagnosticsIsTheSessionsOwnWhereThatPins(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts(), Pool: harness.Keys{"session_pinning_preset": "strict-aws"}}, func(t *testing.T, f front) {
+		l := ownSchema(t, f.server, "counted", "create table c (n int)", "insert into c values (1), (2), (3)")
+		mine, other := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+		mine.do(t, "update c set n = n + 1")
+		other.do(t, "update c set n = 5 limit 2")
+		mine.do(t, "get diagnostics @n = number")
+		if n := f.pinned(t); n != 1 {
+			t.Fatalf("%d pinned", n)
+		}
+		mine.sees(t, "select row_count()", "[3]")
+		mine.quit()
+		other.quit()
+	})
+}
