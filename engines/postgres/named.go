@@ -191,6 +191,9 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	case n.bytes >= maxNamedBytes:
 		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamedBytes>>20)+" MiB is the most for a session", fr, f, w)
 		return true
+	case m.state.statements.bytes >= maxHeldBytes:
+		m.refuseStatement("53400", "too many prepared statements in one batch", fr, f, w)
+		return true
 	}
 	var share *share
 	if c := m.reading.collected; c != nil {

@@ -139,6 +139,35 @@ func TestABackendThatASessionKeepsHasABoundedNumberOfStatements(t *testing.T) {
 	}
 }
 
+func TestABatchWithoutAnEndPreparesABoundedAmount(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("P kept|SELECT 1, H"))
+	text := string(bytes.Repeat([]byte("x"), 60_000))
+	for i := range 2 * maxHeldBytes / len(text) {
+		s.m.state.statements.hold(&sharedStatement{parse: []byte(text)}, uint64(i))
+		if s.m.state.statements.bytes >= maxHeldBytes {
+			break
+		}
+	}
+	s.answerAll("Z I")
+	s.client(messages("P more|SELECT 2, H"))
+	if s.m.named.byName["more"] != nil || s.m.queue.first().kind() != answerFail {
+		t.Error("a further one is not refused")
+	}
+	s.server(messages("! 26000"))
+	s.client(messages("S"))
+	s.server(messages("Z I"))
+	for s.m.backend != nil || s.free.State.(*backendState).statements.bytes >= maxHeldBytes {
+		s.client(messages("P |SELECT 3, S"))
+		s.answerAll("Z I")
+	}
+	s.client(messages("P more|SELECT 2, S"))
+	s.answerAll("Z I")
+	if s.m.named.byName["more"] == nil {
+		t.Error("it is refused for good")
+	}
+}
+
 func TestWhatIsAwaitedOfNamedStatementsIsBounded(t *testing.T) {
 	s := newStage(t)
 	s.client(messages("C S|a, H"))

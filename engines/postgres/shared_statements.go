@@ -21,6 +21,9 @@ const (
 	maxStatements = 200
 	// trimmedAtOnce is how many of those beyond maxStatements go when a backend is borrowed.
 	trimmedAtOnce = 4
+	// maxHeldBytes is how long the Parse messages of a backend's statements may be together before a session may prepare no more, until its
+	// batch is over and those go that it has closed.
+	maxHeldBytes = 4 * maxNamedBytes
 )
 
 func reserved(name []byte) bool { return bytes.HasPrefix(name, []byte(sharedPrefix)) }
@@ -137,6 +140,7 @@ type heldStatement struct {
 type backendStatements struct {
 	held  map[*sharedStatement]*heldStatement
 	clock uint64
+	bytes int // of their Parse messages
 }
 
 // hold notes that a Parse of s is being sent.
@@ -145,6 +149,9 @@ func (b *backendStatements) hold(s *sharedStatement, now uint64) {
 		b.held = make(map[*sharedStatement]*heldStatement)
 	}
 	b.clock++
+	if b.held[s] == nil {
+		b.bytes += len(s.parse)
+	}
 	b.held[s] = &heldStatement{parsed: now, used: b.clock}
 }
 
@@ -165,7 +172,7 @@ func (b *backendStatements) certain() (n int) {
 	return n
 }
 
-func (b *backendStatements) clear() { b.held = nil }
+func (b *backendStatements) clear() { b.held, b.bytes = nil, 0 }
 
 // oldest returns the statement that was used longest ago.
 func (b *backendStatements) oldest() *sharedStatement {
@@ -184,6 +191,7 @@ func (m *machine) trimStatements(most int, w engine.Wire) {
 	for range min(trimmedAtOnce, len(t.held)-most) {
 		s := t.oldest()
 		delete(t.held, s)
+		t.bytes -= len(s.parse)
 		w.ToBackend(s.close)
 		m.push(answerClose | answerSwallow)
 	}
