@@ -75,6 +75,39 @@ func TestASessionKeepsMoreThanAThousandStatements(t *testing.T) {
 	})
 }
 
+// A driver that keeps few statements closes one for each that it prepares. What a session has closed does not stay on the connection that it
+// keeps; a portal of it goes on.
+func TestWhatASessionHasClosedDoesNotPileUpWhileItKeepsItsBackend(t *testing.T) {
+	const most = 220
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		for _, begins := range []string{"listen piles", "begin"} {
+			c := conn(t, r.Endpoint, harness.App())
+			ask(t, c, begins)
+			f := frontend(t, c)
+			f.send(&pgproto3.Parse{Name: "opened", Query: "select generate_series(1, 2)"}, &pgproto3.Bind{PreparedStatement: "opened", DestinationPortal: "p"},
+				&pgproto3.Execute{Portal: "p", MaxRows: 1}, &pgproto3.Close{ObjectType: 'S', Name: "opened"}, &pgproto3.Sync{})
+			f.untilReady()
+			for n := range most + 80 {
+				f.send(&pgproto3.Parse{Name: "s", Query: fmt.Sprintf("select %d", n)}, &pgproto3.Sync{})
+				f.untilReady()
+				f.send(&pgproto3.Close{ObjectType: 'S', Name: "s"}, &pgproto3.Sync{})
+				f.untilReady()
+			}
+			if begins == "begin" {
+				f.send(&pgproto3.Execute{Portal: "p"}, &pgproto3.Sync{})
+				if got := f.untilReady(); !strings.Contains(got, "D(2)") {
+					t.Errorf("the portal: %s", got)
+				}
+			}
+			f.send(&pgproto3.Query{String: fmt.Sprintf("select count(*) < %d from pg_prepared_statements", most)})
+			if got := f.untilReady(); !strings.Contains(got, "D(t)") {
+				t.Errorf("%s: less than %d statements on the connection: %s", begins, most, got)
+			}
+			hangUp(c)
+		}
+	})
+}
+
 func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
 		ctx := t.Context()
