@@ -121,6 +121,7 @@ type request struct {
 	rows      uint64  // that came
 	errno     uint16  // of the error it failed with
 	warnings  uint16
+	warned    bool // one of its results had some
 	active    bool // its answer is due
 	scanned   bool // class belongs to the bytes that the client has sent and that wait
 	command   byte

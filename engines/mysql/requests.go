@@ -224,7 +224,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.active, r.scanned, r.cleared, r.fetches, r.failed = true, false, false, 0, false
 	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
-	r.usesTable, r.single, r.schema, r.otherColumns = false, false, m.session.schema, 0
+	r.usesTable, r.single, r.warned, r.schema, r.otherColumns = false, false, false, m.session.schema, 0
 	m.number++
 	m.running = m.running[:0]
 	w.Observe(engine.RequestBegan)
@@ -487,7 +487,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 		m.state.last = m
 		m.state.disturbed = false
 	}
-	told := r.failed || r.warnings > 0
+	told := r.failed || r.warnings > 0 || r.warned && m.state.mariaDB // whose list stays behind what uses no table
 	m.noteListed(told)
 	if !r.class.has(classDiagnostics) || r.failed || r.class.has(classGets) && r.warnings > 0 {
 		if left := told && !m.previous.repeats() || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {

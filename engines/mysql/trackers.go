@@ -216,6 +216,7 @@ const (
 func (m *Machine) observe(o *okPacket) bool {
 	m.session.status = o.status & statusOfSession
 	m.request.warnings = o.warnings
+	m.request.warned = m.request.warned || o.warnings > 0
 	if o.insertID != 0 {
 		m.touchInsertID()
 	}

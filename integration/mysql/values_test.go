@@ -780,3 +780,30 @@ func TestRowCountBehindGetDiagnosticsIsTheSessionsOwnWhereThatPins(t *testing.T)
 		other.quit()
 	})
 }
+
+// MariaDB's list of warnings outlives statements of the same request that use no table.
+func TestWarningsInTheMidstOfARequestAreTheSessionsOwn(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		l := ownSchema(t, f.server, "midst", "create table c (n int primary key)", "insert into c values (1)")
+		for _, sql := range []string{"select 1; insert ignore into c values (1); select 3", "insert ignore into c values (1); set @a = 1", "insert ignore into c values (1); select * from c"} {
+			for _, asks := range []string{"show warnings", "get diagnostics condition 1 @m = message_text"} {
+				mine, alone, other := dial(t, f.Endpoint, l, with([]uint32{multi})), dial(t, f.server.Endpoint, l, with([]uint32{multi})), dial(t, f.Endpoint, l, modern)
+				for _, w := range []*wire{mine, alone} {
+					w.outcome(sql)
+				}
+				for _, q := range []string{asks, "select @m"} {
+					if got, want := mine.outcome(q), alone.outcome(q); got != want {
+						t.Errorf("%s; %s: %s, with the server itself %s", sql, q, got, want)
+					}
+				}
+				mine.outcome(sql)
+				mine.do(t, "do 1")
+				other.do(t, "do 1")
+				other.sees(t, "show warnings", "[]")
+				for _, w := range []*wire{mine, alone, other} {
+					w.quit()
+				}
+			}
+		}
+	})
+}
