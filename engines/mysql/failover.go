@@ -109,6 +109,7 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	told := m.outcome()
 	answered := m.upload.active && !active
 	eof := tellable && m.reader.eof && m.queue.count > 0 && m.queue.head().purpose == purposeForward
+	again := m.statements.again != nil // the client has sent it once, and it waits to be executed
 	m.forget()
 	switch {
 	case m.login == loginPending, m.change != nil:
@@ -121,6 +122,10 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	case answered, active && !tellable, kept && m.e.closesLost:
 		m.close(err, w)
 		return
+	case again && open:
+		m.notAgain(errRolledBack, w)
+	case again:
+		m.notAgain(errNotExecuted, w)
 	case !active && open:
 		m.notice = errRolledBack
 	case !active && kept:
@@ -143,11 +148,19 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 		m.request.active = false
 		w.ToClient(m.e.render(nil, sequence, m.info.capabilities, told))
 		w.Observe(engine.RequestEnded)
+	case again:
 	case m.notice == nil && waiting:
 		if m.attempts++; m.attempts > maxAttempts {
 			m.attempts, m.notice = 0, errNotExecuted
 		}
 	}
+}
+
+// notAgain answers the request that was about to be executed again, and has had no effect.
+func (m *Machine) notAgain(err error, w engine.Wire) {
+	m.request.scanned = false
+	w.ToClient(m.e.render(nil, 1, m.info.capabilities, err))
+	w.Observe(engine.RequestEnded)
 }
 
 // remind makes what the session has to be told yet the answer to the request of p, if it is one that can fail for it.

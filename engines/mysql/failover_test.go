@@ -153,3 +153,67 @@ func TestALongRequestThatLosesItsBackendIsAnsweredWhenItIsOver(t *testing.T) {
 		t.Errorf("the statement behind it: %q", r.client)
 	}
 }
+
+func TestAnExecutionThatIsToBeSentAgainIsAnsweredWhenItsBackendIsLost(t *testing.T) {
+	for _, in := range []bool{false, true} {
+		r := newRig(t, modernClient)
+		id := r.prepares("SELECT ?", 40, 1)
+		if in {
+			r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+		}
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven))
+		r.answer(reply("\xff\xdb\x04#HY000Unknown prepared statement handler"))
+		if !r.m.Busy() {
+			t.Error("nothing is under way")
+		}
+		r.client = nil
+		r.lose()
+		wantErr(t, r.client, 1, 1213)
+		r.client, r.backend = nil, nil
+		r.send(query("SELECT 2"))
+		if r.held == nil || len(r.client) != 0 || !bytes.Contains(r.backend, []byte("SELECT 2")) {
+			t.Errorf("the next statement got %q", r.client)
+		}
+	}
+}
+
+func TestAResetThatTheClientWasToldOfIsDoneThoughItsBackendIsLost(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("DO 1", 40, 0)
+	r.set("character_set_client", "gbk")
+	r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+	reset := command(protocol.COM_RESET_CONNECTION, "")
+	if got := r.ask(reset, reset, reply(okPlain)); !bytes.Equal(got, reply(okPlain)) {
+		t.Fatalf("client got %q", got)
+	}
+	r.lose() // before the trackers are armed
+	if r.m.session.settings != nil || r.m.session.wide {
+		t.Error("the settings are there")
+	}
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+	if len(r.backend) != 0 || !bytes.Contains(r.client, []byte("mysql_stmt_precheck")) {
+		t.Errorf("client got %q, backend got %q", r.client, r.backend)
+	}
+}
+
+func TestDiagnosticsThatWereClearedOnALostBackendAreClearedOnTheNext(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("SELECT 1"), query("SELECT 1"), reply("\x01", columnOne, "\x011", endMySQL))
+	r.swap(other())
+	r.client, r.backend = nil, nil
+	if err := r.feed(&r.fromClient, query("SHOW WARNINGS"), r.m.FromClient); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(r.backend, []byte(clearDiagnostics)) {
+		t.Fatalf("backend got %q", r.backend)
+	}
+	if err := r.feed(&r.fromBackend, reply("\x01", columnOne, "\x011", endMySQL), r.m.FromBackend); err != nil {
+		t.Fatal(err)
+	}
+	r.backend = nil
+	r.lose()
+	if !bytes.Contains(r.backend, []byte(clearDiagnostics)) {
+		t.Errorf("the next one got %q", r.backend)
+	}
+}

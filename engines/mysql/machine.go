@@ -245,6 +245,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	}
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
+	m.request.cleared, m.request.fetches = false, 0 // those of a backend that was lost
 	m.used, m.judging, m.ignored, m.dirty = false, false, false, false
 	m.toJudge = nil
 }
@@ -296,6 +297,8 @@ func (m *Machine) Stop(reason error, w engine.Wire) {
 		return
 	}
 	switch {
+	case m.statements.again != nil:
+		w.ToClient(m.e.render(nil, 1, m.info.capabilities, reason))
 	case !m.request.active:
 		w.ToClient(m.e.render(nil, 0, m.info.capabilities, reason))
 	case m.queue.count > 0 && m.reader.stage == stageFirst && m.reader.shift == 0 &&
@@ -306,7 +309,9 @@ func (m *Machine) Stop(reason error, w engine.Wire) {
 }
 
 // Busy says whether a request is under way.
-func (m *Machine) Busy() bool { return m.request.active || m.upload.active }
+func (m *Machine) Busy() bool {
+	return m.request.active || m.upload.active || m.statements.again != nil
+}
 
 // Running implements engine.Teller.
 func (m *Machine) Running() []byte {

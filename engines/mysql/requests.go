@@ -432,6 +432,7 @@ func (m *Machine) finish(w engine.Wire) {
 	}
 	if r.command == protocol.COM_RESET_CONNECTION && !r.failed {
 		m.dropStatements()
+		m.wasReset(w) // the client is told so, whatever becomes of the backend now
 		m.rearm(w)
 		return
 	}

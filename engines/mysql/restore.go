@@ -193,10 +193,6 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.insertID.exact = true
 	case purposeZero:
 		m.insertID.exact = false
-	case purposeArm:
-		if m.queue.count == 0 {
-			m.wasReset(w)
-		}
 	}
 	if !m.request.scanned {
 		m.settle(w)
