@@ -143,9 +143,9 @@ func (m *Machine) apply(a *act) (known uint32) {
 	case verbEnd:
 		if !r.failed || len(a.names) == 1 && r.errno == endings[a.hold] {
 			h.remove(a.hold, a.names...)
-		}
-		if a.hold == holdPrepared {
-			h.remove(a.hold, harmful+a.names[0])
+			if a.hold == holdPrepared {
+				h.remove(a.hold, harmful+a.names[0])
+			}
 		}
 	case verbExecute:
 		if !slices.Contains(h.names[a.hold], a.names[0]) && !r.failed {

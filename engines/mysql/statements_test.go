@@ -691,3 +691,17 @@ func TestTheLastStatementIsNoneOnceAnotherWasRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAStatementOfPrepareThatCouldNotBeDeallocatedHoldsStill(t *testing.T) {
+	for _, text := range []string{`PREPARE s FROM "SELECT 1"`, "PREPARE s FROM 'SELECT 1'", "PREPARE s FROM 'SET @a = 1'"} {
+		r := newRig(t, modernClient)
+		r.ask(query(text), query(text), reply(okMySQL))
+		end := query("DEALLOCATE PREPARE s")
+		r.ask(end, end, reply("\xff\x25\x05#70100Query execution was interrupted"))
+		for _, ev := range r.events {
+			if ev.Undo && ev.Kind == engine.KindPreparedStatement {
+				t.Errorf("%s: unpinned", text)
+			}
+		}
+	}
+}

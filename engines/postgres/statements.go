@@ -308,6 +308,7 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 	m.lend.sequences.establish()
 	m.values.tenure = m.e.tenures.Add(1)
 	if simple {
+		m.lend.sequences = standingSent // it fails, and nobody hears of it, where a transaction turns out to have failed that ends later
 		w.ToBackend(discardSequences)
 		m.push(answerQuery | answerSwallow | answerSequences)
 		return
