@@ -54,6 +54,7 @@ type client struct {
 	extended map[string]bool        // by tag: it was sent with PostgreSQL's extended protocol
 	insertID int                    // MySQL's
 	schema   string                 // MySQL's
+	files    bool                   // MySQL's server may ask for files
 	eofs     bool                   // MySQL's results have an EOF behind their columns
 	prepared map[string]*myPrepared // MySQL's statements, by verb
 	heard    map[string][]string    // PostgreSQL's notifications, by channel

@@ -205,6 +205,12 @@ func (c *client) fulfil(q request, txn *transaction, f []string, rows []byte) er
 		want = strings.TrimSpace("value " + c.expected(q, txn))
 	case "set":
 		c.settings[q.args[0]] = q.args[1]
+	case "role":
+		c.settings[role] = q.args[0]
+	case "norole":
+		delete(c.settings, role)
+	case "whoami":
+		want = strings.TrimSpace("value " + c.settings[role])
 	case "show":
 		want = strings.TrimSpace("value " + c.settings[q.args[0]])
 	case "load":
@@ -269,7 +275,7 @@ func (c *client) patiently(q request) (answer, error) {
 	a, err := c.r.dialect.answer(c, q)
 	waiting = false
 	switch last, ok := strings.CutPrefix(a.line, "! "); {
-	case err != nil && q.verb == "" && errors.Is(err, io.EOF):
+	case err != nil && q.verb == "" && errors.Is(err, io.EOF), errors.Is(err, errGone):
 		return a, err
 	case err != nil:
 		return a, c.excuse(err)

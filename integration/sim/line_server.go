@@ -116,6 +116,12 @@ func (c *session) execute(tag, verb string, args []string, body []byte) (text st
 		c.settings[args[0]] = args[1]
 	case "show":
 		return "value " + c.settings[args[0]], nil
+	case "role":
+		c.settings[role] = args[0]
+	case "norole":
+		delete(c.settings, role)
+	case "whoami":
+		return strings.TrimSpace("value " + c.settings[role]), nil
 	case "reset":
 		c.reset()
 	case "lock", "temp", "declare", "listen":

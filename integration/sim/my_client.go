@@ -84,6 +84,9 @@ func (m my) login(c *client) error {
 	caps := uint32(protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_PROTOCOL_41 | protocol.CLIENT_SECURE_CONNECTION |
 		protocol.CLIENT_PLUGIN_AUTH | protocol.CLIENT_TRANSACTIONS | protocol.CLIENT_MULTI_RESULTS |
 		protocol.CLIENT_CONNECT_WITH_DB | protocol.CLIENT_MULTI_STATEMENTS)
+	if c.files = c.r.config.files && c.number%4 > 0; c.files {
+		caps |= protocol.CLIENT_LOCAL_FILES
+	}
 	if c.eofs = c.r.w.chance(2); !c.eofs {
 		caps |= protocol.CLIENT_DEPRECATE_EOF
 	}
@@ -151,6 +154,11 @@ func (m my) answer(c *client, q request) (answer, error) {
 			a = m.complaint(c, p, q)
 			a.partly = partly
 			return a, nil
+		case p[0] == 0xfb:
+			if err := c.sendsFile(q, string(p[1:]), &next); err != nil {
+				return answer{}, err
+			}
+			continue
 		case p[0] == 0 || p[0] == 0xfe:
 			ok := parseMyOK(p)
 			status = ok.status

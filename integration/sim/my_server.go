@@ -18,7 +18,7 @@ func myServer(mariaDB bool) mysql.Server {
 		Capabilities: protocol.CLIENT_LONG_PASSWORD | protocol.CLIENT_PROTOCOL_41 | protocol.CLIENT_SECURE_CONNECTION |
 			protocol.CLIENT_PLUGIN_AUTH | protocol.CLIENT_TRANSACTIONS | protocol.CLIENT_MULTI_RESULTS |
 			protocol.CLIENT_PS_MULTI_RESULTS | protocol.CLIENT_DEPRECATE_EOF | protocol.CLIENT_SESSION_TRACK |
-			protocol.CLIENT_CONNECT_WITH_DB | protocol.CLIENT_MULTI_STATEMENTS,
+			protocol.CLIENT_CONNECT_WITH_DB | protocol.CLIENT_MULTI_STATEMENTS | protocol.CLIENT_LOCAL_FILES,
 		Charset: 45,
 	}
 	if mariaDB {
@@ -42,6 +42,7 @@ type mySession struct {
 	statements    map[uint32]*myStatementHeld
 	lastStatement uint32
 	binary        bool // what is executed was prepared
+	broken        bool // while a file was read
 }
 
 func serveMySQL(c *session, mariaDB bool) {
@@ -62,7 +63,7 @@ func serveMySQL(c *session, mariaDB bool) {
 		}
 		s.sequence = 1
 		s.command(payload[0], payload[1:])
-		if c.gone {
+		if c.gone || s.broken {
 			return
 		}
 		if _, err := c.conn.Write(s.out); err != nil {
@@ -112,6 +113,11 @@ func (s *mySession) query(sql string) {
 		if n, _ := strconv.Atoi(q.args[0]); n != len(q.body) {
 			s.server.w.fail("connection %d: %d of %d bytes of an upload", s.id, len(q.body), n)
 		}
+	case "file":
+		if s.broken = s.file(&q) != nil; s.broken {
+			return
+		}
+		q.verb = "load"
 	case "multi":
 		q.verb = "put"
 		s.one(q, serverMoreResults)
@@ -290,6 +296,8 @@ func myStatement(q request) string {
 		return "SELECT v FROM kv LIMIT " + arg(0) + comment
 	case "load":
 		return "INSERT INTO kv VALUES" + comment + "'" + string(q.body) + "'"
+	case "file":
+		return "LOAD DATA LOCAL INFILE '" + fileOf(q.tag) + "' INTO TABLE kv" + comment
 	case "kill":
 		return "KILL " + arg(0)
 	}

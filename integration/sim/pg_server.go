@@ -182,7 +182,7 @@ var pgTags = map[string]string{
 	"begin": "BEGIN", "commit": "COMMIT", "rollback": "ROLLBACK", "put": "INSERT 0 1", "set": "SET", "reset": "DISCARD ALL",
 	"show": "SHOW", "temp": "CREATE TABLE", "drop": "DROP TABLE", "load": "COPY 1",
 	"unload": "COPY 1", "declare": "DECLARE CURSOR", "close": "CLOSE CURSOR", "fetch": "FETCH 1", "listen": "LISTEN", "unlisten": "UNLISTEN",
-	"notify": "NOTIFY", "name": "PREPARE", "unname": "DEALLOCATE", "unseq": "DISCARD SEQUENCES",
+	"notify": "NOTIFY", "name": "PREPARE", "unname": "DEALLOCATE", "unseq": "DISCARD SEQUENCES", "role": "SET", "norole": "RESET",
 }
 
 // ask answers what only the proxy asks. Clients see nothing of it.
@@ -238,10 +238,15 @@ func (s *pgSession) restore(statements []string) {
 		name, value, sets := strings.Cut(sql, " = ")
 		verb, name, _ := strings.Cut(name, " ")
 		k := strings.TrimPrefix(strings.ReplaceAll(name, `"`, ""), "my.")
+		as, takes := strings.CutPrefix(sql, "SET ROLE ")
 		switch {
 		case k == "exit_on_error":
-		case sql == "RESET ALL":
-			clear(s.settings)
+		case sql == "RESET ALL": // which leaves the role (its page in the manual)
+			maps.DeleteFunc(s.settings, func(k, _ string) bool { return k != role })
+		case sql == "RESET ROLE", sql == "RESET SESSION AUTHORIZATION":
+			delete(s.settings, role)
+		case takes:
+			s.settings[role] = strings.Trim(as, "'")
 		case sets:
 			s.settings[k] = strings.Trim(value, "'")
 		case verb == "RESET":
@@ -271,11 +276,18 @@ func (s *pgSession) holds() []byte {
 	return append(append(row, 0, 0, 0, byte(len(count))), count...)
 }
 
+// role is the name of the setting that SET ROLE makes.
+const role = "role"
+
 // tellSettings answers the proxy's question which settings were changed.
 func (s *pgSession) tellSettings() {
 	for _, k := range slices.Sorted(maps.Keys(s.settings)) {
 		row := []byte{0, 2}
-		for _, field := range []string{"my." + k, s.settings[k]} {
+		name := "my." + k
+		if k == role {
+			name = k
+		}
+		for _, field := range []string{name, s.settings[k]} {
 			row = binary.BigEndian.AppendUint32(row, uint32(len(field)))
 			row = append(row, field...)
 		}
@@ -416,6 +428,12 @@ func pgStatement(q request) string {
 		return "COPY (SELECT v FROM kv LIMIT " + arg(0) + ") TO STDOUT" + comment
 	case "name":
 		return "PREPARE " + arg(0) + " AS SELECT '" + q.tag + "'" + comment
+	case "role":
+		return "SET ROLE " + arg(0) + comment
+	case "norole":
+		return "RESET ROLE" + comment
+	case "whoami":
+		return "SELECT current_user" + comment
 	case "nextval":
 		return "SELECT nextval('" + arg(0) + "')" + comment
 	case "currval":

@@ -46,6 +46,7 @@ type config struct {
 	pause       bool // the pools are paused
 	stall       int  // a client does not read for long, once in so many batches
 	mariaDB     bool // the model of MySQL is one of MariaDB
+	files       bool // the server may ask MySQL's clients for files
 	variant     int  // see changes
 }
 
@@ -102,7 +103,7 @@ func configure(w *world) config {
 			IdleInTransaction: time.Duration(w.often(w.between(100, 2000))) * time.Millisecond,
 		}
 	}
-	c.mariaDB = w.chance(2)
+	c.mariaDB, c.files = w.chance(2), w.chance(2)
 	return c
 }
 
@@ -154,6 +155,7 @@ func simulate(protocol string, seed uint64, ch changes, trace io.Writer) (*run, 
 	r := &run{
 		w: w, protocol: protocol, config: configure(w), net: newNetwork(w), killed: make(map[uint32]bool), registry: relay.NewRegistry(),
 		waiters: make(map[*watched]bool), holders: make(map[uint64]*watched),
+		lastID: 1 << 20, // which no server's connection has
 	}
 	ch.apply(&r.config)
 	w.reseed(seed, r.config.variant)

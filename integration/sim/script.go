@@ -35,6 +35,9 @@ func (c *client) compose() []request {
 			open = false
 		}
 		out = append(out, q)
+		if q.verb == "file" { // nothing may be sent behind it before the server has asked
+			break
+		}
 		if q.verb == "prepare" && c.r.protocol == "mysql" && c.r.config.mariaDB && w.chance(2) {
 			out = append(out, c.atOnce(q))
 		}
@@ -75,6 +78,11 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		return c.special()
 	case x < 66:
 		return c.request("show", "s"+strconv.Itoa(w.rng.IntN(2)))
+	case x < 70 && c.r.config.pins && c.r.protocol == "postgres" && w.chance(3):
+		if w.chance(3) {
+			return c.request("norole")
+		}
+		return c.request("role", "r"+strconv.Itoa(w.rng.IntN(3)))
 	case x < 70 && c.r.config.pins:
 		q := c.request("set")
 		q.args = []string{"s" + strconv.Itoa(w.rng.IntN(2)), q.tag}
@@ -93,6 +101,9 @@ func (c *client) compose1(open bool, locks map[string]bool) request {
 		n := c.size()
 		q := c.request("load", strconv.Itoa(n))
 		q.body = filler(q.tag, n)
+		if c.r.protocol == "mysql" && c.files && w.chance(2) {
+			q.verb = "file"
+		}
 		return q
 	case x < 97 && c.r.config.kills:
 		return c.kill()
@@ -113,7 +124,7 @@ func (c *client) special() request {
 	}
 	x := w.rng.IntN(5)
 	if c.r.protocol == "postgres" {
-		x = 3 + w.rng.IntN(5)
+		x = 3 + w.rng.IntN(6)
 	}
 	switch x {
 	case 0:
@@ -128,6 +139,8 @@ func (c *client) special() request {
 		return q
 	case 6:
 		return c.request("currval", sequences+strconv.Itoa(w.rng.IntN(2)))
+	case 8:
+		return c.request("whoami")
 	case 7:
 		return c.request("lastval")
 	case 5:

@@ -25,7 +25,7 @@ func (c *config) knobs() []knob {
 		{"clients", 1, &c.clients}, {"sessions", 1, &c.sessions}, {"batches", 1, &c.batches}, {"loops", 1, &c.loops},
 		{"pipeline", 2, &c.pipeline}, {"failover", 0, &c.failover}, {"targets", 1, &c.targets}, {"reload", 0, &c.reload},
 		{"pause", 0, &c.pause}, {"drain", 0, &c.drain}, {"resize", 0, &c.resize}, {"kills", 0, &c.kills},
-		{"leave", 0, &c.leave}, {"stall", 0, &c.stall}, {"pins", 0, &c.pins}, {"sticky", 0, &c.sticky}, {"mariadb", 0, &c.mariaDB},
+		{"leave", 0, &c.leave}, {"stall", 0, &c.stall}, {"pins", 0, &c.pins}, {"sticky", 0, &c.sticky}, {"mariadb", 0, &c.mariaDB}, {"files", 0, &c.files},
 		{"refuse_dial", 0, &f.refuseDial}, {"tear", 0, &f.tear}, {"bye", 0, &f.bye}, {"slow", 0, &f.slow},
 		{"notice", 0, &f.notice}, {"cancel", 0, &f.cancel}, {"poller", 0, &f.poller}, {"hang", 0, &f.hang}, {"slow_server", 0, &f.stall}, {"half", 0, &f.half},
 		{"query_limit", 0, &c.times.Query}, {"transaction_limit", 0, &c.times.Transaction},
