@@ -205,6 +205,9 @@ func (g *Group) followWriter(ctx context.Context) {
 func (g *Group) askWriter(ctx context.Context, a *asker) bool {
 	round := g.writes.begun.Add(1)
 	m := g.route.Load().write // only now: see above
+	if a.of != m {            // the place at the writer before is its keepUp's now
+		a.leave()
+	}
 	if m == nil || !m.health.Load().writes() {
 		return false
 	}
@@ -225,6 +228,7 @@ func (g *Group) askWriter(ctx context.Context, a *asker) bool {
 type keepingUp struct {
 	reached atomic.Uint64 // the last round whose position it was seen to have; keepUp alone changes it
 	wake    chan struct{} // tells keepUp that there is something to do
+	place   chan struct{} // full while an asker is connected: there is place for one, that of a writer or that of a replica
 	mute    atomic.Bool   // it is known not to say how far it is
 	cause   string        // why, under the group's lock
 }
@@ -266,9 +270,9 @@ func (m *Member) keepUp(ctx context.Context) {
 	var p *position // that m is to reach; it stays so until then, or m would run after a writer that writes
 	poll, pause := pollFirst, unaskedFirst
 	for ctx.Err() == nil {
-		newest := w.latest.Load()
-		if !m.follows() || newest == nil || k.reached.Load() >= newest.round {
-			if !w.on.Load() {
+		newest, follows := w.latest.Load(), m.follows()
+		if !follows || newest == nil || k.reached.Load() >= newest.round {
+			if !follows {
 				a.leave()
 			}
 			await(ctx, k.wake)
@@ -339,9 +343,15 @@ func (a *asker) once(ctx context.Context, question func(context.Context, engine.
 	ctx, stop := context.WithTimeout(ctx, a.of.group.config.Health.Timeout)
 	defer stop()
 	if a.watch == nil {
+		select {
+		case a.of.keep.place <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		a.opened++
 		if a.watch, err = a.of.group.config.Engine.Watch(ctx, a.of.target); err != nil {
 			a.watch = nil
+			<-a.of.keep.place
 			return err
 		}
 	}
@@ -362,11 +372,12 @@ func (a *asker) leave() {
 		return
 	}
 	a.watch = nil
-	if !a.of.hard() {
+	if a.of.hard() {
+		a.of.group.closeCounted(w)
+	} else {
 		go w.Close()
-		return
 	}
-	a.of.group.closeCounted(w)
+	<-a.of.keep.place
 }
 
 // await returns when something comes from c, or ctx ends.

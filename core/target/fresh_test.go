@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,9 +24,25 @@ type history struct {
 	has   map[string]int
 	asked map[string]int // how often
 	fails map[string]error
+	open  map[string]int // connections
+	most  map[string]int // of them at a time
+
+	writer atomic.Value // its name
+	limit  int          // max_connections
 }
 
 func (h *history) set(name string, n int) { h.mu.Lock(); h.has[name] = n; h.mu.Unlock() }
+func (h *history) connect(name string, n int) {
+	h.mu.Lock()
+	h.open[name] += n
+	h.most[name] = max(h.most[name], h.open[name])
+	h.mu.Unlock()
+}
+func (h *history) connections(name string) (now, most int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open[name], h.most[name]
+}
 func (h *history) fail(name string, err error) {
 	h.mu.Lock()
 	h.fails[name] = err
@@ -70,8 +87,11 @@ func (o *ordered) Post(t loop.Task) bool {
 // freshGroup is a group that runs, with the writer w and replicas r and s, of which each has what h says.
 func freshGroup(t *testing.T, h *history, r Replicas) *Group {
 	h.has, h.asked, h.fails = map[string]int{}, map[string]int{}, map[string]error{}
-	g := newGroup(Limits{MaxPercent: 100}, func(_ context.Context, t engine.Target) (engine.Facts, error) {
-		return engine.Facts{MaxConnections: 10, ReadOnly: t.Name != "w"}, nil
+	h.open, h.most = map[string]int{}, map[string]int{}
+	h.writer.Store("w")
+	limits := Limits{MaxPercent: 100, MaxConnections: h.limit}
+	g := newGroup(limits, func(_ context.Context, t engine.Target) (engine.Facts, error) {
+		return engine.Facts{MaxConnections: 10, ReadOnly: t.Name != h.writer.Load()}, nil
 	}, "w", "r", "s")
 	g.config.Engine.(*probed).history = h
 	r.ReadYourWrites, r.CatchUpTimeout = true, time.Second
@@ -231,6 +251,50 @@ func TestTheConnectionThatAsksHasItsPlace(t *testing.T) {
 	} {
 		if got := c.limits.pool(engine.Facts{MaxConnections: 100}, true).Max; got != c.max {
 			t.Errorf("%+v: %d", c.limits, got)
+		}
+	}
+}
+
+func TestWhoChangesItsRoleIsAskedOverOneConnection(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		limit       int
+		after, most int // connections to a target when its role is settled, and at any time
+	}{
+		{"percentage", 0, 2, 3}, // one is the monitor's; nobody waits for the end of another
+		{"hard limit", 10, 1, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { changeRoles(t, c.limit, c.after, c.most) })
+		})
+	}
+}
+
+func changeRoles(t *testing.T, limit, after, most int) {
+	h := &history{limit: limit}
+	g := freshGroup(t, h, Replicas{})
+	for i, writer := range []string{"w", "r", "s", "w", "r"} {
+		h.writer.Store(writer)
+		for range 20 {
+			time.Sleep(time.Second)
+			for _, m := range g.Members() {
+				h.set(m.target.Name, i)
+				g.Has(m.pool, g.Mark())
+			}
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, m := range g.Members() {
+			name := m.target.Name
+			if open, once := h.connections(name); open > after || once > most {
+				t.Errorf("writer %s: %d connections to %s, once %d", writer, open, name, once)
+			}
+			if writes := g.route.Load().write == m; writes != (name == writer) {
+				t.Errorf("writer %s: %s is it: %t", writer, name, writes)
+			}
+			if mark := g.Mark() - 1; !g.Has(m.pool, mark) {
+				t.Errorf("writer %s: %s has not got %d", writer, name, mark)
+			}
 		}
 	}
 }

@@ -29,6 +29,9 @@ type probed struct {
 func (*probed) Name() string { return "probed" }
 
 func (p *probed) Watch(_ context.Context, t engine.Target) (engine.Watch, error) {
+	if p.history != nil {
+		p.history.connect(t.Name, 1)
+	}
 	return &watched{p, t, make(chan struct{})}, nil
 }
 
@@ -43,7 +46,12 @@ func (w *watched) Ask(ctx context.Context) (engine.Facts, error) {
 	return w.engine.probe(ctx, w.target)
 }
 func (w *watched) Rest(ctx context.Context) error { <-ctx.Done(); return nil }
-func (w *watched) Close()                         { close(w.closed) }
+func (w *watched) Close() {
+	close(w.closed)
+	if h := w.engine.history; h != nil {
+		h.connect(w.target.Name, -1)
+	}
+}
 
 // still is a loop that runs what is posted at once, and knows no time.
 type still struct{ loop.Loop }

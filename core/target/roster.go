@@ -31,7 +31,7 @@ func (g *Group) solo() bool { return len(g.Members()) == 1 && g.config.Discovery
 func (g *Group) newMember(t engine.Target, counters *telemetry.Target) *Member {
 	m := &Member{
 		group: g, target: t, probed: make(chan struct{}), wake: make(chan struct{}, 1),
-		log: g.log.With().Str("target", t.Name).Logger(), keep: keepingUp{wake: make(chan struct{}, 1)},
+		log: g.log.With().Str("target", t.Name).Logger(), keep: keepingUp{wake: make(chan struct{}, 1), place: make(chan struct{}, 1)},
 	}
 	m.pool = relay.NewPool(g.config.Engine, t, g.limits.Load().pool(engine.Facts{}, g.writes.on.Load()), counters, g.ids, g.log)
 	m.pool.OnTrouble(m.suspect)
