@@ -14,7 +14,7 @@ type lexer struct {
 	mode lexMode
 	// quote is the delimiter of the string or identifier under way.
 	quote   byte
-	last    byte // the byte before the current one, inside of strings
+	last    byte // the byte before the current one, inside of strings and words
 	escaped bool // the current byte follows a backslash escape
 	code    bool // inside an executable comment
 	skipped bool // inside one that the server does not execute
@@ -27,7 +27,7 @@ type lexer struct {
 	wordSize  int           // may exceed maxWord: then the word is no known one
 	firstByte byte          // of the word, as written
 
-	// literalBackslash says that sql_mode has NO_BACKSLASH_ESCAPES; wide that characters may end with a backslash.
+	// literalBackslash says that sql_mode has NO_BACKSLASH_ESCAPES; wide that characters may end with a backslash, or a backtick.
 	literalBackslash bool
 	wide             bool
 	dialect          dialect
@@ -99,12 +99,17 @@ func (l *lexer) finish() class {
 
 // plain scans a byte outside of everything.
 func (l *lexer) plain(c byte) {
+	before := l.last // if it belongs to a word
+	l.last = 0
 	switch {
 	case isWord[c]:
 		l.mode, l.wordSize, l.firstByte = lexWord, 1, c
-		l.word[0] = upper(c)
+		l.word[0], l.last = upper(c), c
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == 0:
 	case c == '\'' || c == '"' || c == '`':
+		if c == '`' && l.wide && before >= 0x80 {
+			l.doubt() // it may end a character
+		}
 		l.mode, l.quote, l.escaped, l.last = lexQuoted, c, false, 0
 		l.wordSize = 0
 	case c == '-':
@@ -133,6 +138,7 @@ func (l *lexer) words(p []byte, i int) int {
 			l.endWord()
 			return i - 1
 		}
+		l.last = c
 		if l.wordSize < maxWord {
 			l.word[l.wordSize] = upper(c)
 		}
@@ -161,6 +167,9 @@ func (l *lexer) quoted(p []byte, i int) int {
 				l.doubt() // with ANSI_QUOTES this ends an identifier
 			}
 		case c == l.quote:
+			if c == '`' && l.wide && l.last >= 0x80 {
+				l.doubt()
+			}
 			l.mode = lexQuoteEnd
 			return i
 		case c == '\\' && l.quote != '`':

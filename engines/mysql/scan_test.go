@@ -401,3 +401,23 @@ func TestExecutableCommentsAreReadAsTheServerDoes(t *testing.T) {
 		}
 	}
 }
+
+// In big5, gbk and sjis the second byte of a character may be that of a backtick.
+func TestABacktickBehindAHighByteMayBePartOfACharacter(t *testing.T) {
+	for _, text := range []string{
+		"SELECT 1 AS `\xbf``, GET_LOCK('x', 1), 2 AS `\xbf``",
+		"SELECT 1 AS x\xbf`, GET_LOCK('x', 1), 2 AS y\xbf`",
+	} {
+		if c := scan([]byte(text), false, true); c.kinds&(1<<engine.KindUnknown) == 0 {
+			t.Errorf("%q leaves %b", text, c.kinds)
+		}
+	}
+	for _, text := range []string{"SELECT `a`, '\xbf\xbf', \xbf\xbf FROM `b`", "SELECT 1 AS `\xbf\xbfa`"} {
+		if c := scan([]byte(text), false, true); c.kinds != 0 {
+			t.Errorf("%q leaves %b", text, c.kinds)
+		}
+	}
+	if c := scan([]byte("SELECT 1 AS `\xc3\xa9`"), false, false); c.kinds != 0 {
+		t.Errorf("in UTF-8 it leaves %b", c.kinds)
+	}
+}
