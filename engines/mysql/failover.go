@@ -25,6 +25,8 @@ var (
 		lostConnection + ": the statement was not executed; try restarting transaction"}}
 	errNotKnown = &clientError{rendering: rendering{errUnknownOutcome, "08007",
 		lostConnection + ": it is not known whether the statement was executed"}}
+	errEndNotKnown = &clientError{rendering: rendering{errUnknownOutcome, "08007",
+		lostConnection + ": it is not known whether the transaction was rolled back"}}
 	errStateLost = &clientError{rendering: rendering{errServerLost, "HY000",
 		lostConnection + ", and state of the session with it that was on that connection only"}}
 )
@@ -45,31 +47,75 @@ func readOnly(number uint16) bool {
 	return false
 }
 
+// ending is what the error of the last request may have done to the transaction that is open by all that the server has said: no ERR says it.
+type ending uint8
+
+const (
+	endingNone   ending = iota
+	endingUndone        // the server may have rolled it back, so that the next statement is not in it
+	endingAny           // it may have been committed
+)
+
+// noteEnding notes what the request that is over may have done to the transaction.
+func (m *Machine) noteEnding() {
+	r, s := &m.request, &m.session
+	if !r.failed || !m.InTransaction() || s.ending == endingAny {
+		return
+	}
+	executes := r.command == protocol.COM_QUERY || r.command == protocol.COM_STMT_EXECUTE
+	inert := r.class.has(classKeeps) || r.errno == protocol.ER_PARSE_ERROR && r.class.kinds == 0 && !r.class.has(classCalls)
+	switch {
+	case executes && !inert:
+		s.ending = endingAny // DDL commits, and fails then
+	case undoes(r.errno):
+		s.ending = endingUndone
+	}
+}
+
+// undoes says whether a server may have rolled the transaction back when it failed a statement with an error.
+func undoes(number uint16) bool {
+	switch number {
+	case protocol.ER_PARSE_ERROR, protocol.ER_DUP_ENTRY, protocol.ER_NO_SUCH_TABLE, protocol.ER_BAD_FIELD_ERROR, protocol.ER_BAD_NULL_ERROR,
+		protocol.ER_DATA_TOO_LONG, protocol.ER_WARN_DATA_OUT_OF_RANGE, protocol.ER_NO_REFERENCED_ROW_2, protocol.ER_ROW_IS_REFERENCED_2,
+		protocol.ER_NO_DEFAULT_FOR_FIELD, protocol.ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, protocol.ER_SUBQUERY_NO_1_ROW:
+		return false
+	}
+	return true
+}
+
+// outlives says whether a transaction may outlive its connection, as one of XA does that is prepared.
+func (m *Machine) outlives() bool { return m.holding != nil && m.holding.has(engine.KindUnknown) }
+
 // outcome is what the client is told of the request that is under way.
 func (m *Machine) outcome() error {
 	c := m.request.class
-	open := m.InTransaction() || m.session.status&statusAutocommit == 0
+	autocommits := m.session.status&statusAutocommit != 0
+	open := m.InTransaction() || !autocommits
+	undone := errRolledBack
+	if m.session.ending == endingAny || m.outlives() {
+		undone = errEndNotKnown
+	}
 	switch m.request.command {
 	case protocol.COM_QUERY, protocol.COM_STMT_EXECUTE:
 	case protocol.COM_STMT_FETCH: // of rows that were found before
 		if !open {
 			return errNotKnown
 		}
-		return errRolledBack
+		return undone
 	default: // without effect
 		if open {
-			return errRolledBack
+			return undone
 		}
 		return errNotExecuted
 	}
 	switch {
 	case m.upload.active && !m.upload.discard: // it is not there in full
 		if open {
-			return errRolledBack
+			return undone
 		}
 		return errNotExecuted
-	case open && c.has(classKeeps):
-		return errRolledBack
+	case open && c.has(classKeeps) && (m.session.ending == endingNone || !autocommits || c.has(classOpens)):
+		return undone
 	case !m.InTransaction() && c.has(classOpens):
 		return errNotExecuted
 	}
@@ -106,7 +152,7 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	active, open, kept := m.request.active, m.InTransaction(), m.bound()
 	waiting := active || m.request.scanned
 	sequence, tellable := m.answerSequence(), m.answerable()
-	told := m.outcome()
+	told, outlives := m.outcome(), m.session.ending == endingAny || m.outlives()
 	answered := m.upload.active && !active
 	eof := tellable && m.reader.eof && m.queue.count > 0 && m.queue.head().purpose == purposeForward
 	again := m.statements.again != nil // the client has sent it once, and it waits to be executed
@@ -122,10 +168,14 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	case answered, active && !tellable, kept && m.e.closesLost:
 		m.close(err, w)
 		return
+	case again && open && outlives:
+		m.notAgain(errEndNotKnown, w)
 	case again && open:
 		m.notAgain(errRolledBack, w)
 	case again:
 		m.notAgain(errNotExecuted, w)
+	case !active && open && outlives:
+		m.notice = errEndNotKnown
 	case !active && open:
 		m.notice = errRolledBack
 	case !active && kept:
@@ -169,6 +219,11 @@ func (m *Machine) remind(p packet) {
 	case protocol.COM_RESET_CONNECTION, protocol.COM_CHANGE_USER:
 		m.notice = nil // it begins afresh
 	case protocol.COM_QUIT, protocol.COM_PING, protocol.COM_STMT_CLOSE, protocol.COM_STMT_RESET:
+	case protocol.COM_STMT_SEND_LONG_DATA: // nobody is told by this, and what needs the data must fail
+		m.refusal = m.notice
+	case protocol.COM_STMT_EXECUTE:
+		m.failLongData(p, nil) // as it fails now
+		m.refusal, m.notice = m.notice, nil
 	default:
 		m.refusal, m.notice = m.notice, nil
 	}

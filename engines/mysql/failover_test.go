@@ -217,3 +217,111 @@ func TestDiagnosticsThatWereClearedOnALostBackendAreClearedOnTheNext(t *testing.
 		t.Errorf("the next one got %q", r.backend)
 	}
 }
+
+const (
+	inTransaction = "\x00\x00\x00\x03\x00\x00\x00"
+	errDeadlock   = "\xff\xbd\x04#40001Deadlock found"
+	errExists     = "\xff\x1a\x04#42S01Table 't' already exists"
+	errDuplicate  = "\xff\x26\x04#23000Duplicate entry"
+)
+
+func TestATransactionThatMayHaveEndedWithAnErrorIsNotSaidToBeRolledBack(t *testing.T) {
+	const insert = "INSERT INTO t VALUES (1)"
+	for name, c := range map[string]struct {
+		fails, err string
+		next       string // "" for the loss of an idle backend
+		number     uint16
+	}{
+		"a duplicate":                         {insert, errDuplicate, insert, 1213},
+		"a deadlock, and autocommit":          {insert, errDeadlock, insert, 9502},
+		"a deadlock, and ROLLBACK":            {insert, errDeadlock, "ROLLBACK", 1213},
+		"a deadlock, and nothing":             {insert, errDeadlock, "", 1213},
+		"what commits first":                  {"CREATE TABLE t (n INT)", errExists, insert, 9502},
+		"what commits first, and ROLLBACK":    {"CREATE TABLE t (n INT)", errExists, "ROLLBACK", 9502},
+		"what commits first, and nothing":     {"CREATE TABLE t (n INT)", errExists, "", 9502},
+		"a procedure that commits, and fails": {"CALL p()", errDuplicate, "", 9502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, modernClient)
+			r.ask(query("BEGIN"), query("BEGIN"), reply(inTransaction))
+			r.send(query(c.fails))
+			r.answer(reply(c.err))
+			r.client = nil
+			if c.next != "" {
+				r.send(query(c.next))
+				r.lose()
+			} else {
+				r.lose()
+				r.send(query(insert))
+			}
+			wantErr(t, r.client, 1, c.number)
+		})
+	}
+}
+
+func TestWhatIsOfATransactionBehindAnOKIsRolledBack(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("BEGIN"), query("BEGIN"), reply(inTransaction))
+	r.ask(query("DELETE FROM t"), query("DELETE FROM t"), reply(errDeadlock))
+	r.ask(query("DELETE FROM t"), query("DELETE FROM t"), reply(inTransaction))
+	r.client = nil
+	r.send(query("DELETE FROM t"))
+	r.lose()
+	wantErr(t, r.client, 1, 1213)
+}
+
+func TestAPreparedTransactionOfXAIsNotSaidToBeRolledBack(t *testing.T) {
+	r := newRig(t, modernClient)
+	for _, text := range []string{"XA START 'a'", "XA END 'a'", "XA PREPARE 'a'"} {
+		r.ask(query(text), query(text), reply(inTransaction))
+	}
+	r.client = nil
+	r.lose()
+	r.send(query("XA COMMIT 'a'"))
+	wantErr(t, r.client, 1, 9502)
+}
+
+func TestLongDataDoesNotTakeTheNewsOfALostTransaction(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		r := newRig(t, modernClient)
+		id := r.prepares("INSERT INTO t VALUES (?)", 40, 1)
+		r.ask(query("BEGIN"), query("BEGIN"), reply(inTransaction))
+		r.lose()
+		data := about(protocol.COM_STMT_SEND_LONG_DATA, id, "\x00\x00x")
+		if long {
+			data = about(protocol.COM_STMT_SEND_LONG_DATA, id, "\x00\x00"+strings.Repeat("x", 2*engine.MaxHeld))
+		}
+		r.client, r.backend = nil, nil
+		r.send(data[:6])
+		r.send(data[6:])
+		if len(r.client) != 0 || len(r.backend) != 0 {
+			t.Fatalf("client got %q, backend got %q", r.client, r.backend)
+		}
+		r.send(query("COMMIT"))
+		wantErr(t, r.client, 1, 1213)
+		r.client = nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven)) // not without its data
+		wantErr(t, r.client, 1, 1213)
+		r.client = nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven))
+		if len(r.client) != 0 || len(r.backend) == 0 {
+			t.Errorf("client got %q, backend got %q", r.client, r.backend)
+		}
+	}
+}
+
+func TestAnExecutionThatIsToldOfALostTransactionHasUsedItsLongDataUp(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("INSERT INTO t VALUES (?)", 40, 1)
+	r.ask(query("BEGIN"), query("BEGIN"), reply(inTransaction))
+	r.lose()
+	r.send(about(protocol.COM_STMT_SEND_LONG_DATA, id, "\x00\x00x"))
+	r.client = nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven))
+	wantErr(t, r.client, 1, 1213)
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_SEND_LONG_DATA, id, "\x00\x00x"))
+	if r.held == nil || len(r.client) != 0 {
+		t.Errorf("client got %q", r.client)
+	}
+}

@@ -102,6 +102,7 @@ type session struct {
 	ownTrackers bool      // the backend reports what the session has set, and it keeps it
 	nullsPin    bool      // nulls does pin
 	wide        bool      // its character set has characters that end with a backslash
+	ending      ending    // what may have become of the transaction that was open
 }
 
 // insertID is the session's LAST_INSERT_ID(). Backends have 0 while nobody holds them; the session's value is read
@@ -287,7 +288,7 @@ func (m *Machine) forget() {
 	m.session.traits, m.session.locked = false, false
 	m.loseStatements()
 	m.session.status &^= statusInTrans | statusReadOnly
-	m.session.unsaid = false
+	m.session.unsaid, m.session.ending = false, endingNone
 	m.insertID.touched, m.insertID.exact = false, false
 }
 

@@ -92,6 +92,9 @@ func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
 		m.statements.last = nil // whatever becomes of this one
 	}
 	if m.notice != nil {
+		if len(p.bytes) < min(p.size, maxWhole) {
+			return 0, nil // whose long data it is
+		}
 		m.remind(p)
 	}
 	if m.refusal != nil {
@@ -421,6 +424,7 @@ func (m *Machine) finish(w engine.Wire) {
 		m.session.owed = nil
 	}
 	w.Observe(engine.RequestEnded)
+	m.noteEnding()
 	m.finishPrepared(w)
 	if replaces(r.command) {
 		m.finishStatement(w)

@@ -214,7 +214,7 @@ const (
 
 // observe takes in what the OK packet of one of the client's own requests says.
 func (m *Machine) observe(o *okPacket) bool {
-	m.session.status = o.status & statusOfSession
+	m.session.status, m.session.ending = o.status&statusOfSession, endingNone
 	m.request.warnings = o.warnings
 	m.request.warned = m.request.warned || o.warnings > 0
 	if o.insertID != 0 {
