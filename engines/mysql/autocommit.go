@@ -44,6 +44,16 @@ func (c *classifier) worksOn(w word) {
 	}
 }
 
+// adoptAutocommit notes that connections to the server begin with autocommit off, before an OK says so to the session.
+func (m *Machine) adoptAutocommit() {
+	if m.state.status&statusAutocommit != 0 || !m.state.base.has("autocommit", "OFF") {
+		return
+	}
+	if _, own := m.session.settings.value("autocommit"); !own {
+		m.session.status &^= statusAutocommit
+	}
+}
+
 // noteUnsaid notes what a statement that has ended may have left with autocommit off.
 func (m *Machine) noteUnsaid() {
 	r, s := &m.request, &m.session

@@ -1,6 +1,10 @@
 package mysql
 
-import "testing"
+import (
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+)
 
 func TestWhatStatementsLeaveOpenWithAutocommitOff(t *testing.T) {
 	const none = classFlags(0)
@@ -57,5 +61,20 @@ func TestWhatStatementsLeaveOpenWithAutocommitOff(t *testing.T) {
 		if got := scan([]byte(text), false, false).flags & (classTables | classEnds); got != want {
 			t.Errorf("%s: uses tables %t, ends %t", text, got&classTables != 0, got&classEnds != 0)
 		}
+	}
+}
+
+func TestAServerMayBeginWithAutocommitOff(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.pool.State.(*backendState).base, _ = (*settings)(nil).with("autocommit", "0")
+	const insert = "INSERT INTO t VALUES (1)"
+	r.ask(query(insert), query(insert), reply(errDuplicate))
+	if r.held == nil || !r.m.InTransaction() {
+		t.Fatal("the backend went back with the transaction that the statement began")
+	}
+	reset := command(protocol.COM_RESET_CONNECTION, "")
+	r.ask(reset, reset, reply(okPlain))
+	if r.m.InTransaction() || r.m.session.status&statusAutocommit != 0 {
+		t.Errorf("behind a reset: %x", r.m.session.status)
 	}
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"slices"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -184,6 +185,9 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	if kept {
 		w.Report(engine.Event{Kind: engine.KindReset, Rule: "connection lost"})
 		m.pins, m.judging, m.toJudge = pins{}, false, nil
+		if slices.Contains(m.session.asks, clientCharset) {
+			m.session.wide = m.wideAsKnown()
+		}
 		m.session.asks, m.session.nulls, m.session.nullsPin = nil, nil, false
 		m.session.tracks, m.session.ownTrackers = false, false
 	}

@@ -194,6 +194,14 @@ func wideCharset(id byte) bool {
 	return false
 }
 
+// wideAsKnown says the same of what the session brings to another backend.
+func (m *Machine) wideAsKnown() bool {
+	if name, ok := m.session.settings.value(clientCharset); ok {
+		return wideCharsetName(reported(clientCharset, name))
+	}
+	return wideCharset(m.info.charset)
+}
+
 // Start finishes the login.
 func (m *Machine) Start(w engine.Wire) {
 	if m.info.database == "" || m.e.databaseVerified(m.info.key.User, m.info.database) {
@@ -244,6 +252,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	if _, own := m.session.settings.value("sql_mode"); !own {
 		m.session.status |= state.status & statusLiteralBackslash
 	}
+	m.adoptAutocommit()
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
 	m.request.cleared, m.request.fetches = false, 0 // those of a backend that was lost

@@ -249,6 +249,7 @@ func (m *Machine) rearm(w engine.Wire) {
 // "mysql_reset_connection()").
 func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
+	m.adoptAutocommit()
 	m.wasCleaned()
 	w.Report(engine.Event{Kind: engine.KindReset})
 	m.pins, m.holding, m.judging, m.toJudge = pins{}, nil, false, nil

@@ -67,6 +67,9 @@ func (m *Machine) askBack(name string) {
 		m.request.leaves(kindOfVariable(name))
 		return
 	}
+	if name == clientCharset {
+		m.session.wide = true // until it is known
+	}
 	m.session.asks = append(m.session.asks, name)
 }
 

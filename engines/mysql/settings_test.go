@@ -436,3 +436,19 @@ func TestAResetForgetsTheSettings(t *testing.T) {
 		t.Error("held")
 	}
 }
+
+func TestUntilACharacterSetIsKnownItsCharactersMayHideSomething(t *testing.T) {
+	const hides = "SELECT 1 AS x\xbf`, GET_LOCK('x', 1), 2 AS y\xbf`"
+	r := newRig(t, modernClient)
+	r.pool.State.(*backendState).mariaDB = true
+	r.ask(query("BEGIN"), query("BEGIN"), reply(inTransaction))
+	r.ask(query("SET @@character_set_client = gbk"), query("SET @@character_set_client = gbk"), reply(inTransaction)) // without a report
+	r.ask(query(hides), query(hides), reply(inTransaction))
+	if r.pins == 0 {
+		t.Error("it does not pin")
+	}
+	r.lose()
+	if r.m.session.wide {
+		t.Error("the next backend has another character set")
+	}
+}
