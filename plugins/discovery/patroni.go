@@ -60,11 +60,17 @@ func (p *Patroni) String() string {
 	return "patroni " + strings.Join(all, " ")
 }
 
-// Find implements target.Source. The nodes are asked in their order until one answers.
+// Find implements target.Source. The nodes are asked in their order until one answers. Those that do not answer leave their share of
+// ctx's time to the others.
 func (p *Patroni) Find(ctx context.Context) ([]engine.Target, error) {
 	var errs []error
-	for _, u := range p.nodes {
-		found, err := p.ask(ctx, u)
+	for i, u := range p.nodes {
+		asking, stop := ctx, context.CancelFunc(func() {})
+		if deadline, ok := ctx.Deadline(); ok {
+			asking, stop = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(p.nodes)-i))
+		}
+		found, err := p.ask(asking, u)
+		stop()
 		if err == nil {
 			return found, nil
 		}

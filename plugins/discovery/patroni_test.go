@@ -1,13 +1,16 @@
 package discovery
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // documented is an answer of GET /cluster as Patroni's documentation has it, with a member more that has no address yet.
@@ -99,5 +102,28 @@ func TestAnAnswerThatIsNoClusterIsAnErrorThatTellsNoPassword(t *testing.T) {
 		if _, err := NewPatroni([]string{url}, nil); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+}
+
+func TestNodesThatDoNotAnswerLeaveTimeToTheOthers(t *testing.T) {
+	answers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, documented) }))
+	defer answers.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	var nodes []string
+	for range 3 {
+		nodes = append(nodes, "http://"+silent.Addr().String())
+	}
+	p, err := NewPatroni(append(nodes, answers.URL), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	if found, err := p.Find(ctx); err != nil || len(found) != 2 {
+		t.Errorf("%v, %v", found, err)
 	}
 }
