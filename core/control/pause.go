@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -17,6 +18,9 @@ type Pause struct {
 	Paused bool      `json:"paused"`
 	Held   []Session `json:"held,omitempty"` // sessions that hold a database connection, if that is why it did not come about
 }
+
+// maxBody is how much of a body is read that nobody asked for.
+const maxBody = 64 << 10
 
 // pauser is what POST requests change.
 type pauser struct {
@@ -34,6 +38,11 @@ func (p pauser) pause(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "timeout: write a duration such as 10s", http.StatusBadRequest)
 			return
 		}
+	}
+	// net/http sees that the client leaves only when it has all of the request.
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		http.Error(w, "the request's body is too large, or does not end: write none", http.StatusBadRequest)
+		return
 	}
 	// The server's own limits are for requests that are answered at once.
 	c := http.NewResponseController(w)

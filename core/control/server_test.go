@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -34,6 +35,7 @@ type fixed struct {
 	pins     []pin.Row
 	held     []core.SessionSnapshot // not nil: a pause does not come about
 	paused   map[string]bool
+	waiting  chan struct{} // if not nil, gets one when a pause begins to wait, and one when that is over
 }
 
 func (f *fixed) Snapshot() core.Snapshot                      { return f.snapshot }
@@ -46,6 +48,10 @@ func (f *fixed) Pause(ctx context.Context, group string) error {
 		return core.ErrNoGroup
 	}
 	if f.held != nil {
+		if f.waiting != nil {
+			f.waiting <- struct{}{}
+			defer func() { f.waiting <- struct{}{} }()
+		}
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -324,5 +330,31 @@ func TestAServerWhoseSocketFailsSaysSo(t *testing.T) {
 	_ = s.listener.Close()
 	if err := s.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "admin: ") {
 		t.Errorf("a socket that is closed: %v", err)
+	}
+}
+
+func TestAPauseIsOverWhenItsClientLeavesWhateverThatHasSent(t *testing.T) {
+	for _, body := range []string{"", "{}"} {
+		f := serving()
+		f.held, f.waiting = []core.SessionSnapshot{{ID: 7}}, make(chan struct{}, 2)
+		h, err := newHandler(Config{Log: zerolog.Nop()}, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewServer(h)
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /api/v1/target_groups/a/pause?timeout=10s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		<-f.waiting
+		_ = c.Close()
+		select {
+		case <-f.waiting:
+		case <-time.After(patience / 4):
+			t.Errorf("with a body %q the pause waits on", body)
+			s.CloseClientConnections()
+		}
+		s.Close()
 	}
 }
