@@ -100,3 +100,16 @@ func TestWhatWasFoundIsNobodysWhenTheSessionIsOver(t *testing.T) {
 		t.Errorf("the client got %q, the session became %q", r.client[told:], r.became)
 	}
 }
+
+func TestAChangeOfUserWhoseBackendIsLostIsAnsweredInOrder(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("BEGIN"), query("BEGIN"), reply(inTransaction))
+	r.m.info.salt = [saltSize]byte(fakeSalt)
+	r.client = nil
+	r.send(changes(r, "app"))
+	r.held = nil
+	r.m.BackendLost(engine.ErrBackendClosed, r.wire)
+	if len(r.client) < 5 || r.client[3] != 1 || r.client[4] != errHeader || !r.closed {
+		t.Errorf("client got %q", r.client)
+	}
+}

@@ -157,7 +157,13 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	answered := m.upload.active && !active
 	eof := tellable && m.reader.eof && m.queue.count > 0 && m.queue.head().purpose == purposeForward
 	again := m.statements.again != nil // the client has sent it once, and it waits to be executed
+	if active && m.state != nil {
+		m.tellLogins() // it may have been executed
+	}
 	m.forget()
+	if m.change != nil {
+		m.info.sequence = m.change.sequence + 1
+	}
 	switch {
 	case m.login == loginPending, m.change != nil:
 		m.fail(lost(err), w)

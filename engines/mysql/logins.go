@@ -1,9 +1,12 @@
 package mysql
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -174,15 +177,22 @@ func (m *Machine) loginsAnew() {
 func (m *Machine) loginsSent(c class, text []byte) {
 	if c.has(classLogins) && text != nil {
 		m.state.logins = changesLogins(text, m.info.key.User)
+		m.request.single = m.request.single || bytes.IndexByte(text, ';') < 0
 	}
 }
 
 // loginsChanged is called where the request is over.
 func (m *Machine) loginsChanged() {
-	if !m.request.failed {
-		for _, user := range m.state.logins {
-			m.e.logins.Changed(engine.LoginsOf{User: user})
-		}
+	r := &m.request
+	partly := r.single && (r.errno == protocol.ER_CANNOT_USER || r.errno == protocol.ER_REVOKE_GRANTS) // DROP USER a, nobody
+	if !r.failed || partly {
+		m.tellLogins()
 	}
 	m.state.logins = nil
+}
+
+func (m *Machine) tellLogins() {
+	for _, user := range m.state.logins {
+		m.e.logins.Changed(engine.LoginsOf{User: user})
+	}
 }

@@ -85,6 +85,9 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 		{"SET GLOBAL sort_buffer_size = 100000", reply("\xff\xcb\x04#42000Access denied"), false},
 		{"ALTER USER app ACCOUNT LOCK", reply(okPlain), true},
 		{"ALTER USER other ACCOUNT LOCK", reply(okPlain), false},
+		{"DROP USER app, nobody", reply("\xff\x74\x05#HY000Operation DROP USER failed for 'nobody'"), true}, // the first is dropped
+		{"SELECT 1", reply("\xff\x74\x05#HY000Operation DROP USER failed"), false},
+		{"SELECT 1; DROP USER app", reply("\xff\x74\x05#HY000Operation DROP USER failed"), false},
 		{"SELECT 1", reply(okPlain), false},
 	} {
 		before := key()
@@ -102,6 +105,16 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 	r.send(command(protocol.COM_RESET_CONNECTION, ""))
 	if got := r.m.info.key.Options; got != key() {
 		t.Errorf("a session that begins afresh has key options %q, want %q", got, key())
+	}
+}
+
+func TestAStatementAboutLoginsThatIsLostMayHaveBeenExecuted(t *testing.T) {
+	r := newRig(t, modernClient)
+	before := r.m.e.loginsBefore("app")
+	r.send(query("REVOKE ALL ON *.* FROM app"))
+	r.lose()
+	if r.m.e.loginsBefore("app") == before {
+		t.Error("logins to come are served by those that are there")
 	}
 }
 
