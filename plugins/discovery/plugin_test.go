@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,6 +68,11 @@ func (a actor) Watch(ctx context.Context, r discoveryplugin.Request, tell func([
 		one(fmt.Sprint("pid-", os.Getpid()), "h", 1)
 		time.Sleep(100 * time.Millisecond)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "leaves a daemon":
+		daemon := exec.Command("/bin/sleep", "30")
+		daemon.Stderr = os.NewFile(2, "its own") // not what the plugin library has made of it
+		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		tell([]discoveryplugin.Target{{Name: "a", Host: "h", Port: 1}}, daemon.Start())
 	case "talks":
 		for i := range 10000 {
 			log.Print(strings.Repeat("x", 4<<10), i)
@@ -292,5 +298,13 @@ func TestWhatAPluginWritesIsLoggedWithinBounds(t *testing.T) {
 	got := w.String()
 	if n := strings.Count(got, "plugin says"); n == 0 || n > 2000 || len(got) > n*(maxPluginCause+2048) {
 		t.Errorf("%d lines, %d bytes", n, len(got))
+	}
+}
+
+func TestAPluginThatLeavesADaemonBehindHoldsNobodyUp(t *testing.T) {
+	began := time.Now()
+	found, err := told(t.Context(), plays(t, "leaves a daemon", &journal{}))
+	if took := time.Since(began); err != nil || len(found) != 1 || took > 25*time.Second {
+		t.Errorf("after %s: %q, %v", took, found, err)
 	}
 }

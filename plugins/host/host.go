@@ -20,6 +20,9 @@ const (
 	startWithin = 5 * time.Second
 	// stopWithin is how long a plugin may take to end by itself.
 	stopWithin = 2 * time.Second
+	// partWithin is how long it may take until nobody writes to its output, after which nobody waits for that any more: what it has
+	// started may have a process group of its own.
+	partWithin = 3 * stopWithin
 	// maxCause is how much is kept of why a start failed: part of that is what the program wrote.
 	maxCause = 300
 )
@@ -43,7 +46,7 @@ type Running struct {
 	dir    string // has the plugin's socket
 }
 
-// Start runs a plugin. It blocks for startWithin at most, and for stopWithin more if that fails.
+// Start runs a plugin. It blocks for startWithin at most, and for partWithin more if that fails.
 func Start(c Config) (*Running, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -92,7 +95,17 @@ func (r *Running) Stop() string {
 		// A plugin that hangs does not answer when it is asked to end, and what it has started may hold its output open.
 		defer time.AfterFunc(stopWithin, r.kill).Stop()
 	}
-	r.client.Kill()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.client.Kill()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(partWithin): // Kill waits for the end of the output, however long that takes
+		_ = os.RemoveAll(r.dir)
+		return "what it has started holds its output open"
+	}
 	_ = os.RemoveAll(r.dir)
 	if r.cmd.ProcessState == nil {
 		return "it was never there"
