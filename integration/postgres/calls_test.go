@@ -12,6 +12,7 @@ import (
 
 // Functions by their numbers (pg_proc.dat).
 const (
+	functionLength    = 1317 // of a text
 	functionNextval   = 1574
 	functionSetConfig = 2078
 	functionLastval   = 2559
@@ -33,6 +34,18 @@ func TestAFunctionCallTellsNobodyElsesSequenceValue(t *testing.T) {
 		f := frontend(t, conn(t, r.Endpoint, l))
 		f.send(called(functionLastval))
 		f.expect("E(55000) Z(I)")
+	})
+}
+
+// A FunctionCall ends no unnamed statement, and neither may what Berth sends in front of it.
+func TestAFunctionCallLeavesTheUnnamedStatement(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "calling", "create table counted (n bigserial)")
+		ask(t, conn(t, r.Endpoint, l), "insert into counted default values")
+		f := frontend(t, conn(t, r.Endpoint, l))
+		f.send(&pgproto3.Parse{Query: "select 2"}, &pgproto3.Sync{}, called(functionLength, "four"),
+			&pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}, called(functionLength, "three"), &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		f.expect("1 Z(I) V(4) Z(I) 2 D(2) C(SELECT 1) Z(I) V(5) Z(I) 2 D(2) C(SELECT 1) Z(I)")
 	})
 }
 
