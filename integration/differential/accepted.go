@@ -24,6 +24,11 @@ func (p postgres) accepted() []acceptance {
 		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 42P01 `),
 		reason:  "a statement whose table is gone is refused either when it is described or, on a connection that has it not, when it is prepared",
 	}}
+	all = append(all, acceptance{
+		request: regexp.MustCompile(`temp_buffers`),
+		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 22023 "invalid value for parameter \\"temp_buffers\\".* cannot be changed after any temporary tables`),
+		reason:  "a connection that had a temporary table, whosever, takes no other temp_buffers",
+	})
 	if p.groups == nil { // with statements whose use of a sequence does not show
 		all = append(all, acceptance{
 			request: regexp.MustCompile(`currval|lastval`),

@@ -54,7 +54,7 @@ var pgUnlessFailed = &pgproto3.Parse{Query: "select 1"}
 
 // portal is a portal of the protocol that is read in pieces, in several requests and by SQL.
 func (g *pgGenerator) portal() []request {
-	sql := g.pick("select n, n::text, 'ü' from generate_series(1, 9) n", "select id, name from d{i}.u", "with all_of_it as (update d{i}.u set name = 'portal' returning id, name) select * from all_of_it order by 1", "values (1, true), (2, false), (3, null)",
+	sql := g.pick("select n, n::text, 'ü' from generate_series(1, 9) n", "select id, name from d{i}.u order by 1", "with all_of_it as (update d{i}.u set name = 'portal' returning id, name) select * from all_of_it order by 1", "values (1, true), (2, false), (3, null)",
 		"select timestamptz '2020-06-01 12:00+00', date '2020-06-01', 1.5::float8, interval '1 day' from generate_series(1, 4)", "set my.own = 'portal'", "show datestyle", "selekt")
 	bind := &pgproto3.Bind{DestinationPortal: g.pick("p", "p", "")}
 	if g.r.IntN(2) == 0 {
