@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,7 +23,9 @@ const (
 type door struct {
 	key    string
 	socket net.Listener
+	mu     sync.Mutex // held while a client is given to the owner
 	owner  atomic.Pointer[listener]
+	over   atomic.Bool // nobody comes any more, not even somebody who was accepted before the door was closed
 }
 
 // doorKey says which listeners of two configurations may have the same door. Where the system chooses the port, the
@@ -49,20 +52,20 @@ func (d *door) close() { _ = d.socket.Close() }
 
 // run accepts until the door is closed, or until ctx ends while it cannot accept. Logins last until theirs does.
 func (d *door) run(ctx, logins context.Context) {
+	defer d.over.Store(true)
 	var pause time.Duration
 	for {
 		nc, err := d.socket.Accept()
-		l := d.owner.Load()
 		switch {
 		case err == nil:
 			pause = 0
-			l.receive(logins, nc)
+			d.admit(logins, nc)
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
 		pause = min(max(2*pause, acceptPauseFirst), acceptPauseMost)
-		l.log.Error().Err(err).Dur("pause", pause).Msg("no client can be accepted just now")
+		d.owner.Load().log.Error().Err(err).Dur("pause", pause).Msg("no client can be accepted just now")
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -70,3 +73,21 @@ func (d *door) run(ctx, logins context.Context) {
 		}
 	}
 }
+
+// admit gives a client to the owner. Who becomes the owner meanwhile waits for that, or the one before might be buried
+// before it counts this client.
+func (d *door) admit(logins context.Context, nc net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.owner.Load().receive(logins, nc)
+}
+
+// pass makes l the owner.
+func (d *door) pass(l *listener) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.owner.Store(l)
+}
+
+// expects says whether clients may still come to l.
+func (d *door) expects(l *listener) bool { return d.owner.Load() == l && !d.over.Load() }

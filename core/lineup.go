@@ -144,7 +144,7 @@ func (p *Proxy) bury() {
 	n = p.lineup.Load()
 	next := &lineup{listeners: n.listeners, groups: n.groups}
 	for _, l := range n.formerListeners {
-		if l.counters.ClientConnections.Value() > 0 {
+		if l.door.expects(l) || l.counters.ClientConnections.Value() > 0 {
 			next.formerListeners = append(next.formerListeners, l)
 		}
 	}

@@ -81,7 +81,7 @@ func newListener(p *Proxy, c ListenerConfig, was *listener) *listener {
 func (l *listener) moveIn() {
 	l.heads.SetLimits(l.config.Heads)
 	l.times.Set(l.config.Times)
-	l.door.owner.Store(l)
+	l.door.pass(l)
 }
 
 // receive starts the login of a client. Only its door's goroutine calls it, so that of the clients that come together
