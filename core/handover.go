@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"syscall"
 	"time"
@@ -29,6 +30,24 @@ func (p *Proxy) Sockets() (all []Socket) {
 	return all
 }
 
+// PrepareHandOver lets no pause begin, which another process would not know of, until KeepOn or for good. It returns an error if there is
+// one.
+func (p *Proxy) PrepareHandOver() (err error) {
+	p.on(p.workers[0], func() { // where pauses begin and end
+		for _, g := range p.lineup.Load().groups {
+			if g.Paused() {
+				err = fmt.Errorf("target group %s is paused, which the new process would not know: resume it first", g.Name())
+				return
+			}
+		}
+		p.handing = true
+	})
+	return err
+}
+
+// KeepOn says that nothing comes of the hand-over that was prepared.
+func (p *Proxy) KeepOn() { p.on(p.workers[0], func() { p.handing = false }) }
+
 // HandOver says that another process accepts at the listeners' sockets now. The proxy accepts no more; its sessions go on
 // until their clients leave, until the timeout for that, or until Run's context ends. Then Run drains and returns.
 func (p *Proxy) HandOver() { p.once.Do(func() { close(p.handedOver) }) }
@@ -37,7 +56,7 @@ func (p *Proxy) HandOver() { p.once.Do(func() { close(p.handedOver) }) }
 func (p *Proxy) outlive(ctx context.Context) {
 	p.log.Info().Dur("timeout", p.config.HandOverTimeout).Int64("clients", p.clients()).
 		Msg("handed over: sessions go on until their clients leave")
-	for _, g := range p.lineup.Load().groups {
+	for _, g := range p.lineup.Load().allGroups() {
 		limits := g.Limits()
 		limits.MaxIdlePercent, limits.IdleTimeout = 0, relay.TickEvery
 		p.SetLimits(g, limits)

@@ -15,6 +15,8 @@ var (
 	ErrNoGroup = errors.New("no such target group")
 	// ErrResumed is returned by a Pause that somebody ended before it had come about.
 	ErrResumed = errors.New("the target group was resumed meanwhile")
+	// ErrHandingOver is returned by Pause when another process takes over, or has.
+	ErrHandingOver = errors.New("another process is taking over, which would not know of a pause: pause it there")
 )
 
 // Pause makes the sessions of a target group wait, and returns when no database connection of it is open any more: what
@@ -26,8 +28,15 @@ func (p *Proxy) Pause(ctx context.Context, group string) error {
 		return err
 	}
 	w := p.workers[0]
-	began := false
-	p.on(w, func() { began = g.Pause(w) })
+	began, handing := false, false
+	p.on(w, func() {
+		if handing = p.handing; !handing {
+			began = g.Pause(w)
+		}
+	})
+	if handing {
+		return ErrHandingOver
+	}
 	if began {
 		p.log.Info().Str("target_group", group).Msg("pausing: sessions wait")
 	}

@@ -55,6 +55,7 @@ type Proxy struct {
 	draining  atomic.Bool // and they do not any more
 	log       zerolog.Logger
 
+	handing    bool          // no pause may begin; of the first worker's loop
 	handedOver chan struct{} // closed by HandOver
 	once       sync.Once     // closes it
 

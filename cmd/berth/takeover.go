@@ -20,11 +20,14 @@ const takeOverWithin = time.Minute
 // handOver starts the program anew, from the file that it was started from, which may be a newer one by now, and hands the
 // listening sockets to it. It returns when the new process accepts. With an error everything is as it was.
 func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, err error) {
-	for _, g := range p.Snapshot().Groups {
-		if g.Paused {
-			return 0, fmt.Errorf("target group %s is paused, which the new process would not know: resume it first", g.Name)
-		}
+	if err := p.PrepareHandOver(); err != nil {
+		return 0, err
 	}
+	defer func() {
+		if err != nil {
+			p.KeepOn()
+		}
+	}()
 	program, err := os.Executable()
 	if err != nil {
 		return 0, err
