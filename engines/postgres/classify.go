@@ -202,10 +202,10 @@ func (c *classifier) advance() bool {
 	}
 	c.prev, c.before2, c.before = last, c.before, c.keyword
 	c.keyword = keywordNone
+	c.relation = c.relation && (c.kind == tokenWord || c.kind == tokenQuoted || c.kind == '.') // INTO and the like may be labels of columns
 	switch c.kind {
 	case '(', '[':
 		c.depth++
-		c.relation = false
 	case ')', ']':
 		c.depth = max(c.depth-1, 0)
 	case tokenWord:
@@ -275,7 +275,7 @@ func (c *classifier) name(next byte) {
 		c.kinds.add(engine.KindUnknown)
 		c.opaque = true
 	}
-	c.catalog = next == '.' && !qualified && string(c.word()) == "pg_catalog"
+	c.catalog = next == '.' && (string(c.word()) == "pg_catalog" || c.kind == tokenQuoted && c.length == 0) // the database's name may be before it
 	switch c.keyword {
 	case keywordInto, keywordReferences:
 		c.relation = true
@@ -288,7 +288,7 @@ func (c *classifier) name(next byte) {
 		}
 		c.relation = c.relation && next == '.' // INSERT INTO temp
 	default:
-		c.relation = c.relation && (next == '.' || c.keyword == keywordSyntax)
+		c.relation = c.relation && (next == '.' || c.is("table"))
 	}
 }
 

@@ -30,7 +30,7 @@ var harmless = []string{
 	"SELECT EXTRACT(epoch FROM now()), COALESCE(a, 0), NULLIF(a, b), GREATEST(a, b), trim(both ' ' from c), overlay(a placing b from 1)",
 	"SELECT a IN (1, 2), a = ANY ($1), NOT (b), EXISTS (SELECT 1), ARRAY(SELECT 1), ROW(1, 2), CASE WHEN (a) THEN (b) ELSE (c) END",
 	"SELECT a FROM t WHERE b ILIKE ('x') AND c LIKE ('y') ESCAPE ('z') AND d SIMILAR TO ('e')",
-	"SELECT t AT TIME ZONE ('UTC') FROM t", "SELECT pg_catalog.count(*) FROM t", "SELECT pg_catalog . lower ( 'A' )",
+	"SELECT t AT TIME ZONE ('UTC') FROM t", "SELECT pg_catalog.count(*) FROM t", "SELECT pg_catalog . lower ( 'A' )", "SELECT a.pg_catalog.lower('A')",
 	"SELECT a, b FROM t GROUP BY GROUPING SETS ((a), (b)) ORDER BY (a)", "SELECT a FROM t GROUP BY ROLLUP (a)",
 	"SELECT jsonb_build_object('a', 1) -> 'b', json_agg(t), to_jsonb(x) #>> '{a}' FROM t",
 	"SELECT set_config('search_path', 'x', true)", "SELECT set_config('a.b', (SELECT 'nextval(1)'), TRUE)",
@@ -137,7 +137,7 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 		"CREATE TABLE t AS EXECUTE a":     engine.KindPreparedStatement,
 		"PREPARE transaction AS SELECT 1": engine.KindPreparedStatement,
 		"CALL p()":                        engine.KindUnknown, "DO $$ BEGIN END $$": engine.KindUnknown, "SELECT f()": engine.KindUnknown, "SELECT s.lower('A')": engine.KindUnknown,
-		"SELECT a.pg_catalog.lower('A')": engine.KindUnknown, `SELECT "in"(1)`: engine.KindUnknown, `SELECT U&"lower"('A')`: engine.KindUnknown,
+		`SELECT "in"(1)`: engine.KindUnknown, `SELECT U&"lower"('A')`: engine.KindUnknown,
 		"SELECT * FROM f(1) AS (a int)": engine.KindUnknown, "SELECT * FROM t, f(1) AS (a int)": engine.KindUnknown, "SELECT over(1)": engine.KindUnknown,
 		"SELECT a, set(1)": engine.KindUnknown, "SELECT query_to_xml('SELECT 1', true, true, '')": engine.KindUnknown,
 		"SELECT ts_stat('SELECT 1')": engine.KindUnknown, "SELECT dblink('x', 'y')": engine.KindUnknown, "CREATE EXTENSION x": engine.KindUnknown,
@@ -157,6 +157,10 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END": engine.KindUnknown, "ALTER TABLE t ALTER a TYPE int USING f(a)": engine.KindUnknown,
 		"SELECT lower" + strings.Repeat("x", 70) + "('A')": engine.KindUnknown, "SELECT a OPERATOR(pg_catalog.+) f(b)": engine.KindUnknown,
 		"SELECT t AT TIME ZONE f(b)": engine.KindUnknown, "SELECT (a).f(1)": engine.KindUnknown, "SELECT é(1)": engine.KindUnknown,
+		"SELECT 1 AS into, set_config('a', 'b', false)": engine.KindSetting, "SELECT 1 AS into FROM set_config('a', 'b', false)": engine.KindSetting,
+		"SELECT t.references, pg_advisory_lock(1) FROM t": engine.KindNamedLock, "SELECT 1 references FROM pg_advisory_lock(1)": engine.KindNamedLock,
+		"CREATE TABLE t AS SELECT 1 AS references UNION SELECT nextval('s')": engine.KindSequence,
+		"SELECT a.pg_catalog.set_config('a', 'b', false)":                    engine.KindSetting, `SELECT U&"pg\005fcatalog".pg_advisory_lock(1)`: engine.KindNamedLock,
 		"SELECT pg_create_logical_replication_slot('a', 'b', true)": engine.KindReplication, "DISCARD x": engine.KindUnknown,
 	} {
 		if v := classify([]byte(sql), lexing{}); !(v.kinds | v.maybe | v.ends).has(want) && !(want == engine.KindUnknown && (v.opaque || v.foreign || v.garbled)) {
