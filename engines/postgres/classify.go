@@ -387,7 +387,7 @@ func (c *classifier) dispatch() {
 		c.creates = c.creates || c.code()
 		c.alter()
 	case "call":
-		c.foreign = true
+		c.foreign, c.rolls = true, true // a procedure may roll back what came before it in a batch
 	case "do":
 		c.creates = c.creates || c.parted || mentionsCreation(c.text)
 		c.opaque = true

@@ -212,6 +212,7 @@ func TestWhereTheTextDoesNotTellTheServerIsAskedWhatIsSet(t *testing.T) {
 		"an error behind it":     {"Q SET a = 1; SELECT 1/0", "C SET, ! 22012, Z I"},
 		"a rollback":             {"Q BEGIN; SET a = 1; ROLLBACK", "C BEGIN, C SET, C ROLLBACK, Z I"},
 		"never executed":         {"P |SET a = 1, B |, S", "1, 2, Z I"},
+		"a procedure's rollback": {"P |SET a = 1, B |, E, P |CALL p(), B |, E, S", "1, 2, C SET, 1, 2, C CALL, Z I"},
 		"executed later":         {"P |SET a = 1, B p|, P |SET a = 2, B |, E, E p, S", "1, 2, 1, 2, C SET, C SET, Z I"},
 		"another one executed":   {"P |SET LOCAL b = 1, B |, E, P |SET a = 1, B |, S", "1, 2, C SET, 1, 2, Z I"},
 		"code of unknown effect": {"Q SET a = 1; DO ''", "C SET, C DO, Z I"},
