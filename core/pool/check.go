@@ -30,7 +30,7 @@ func (p *Pool[K, V]) Check() error {
 		expect(b.waiters.len == 0 || b.count[idle] == 0, "key %v: %d wait beside %d idle", k, b.waiters.len, b.count[idle])
 		b.checkLists(expect)
 		if b.failures == 0 && b.wants(0) > 0 && p.count[dialing] < p.config.MaxDials {
-			expect(p.open() >= p.config.Max, "key %v: needy beside a free slot", k)
+			expect(p.open() >= p.most(), "key %v: needy beside a free slot", k)
 			expect(p.count[idle] == 0 || p.count[closing] > 0, "key %v: needy beside idle connections of other keys", k)
 		}
 	}
@@ -39,8 +39,8 @@ func (p *Pool[K, V]) Check() error {
 	}
 	expect(p.waiting == waiting && p.busy.len == busy, "%d wait for %d keys, counted %d for %d", waiting, busy, p.waiting, p.busy.len)
 	expect(len(walk(&p.ages)) == count[idle], "%d idle, listed %d", count[idle], p.ages.len)
-	expect(p.count[idle] == 0 || p.open()-p.count[closing] <= p.config.Max, "idle connections above a lowered limit")
-	expect(p.claimed >= 0, "%d slots claimed", p.claimed)
+	expect(p.count[idle] == 0 || p.open()-p.count[closing] <= p.most(), "idle connections above a lowered limit")
+	expect(p.claimed >= 0 && p.kept >= 0, "%d and %d slots claimed", p.claimed, p.kept)
 	expect(!p.shut || waiting == 0 && count[idle] == 0, "closed with %d waiters and %d idle", waiting, count[idle])
 	expect(!p.paused || count[idle] == 0, "paused with %d idle", count[idle])
 	return errors.Join(errs...)

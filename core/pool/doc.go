@@ -13,8 +13,8 @@
 //
 // # Invariants
 //
-//   - dialing + idle + lent + closing + claimed <= Max at every instant; a claimed slot is that of a connection which is
-//     not the pool's (the monitor's). When Max is lowered the sum falls as connections come
+//   - dialing + idle + lent + closing + claimed <= Max, less what is kept and not claimed, at every instant; a claimed slot
+//     is that of a connection which is not the pool's (the monitor's). When Max is lowered the sum falls as connections come
 //     back, and does not grow before it is below the new Max.
 //   - A dial belongs to the pool, not to the waiter that caused it. Whoever is first when it ends gets it.
 //   - No waiter waits while a connection of its key is idle.

@@ -8,6 +8,7 @@ import (
 // Config is what limits a pool. Zero MaxDials and RetryDelay mean their defaults.
 type Config struct {
 	Max         int           // connections at most, whatever their state; 0: none may be opened
+	Kept        int           // of Max: for connections that are not the pool's, see ClaimKept
 	MaxIdle     int           // of which at most this many are kept that were idle for IdleTimeout
 	MaxDials    int           // dials in flight at once; default 4
 	MaxLifetime time.Duration // age at which a connection is closed instead of lent again, less up to a tenth; 0: none
@@ -115,7 +116,8 @@ type Pool[K comparable, V any] struct {
 	ages    list[Conn[K, V]]   // the idle connections of all keys, least recently used first
 	busy    list[bucket[K, V]] // the buckets with waiters
 	waiting int                // waiters in all buckets
-	claimed int                // slots of connections that are not the pool's
+	claimed int                // slots of connections that are not the pool's, by Claim
+	kept    int                // and by ClaimKept
 	arrival uint64             // of the last waiter
 	dials   uint64             // begun so far
 }
@@ -250,7 +252,7 @@ func (p *Pool[K, V]) Reachable(now time.Duration) (todo Todo[K, V]) {
 func (p *Pool[K, V]) Claim() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shut || p.open() >= p.config.Max {
+	if p.shut || p.open() >= p.most() {
 		return false
 	}
 	p.claimed++
@@ -265,6 +267,30 @@ func (p *Pool[K, V]) Unclaim(now time.Duration) (todo Todo[K, V]) {
 		panic("BUG: pool: Unclaim without a Claim")
 	}
 	p.claimed--
+	p.settle(now, &todo)
+	return todo
+}
+
+// ClaimKept is Claim for one of the slots that are kept. Of those that are kept since a moment ago the pool may not have been able to free
+// any yet, and one may be claimed that is not kept any more: it counts until it is given back.
+func (p *Pool[K, V]) ClaimKept() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut || p.open() >= p.config.Max {
+		return false
+	}
+	p.kept++
+	return true
+}
+
+// UnclaimKept gives such a slot back.
+func (p *Pool[K, V]) UnclaimKept(now time.Duration) (todo Todo[K, V]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kept == 0 {
+		panic("BUG: pool: UnclaimKept without a ClaimKept")
+	}
+	p.kept--
 	p.settle(now, &todo)
 	return todo
 }
@@ -341,8 +367,8 @@ func (p *Pool[K, V]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Open: p.open() - p.claimed, Idle: p.count[idle], Lent: p.count[lent], Dialing: p.count[dialing], Closing: p.count[closing],
-		Waiting: p.waiting, Max: p.config.Max,
+		Open: p.open() - p.claimed - p.kept, Idle: p.count[idle], Lent: p.count[lent], Dialing: p.count[dialing], Closing: p.count[closing],
+		Waiting: p.waiting, Max: p.config.Max - p.config.Kept,
 	}
 }
 
@@ -350,8 +376,11 @@ func (p *Pool[K, V]) Stats() Stats {
 
 // open is how much of the budget is taken.
 func (p *Pool[K, V]) open() int {
-	return p.count[dialing] + p.count[idle] + p.count[lent] + p.count[closing] + p.claimed
+	return p.count[dialing] + p.count[idle] + p.count[lent] + p.count[closing] + p.claimed + p.kept
 }
+
+// most is how much of the budget may be taken, what is kept being left.
+func (p *Pool[K, V]) most() int { return p.config.Max - max(0, p.config.Kept-p.kept) }
 
 // move makes every transition of a connection, and keeps what is counted and listed by state.
 func (p *Pool[K, V]) move(c *Conn[K, V], from, to state) {
@@ -383,7 +412,7 @@ func (p *Pool[K, V]) lend(c *Conn[K, V], from state, w *Waiter[K, V]) {
 
 // place decides what becomes of a connection that comes back, or is new.
 func (p *Pool[K, V]) place(c *Conn[K, V], from state, now time.Duration, todo *Todo[K, V]) {
-	if surplus := p.open() - p.count[closing] - p.config.Max; p.shut || p.paused || surplus > 0 || p.tooOld(c, now) || c.outdated() {
+	if surplus := p.open() - p.count[closing] - p.most(); p.shut || p.paused || surplus > 0 || p.tooOld(c, now) || c.outdated() {
 		p.retire(c, from, todo)
 	} else if w, yield := p.successor(c.bucket, c.loop, now); yield {
 		p.retire(c, from, todo)
@@ -405,7 +434,7 @@ func (p *Pool[K, V]) retire(c *Conn[K, V], from state, todo *Todo[K, V]) {
 
 // settle starts what the waiters need and the budget allows, and keeps what is idle within the budget.
 func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
-	for p.open() < p.config.Max && p.count[dialing] < p.config.MaxDials {
+	for p.open() < p.most() && p.count[dialing] < p.config.MaxDials {
 		w := p.neediest(now, nil)
 		if w == nil {
 			break
@@ -418,7 +447,7 @@ func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 	// The waiters that could be dialed for if they had slots, less the slots that are free or on their way, is how
 	// many idle connections give theirs up: by now all of other keys. Where Max was lowered fewer than none are free.
 	need := min(p.need(now), max(0, p.config.MaxDials-p.count[dialing]))
-	short := need - (p.config.Max - p.open()) - p.count[closing]
+	short := need - (p.most() - p.open()) - p.count[closing]
 	for range min(short, p.ages.len) {
 		p.retire(p.ages.first.of, idle, todo)
 	}
@@ -426,7 +455,7 @@ func (p *Pool[K, V]) settle(now time.Duration, todo *Todo[K, V]) {
 
 // widen begins a dial that nobody needs, where connections rotate.
 func (p *Pool[K, V]) widen(w *Waiter[K, V], b *bucket[K, V], todo *Todo[K, V]) {
-	if p.config.Rotate && !p.paused && p.open() < p.config.Max && p.count[dialing] < p.config.MaxDials && b.failures == 0 {
+	if p.config.Rotate && !p.paused && p.open() < p.most() && p.count[dialing] < p.config.MaxDials && b.failures == 0 {
 		p.dial(b, w.Loop, todo)
 	}
 }

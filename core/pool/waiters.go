@@ -187,7 +187,7 @@ func (p *Pool[K, V]) successor(b *bucket[K, V], loop int, now time.Duration) (w 
 		return nil, false
 	}
 	first := b.waiters.first.of
-	if p.open() >= p.config.Max && p.count[closing] == 0 && p.count[dialing] < p.config.MaxDials {
+	if p.open() >= p.most() && p.count[closing] == 0 && p.count[dialing] < p.config.MaxDials {
 		if h := p.neediest(now, b); h != nil && h.arrival < first.arrival {
 			if h.passed == maxPassed {
 				return nil, true

@@ -70,6 +70,12 @@ func (p *Pool) Claim() bool { return p.accounts.Claim() }
 // Unclaim gives that slot back, on w's loop.
 func (p *Pool) Unclaim(w *Worker) { p.do(w, p.accounts.Unclaim(w.loop.Now())) }
 
+// ClaimKept is Claim for the slot that is kept for such a connection (pool.Config.Kept).
+func (p *Pool) ClaimKept() bool { return p.accounts.ClaimKept() }
+
+// UnclaimKept gives that slot back, on w's loop.
+func (p *Pool) UnclaimKept(w *Worker) { p.do(w, p.accounts.UnclaimKept(w.loop.Now())) }
+
 // Reachable says on w's loop that the target is up again: who waits for a dial that failed need not wait out its pause.
 func (p *Pool) Reachable(w *Worker) { p.do(w, p.accounts.Reachable(w.loop.Now())) }
 

@@ -43,5 +43,6 @@
 // # A hard limit
 //
 // With max_connections the monitor's connection is one of them: it claims a place in the pool's budget for as long as
-// it is open, which is for one question. The only target of such a group is not asked while its connections work.
+// it is open, which is for one question. The only target of such a group is not asked while its connections work. The
+// connection that asks how far the target is claims the place that is kept for it.
 package target

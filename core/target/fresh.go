@@ -311,6 +311,7 @@ type asker struct {
 	watch  engine.Watch
 	opened uint64 // connections so far
 	said   string // the last error, "" if there is none
+	place  bool   // it has a place in the budget of the pool of of
 }
 
 // ask asks m's server over the connection that there is. If that fails, the connection may be all that is wrong: then over a new one.
@@ -348,9 +349,14 @@ func (a *asker) once(ctx context.Context, question func(context.Context, engine.
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if err = a.claim(ctx); err != nil {
+			<-a.of.keep.place
+			return err
+		}
 		a.opened++
 		if a.watch, err = a.of.group.config.Engine.Watch(ctx, a.of.target); err != nil {
 			a.watch = nil
+			a.unclaim()
 			<-a.of.keep.place
 			return err
 		}
@@ -365,6 +371,37 @@ func (a *asker) once(ctx context.Context, question func(context.Context, engine.
 	return err
 }
 
+// claim takes the place in a hard limit that is kept for the connection. After a reload its pool may have to get one back first.
+func (a *asker) claim(ctx context.Context) error {
+	if !a.of.hard() {
+		return nil
+	}
+	for !a.of.pool.ClaimKept() {
+		if rest(ctx, calm); ctx.Err() != nil {
+			return fmt.Errorf("all of its max_connections are in use: %w", ctx.Err())
+		}
+	}
+	a.place = true
+	return nil
+}
+
+// unclaim gives the place back, if there is one.
+func (a *asker) unclaim() {
+	if a.place {
+		a.place = false
+		w := a.of.group.workers[0]
+		w.Loop().Post(unclaimKept{a.of.pool, w})
+	}
+}
+
+// unclaimKept is posted to the loop of its worker.
+type unclaimKept struct {
+	pool   *relay.Pool
+	worker *relay.Worker
+}
+
+func (u unclaimKept) Run() { u.pool.UnclaimKept(u.worker) }
+
 // leave ends the connection. Only with a hard limit, where another one must not be opened before, is that waited for.
 func (a *asker) leave() {
 	w := a.watch
@@ -372,11 +409,12 @@ func (a *asker) leave() {
 		return
 	}
 	a.watch = nil
-	if a.of.hard() {
+	if a.place || a.of.hard() {
 		a.of.group.closeCounted(w)
 	} else {
 		go w.Close()
 	}
+	a.unclaim()
 	<-a.of.keep.place
 }
 

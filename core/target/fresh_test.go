@@ -249,8 +249,8 @@ func TestTheConnectionThatAsksHasItsPlace(t *testing.T) {
 		{Limits{MaxConnections: 10}, 9},
 		{Limits{MaxConnections: 1}, 1}, // no configuration says so
 	} {
-		if got := c.limits.pool(engine.Facts{MaxConnections: 100}, true).Max; got != c.max {
-			t.Errorf("%+v: %d", c.limits, got)
+		if p := c.limits.pool(engine.Facts{MaxConnections: 100}, true); p.Max-p.Kept != c.max {
+			t.Errorf("%+v: %+v", c.limits, p)
 		}
 	}
 }
@@ -297,4 +297,54 @@ func changeRoles(t *testing.T, limit, after, most int) {
 			}
 		}
 	}
+}
+
+func TestTheConnectionThatAsksWaitsForAPlaceInAHardLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{limit: 10}
+		g := freshGroup(t, h, Replicas{})
+		w := g.workers[0]
+		reload := func(on bool) {
+			g.SetReplicas(Replicas{ReadYourWrites: on, CatchUpTimeout: time.Second})
+			g.SetLimits(g.Limits(), w)
+			for range 10 {
+				time.Sleep(time.Second)
+				for _, m := range g.Members() {
+					g.Has(m.pool, relay.Mark(g.writes.begun.Load()+1))
+				}
+			}
+			synctest.Wait()
+		}
+		expect := func(when string, open int) {
+			for _, m := range g.Members() {
+				if now, _ := h.connections(m.target.Name); now != open {
+					t.Errorf("%s: %d connections to %s, expected %d", when, now, m.target.Name, open)
+				}
+			}
+		}
+		reload(true)
+		expect("at first", 1)
+		reload(false)
+		expect("switched off", 0)
+		for _, m := range g.Members() {
+			for m.pool.Claim() { // all of it is in use
+			}
+		}
+		reload(true)
+		expect("without a place", 0)
+		for _, m := range g.Members() {
+			m.pool.Unclaim(w)
+			if m.pool.Claim() {
+				t.Error("the place that is kept is somebody else's")
+			}
+		}
+		reload(true)
+		expect("with a place", 1)
+		reload(false)
+		for _, m := range g.Members() {
+			if !m.pool.Claim() || m.pool.Claim() {
+				t.Error("the place was not given back once")
+			}
+		}
+	})
 }

@@ -168,7 +168,7 @@ func (l Limits) pool(f engine.Facts, fresh bool) pool.Config {
 	}
 	c := pool.Config{MaxDials: l.MaxDials, MaxLifetime: l.MaxLifetime, IdleTimeout: l.IdleTimeout, Rotate: l.Rotate}
 	if l.MaxConnections > 0 {
-		c.Max = max(1, l.MaxConnections-asking)
+		c.Max, c.Kept = l.MaxConnections, min(asking, l.MaxConnections-1)
 		c.MaxIdle = l.MaxConnections * l.MaxIdlePercent / 100
 		return c
 	}
