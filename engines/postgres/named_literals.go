@@ -11,10 +11,14 @@ import (
 // The server reads a literal when it parses a statement: a time without an offset means one in the time zone of that moment, and
 // 1/2/2024 a day by that moment's DateStyle (8.5). A statement that is parsed again on another backend must not mean another time
 // because of what the session has set meanwhile. So where it might, what decides about that is set as it was, for the length of the
-// Parse. A statement that has to be looked up anew, because the search path has changed, the server itself reads again.
+// Parse. A statement that has to be looked up anew, because the search path has changed, the server itself reads again. The same goes for
+// where a string with a backslash ends, and for bytes that are no ASCII.
 
-// calendar are the settings that decide about the meaning of a time.
-var calendar = [...]string{"timezone", "datestyle", "intervalstyle", "timezone_abbreviations"}
+// calendar are the settings that decide about the meaning of a time, and behind them those about the text itself (ofText).
+var (
+	calendar = []string{"timezone", "datestyle", "intervalstyle", "timezone_abbreviations", "standard_conforming_strings", "client_encoding"}
+	ofText   = calendar[4:]
+)
 
 // readingFor says with which settings a statement is parsed that the backend does not have: those of now, or, if past, with the
 // calendar under which the client parsed it.
@@ -28,16 +32,20 @@ func (m *machine) readingFor(s *sharedStatement) (reading string, past bool) {
 // readingAs is readingFor a statement that may have a time in it and was parsed with the reading then.
 func (m *machine) readingAs(then string) (reading string, past bool) {
 	now := m.readingNow()
-	if now == then || unknownReading(now) || unknownReading(then) || settingIn(now, "search_path") != settingIn(then, "search_path") {
+	if now == then || unknownReading(now) || unknownReading(then) {
 		return now, false
+	}
+	names := calendar
+	if settingIn(now, "search_path") != settingIn(then, "search_path") {
+		names = ofText
 	}
 	var rest, times strings.Builder
 	for name, sql := range settingsIn(now) {
-		if !slices.Contains(calendar[:], name) {
+		if !slices.Contains(names, name) {
 			writeSetting(&rest, name, sql)
 		}
 	}
-	for _, name := range calendar {
+	for _, name := range names {
 		if sql := settingIn(then, name); sql != "" {
 			writeSetting(&times, name, sql)
 		}
@@ -66,12 +74,17 @@ func (m *machine) sendCalendar(from, to string, w engine.Wire) {
 // unknownReading says that a reading is one of sharedStatements.unique, or undated.
 func unknownReading(reading string) bool { return strings.HasPrefix(reading, undated) }
 
+// lettered says that text has what standard_conforming_strings or client_encoding may give another meaning.
+func lettered(text []byte) bool {
+	return slices.ContainsFunc(text, func(c byte) bool { return c == '\\' || c >= 0x80 })
+}
+
 // undated stands for the reading of a text that has no time in it.
 const undated = "\x00"
 
 // readingOf is what counts, for times, when text is parsed now.
 func (m *machine) readingOf(text []byte) string {
-	if bytes.IndexByte(text, '\'') < 0 && bytes.IndexByte(text, '$') < 0 || !dated(text) { // mostly there is no string at all
+	if bytes.IndexByte(text, '\'') < 0 && bytes.IndexByte(text, '$') < 0 && !lettered(text) || !dated(text) { // mostly there is no string at all
 		return undated
 	}
 	return m.readingNow()
@@ -110,8 +123,12 @@ func writeSetting(b *strings.Builder, name, sql string) {
 }
 
 // dated says that text has a string that may be a time: with a digit, and what is written between the numbers of one, or a day's name
-// that depends on the time zone. When a day begins is read then as it was, but which one it is, only on the backend of the Parse.
+// that depends on the time zone. When a day begins is read then as it was, but which one it is, only on the backend of the Parse. Or that
+// it is lettered.
 func dated(text []byte) bool {
+	if lettered(text) {
+		return true
+	}
 	s := scanner{text: text}
 	for {
 		begin := s.at

@@ -247,6 +247,9 @@ func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T
 		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "RESET timezone", "P berth|SET TIME ZONE 'UTC'" + own + "P berth_1|TEXT, P berth|RESET \"timezone\"" + own},
 		{"SELECT '2024-01-01 00:00'::timestamptz", "RESET timezone", "SET intervalstyle = iso_8601", "P berth|RESET \"intervalstyle\"" + own + "P berth_1|TEXT, P berth|SET intervalstyle = iso_8601" + own},
 		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET search_path = a; SET TIME ZONE 'x'", "P berth_2|TEXT, "},
+		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET search_path = a; RESET standard_conforming_strings", "P berth|SET standard_conforming_strings = off" + own +
+			"P berth_2|TEXT, P berth|RESET \"standard_conforming_strings\"" + own},
+		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'", "P berth|SET NAMES 'latin1'" + own + "P berth_1|TEXT, P berth|SET NAMES 'utf8'" + own},
 		{"SELECT 'x-y'", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth_2|TEXT, "}, {"SELECT 1 - 2", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth_2|TEXT, "},
 	} {
 		s := newStage(t)
