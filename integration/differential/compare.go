@@ -41,6 +41,7 @@ func (d *difference) String() string {
 type acceptance struct {
 	request, want, got *regexp.Regexp // all must match; nil does
 	behind             *regexp.Regexp // one of the session's requests before it must, if set
+	where              *regexp.Regexp // what of the answers differs, if set
 	reason             string
 	// alone says that it changes nothing of what follows, which is compared, too.
 	alone bool
@@ -49,6 +50,7 @@ type acceptance struct {
 func (a *acceptance) covers(d *difference) bool {
 	matches := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
 	return matches(a.request, d.request) && matches(a.want, d.want) && matches(a.got, d.got) &&
+		(a.where == nil || a.where.ReplaceAllString(d.want, "") == a.where.ReplaceAllString(d.got, "")) &&
 		(a.behind == nil || slices.ContainsFunc(d.before, func(r request) bool { return a.behind.MatchString(r.String()) }))
 }
 
