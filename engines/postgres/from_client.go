@@ -123,7 +123,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 	case 'd', 'c', 'f':
 		return m.copyData(fr, f, w), nil
 	}
-	if !wholeOrLong(fr, f) || m.queue.full() || m.backend != nil && m.nameDue(f, w) {
+	if !wholeOrLong(fr, f) || m.queue.full() || m.backend != nil && (m.nameDue(f, w) || m.lexingDue(fr, f, w)) {
 		return false, nil
 	}
 	if m.backend == nil && (m.afterLoss(fr, f, w) || m.resetLocally(fr, f, w)) {

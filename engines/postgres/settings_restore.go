@@ -15,6 +15,7 @@ type pendingSettings struct {
 	active     bool // something may have changed
 	unsure     bool // only the server can tell what is set
 	scoped     bool // the transaction may have settings of its own
+	lexes      bool // how texts are read may be among what changes, or changes back with the transaction
 	// Of the application's name:
 	forgets bool // the next Execute makes the server forget it
 	due     bool // the client's next message finds it given again
@@ -338,6 +339,7 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	t := readSettings(text, m.lexing)
 	p.sent += t.commands
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
+	p.lexes = p.lexes || text == nil || t.nameless || mentionsLexing(text) || m.resetsLexing(t.ops)
 	p.forgetsName(t.ops, portal, m.pristineName())
 	if !p.unsure {
 		p.ops = append(p.ops, t.ops...)
@@ -385,6 +387,30 @@ func (m *machine) nameDue(f *feed, w engine.Wire) bool {
 	m.flush(f, w)
 	m.rename(w)
 	return false
+}
+
+// mentionsLexing looks in a text that changes settings for the names of those that lexingOf knows: SET NAMES is one of them.
+func mentionsLexing(text []byte) bool {
+	for i := range text {
+		if begins(text[i:], "encoding") || begins(text[i:], "names") || begins(text[i:], "conforming") {
+			return true
+		}
+	}
+	return false
+}
+
+// resetsLexing says that ops may make texts be read as the connection began.
+func (m *machine) resetsLexing(ops []settingOp) bool {
+	pristine, ok := m.e.parameters(m.session.key)
+	return (!ok || lexingOf(pristine) != m.lexing) &&
+		slices.ContainsFunc(ops, func(op settingOp) bool { return op.kind == opResetAll || op.kind == opDiscard })
+}
+
+// lexingDue says that the client's next message, which has a text, waits until it is known how the server reads that. Most mean the same
+// however they are read.
+func (m *machine) lexingDue(fr frame, f *feed, w engine.Wire) bool {
+	return m.lend.sets.lexes && !m.queue.empty() && (fr.kind == 'Q' || fr.kind == 'P') &&
+		(!whole(fr, f) || lettered(body(fr, f))) && m.waitNamed(f, w)
 }
 
 // rename follows a RESET, within its transaction, with the application's name that the session began with, which is what the

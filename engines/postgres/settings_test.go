@@ -205,6 +205,22 @@ func TestWhatRestoringReportsTheClientIsToldOnlyWhereItIsNews(t *testing.T) {
 	}
 }
 
+func TestATextWaitsUntilItIsKnownHowTheServerReadsIt(t *testing.T) {
+	const set, text = "SET standard_conforming_strings = off", `SELECT 'a\'; LISTEN x; --'`
+	off, on := step{"server", "S standard_conforming_strings|off, C SET, Z I"}, step{"server", "C SELECT 1, Z I"}
+	runCases(t, []relayCase{
+		{"behind a SET", []step{{"client", "Q " + set + ", Q " + text}, off, on}, "Q " + set + ", H, Q " + text,
+			"S standard_conforming_strings|off, C SET, Z I, C SELECT 1, Z I", "idle, idle"},
+		{"in a batch", []step{{"client", "P |" + set + ", B |, E, P |" + text + ", B |, E, S"}, {"server", "1, 2, S standard_conforming_strings|off, C SET"}, {"server", "1, 2, C SELECT 1, Z I"}},
+			"P |" + set + ", B |, E, H, P |" + text + ", B |, E, S", "1, 2, S standard_conforming_strings|off, C SET, 1, 2, C SELECT 1, Z I", "idle"},
+		{"behind its rollback", []step{{"client", "Q BEGIN; " + set}, {"server", "S standard_conforming_strings|off, C BEGIN, C SET, Z T"}, {"client", "Q ROLLBACK AND CHAIN, Q " + text},
+			{"server", "S standard_conforming_strings|on, C ROLLBACK, Z T"}, {"server", "C SELECT 1, C LISTEN, Z T"}}, "Q BEGIN; " + set + ", Q ROLLBACK AND CHAIN, H, Q " + text,
+			"S standard_conforming_strings|off, C BEGIN, C SET, Z T, S standard_conforming_strings|on, C ROLLBACK, Z T, C SELECT 1, C LISTEN, Z T", "listen"},
+		{"but not what means the same", []step{{"client", "Q " + set + ", Q SELECT 'a'"}, off, on}, "Q " + set + ", Q SELECT 'a'",
+			"S standard_conforming_strings|off, C SET, Z I, C SELECT 1, Z I", "idle"},
+	})
+}
+
 func TestWhereTheTextDoesNotTellTheServerIsAskedWhatIsSet(t *testing.T) {
 	for name, c := range map[string]struct{ client, server string }{
 		"the view":               {"Q UPDATE pg_settings SET setting = 1", "C UPDATE 1, Z I"},
