@@ -160,6 +160,15 @@ func (c *classifier) special(w word) {
 	case kwInto, kwTable:
 		c.naming = true
 		c.uncounted = true
+	case kwReturning: // what ends rows does not say it
+		if c.first == kwInsert {
+			c.flag(classSetsInsertID)
+		}
+	case kwInsert:
+		// MariaDB's SET STATEMENT a = 1 FOR INSERT, and ANALYZE [FORMAT = JSON] INSERT, which has rows
+		if c.first == kwSet || c.first == kwQuery && (c.position == 2 || c.position == 5) {
+			c.flag(classSetsInsertID)
+		}
 	case kwUncounted:
 		c.uncounted = c.uncounted || c.depth == 0
 	case kwLimit:

@@ -556,3 +556,14 @@ func TestTheLoginEndsWithWhatVerifiesTheCertificate(t *testing.T) {
 		t.Errorf("sent %q, expected %q", w.client, want)
 	}
 }
+
+func TestTheInsertIDOfRowsThatAnInsertReturnsFollowsItsSession(t *testing.T) {
+	for _, text := range []string{"INSERT INTO t VALUES () RETURNING id", "ANALYZE INSERT INTO t VALUES ()", "ANALYZE FORMAT = JSON REPLACE t VALUES ()",
+		"SET STATEMENT max_statement_time = 9 FOR INSERT INTO t VALUES () RETURNING id"} {
+		r := newRig(t, modernClient)
+		r.ask(query(text), query(text), reply("\x01", columnOne, "\x012", endMariaDB))
+		if !r.m.insertID.touched {
+			t.Errorf("%s: LAST_INSERT_ID() is left behind", text)
+		}
+	}
+}

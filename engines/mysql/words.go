@@ -69,6 +69,7 @@ const (
 	kwTo
 	kwUser
 	kwPrivileges
+	kwReturning
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
 )
 
@@ -195,6 +196,7 @@ var keywords = map[keyword]string{
 	kwTracked:          "SESSION_TRACK_SYSTEM_VARIABLES",
 	kwSequenceValue:    "NEXTVAL CURRVAL",
 	kwLimit:            "LIMIT",
+	kwReturning:        "RETURNING",
 	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",
 }
 
