@@ -101,10 +101,10 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	if ok, n, err := m.ready(p, c, w); !ok {
 		return n, err
 	}
+	m.uses(s, h)
 	m.remember(c, s.text())
 	m.lookAtTables(s.text())
 	m.loginsSent(c, s.text())
-	m.uses(s, h)
 	m.keepRequest(p, s)
 	putID(p, h.id)
 	if len(types) > 0 {
@@ -147,6 +147,9 @@ func (m *Machine) typed(s *statement, e *execution, sound, attributes bool, c cl
 	switch {
 	case sound && e.typed:
 		s.remember(e)
+		if h.types == s { // the server has those of before, should this one be refused
+			h.types = nil
+		}
 	case sound && e.params == 0, s.own != nil && h.types == s:
 	case sound && s.typed == e.params:
 		if h.types != s {

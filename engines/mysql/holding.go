@@ -71,13 +71,27 @@ func (m *Machine) remember(c class, text []byte) {
 		return
 	}
 	if !m.session.wide { // what a character hides there, no strict form has
+		schema := m.session.schema
+		if m.placedElsewhere() {
+			schema = m.statements.current.schema
+		}
 		m.request.act = actOf(text)
+		m.request.act.place(schema)
 		m.request.single = m.request.act.single
 	} else {
 		m.request.single = bytes.IndexByte(text, ';') < 0 // no character ends with that
 	}
 	if c.kinds != 0 || c.has(classCalls) || c.sets() != nil || c.users() != nil {
 		m.text = append(m.text[:0], text[:min(len(text), maxText)]...)
+	}
+}
+
+// place gives tables that are named without a schema the default one.
+func (a *act) place(schema string) {
+	for i, name := range a.names {
+		if a.hold == holdTable && name[0] == 0 {
+			a.names[i] = schema + name
+		}
 	}
 }
 
@@ -130,11 +144,6 @@ func (m *Machine) keeps(k engine.Kind) bool {
 func (m *Machine) apply(a *act) (known uint32) {
 	h, r := m.holding, &m.request
 	known = bit(kindOf[a.hold])
-	for i, name := range a.names {
-		if a.hold == holdTable && name[0] == 0 {
-			a.names[i] = m.session.schema + name
-		}
-	}
 	switch a.verb {
 	case verbNone:
 		return 0
@@ -148,7 +157,8 @@ func (m *Machine) apply(a *act) (known uint32) {
 			}
 		}
 	case verbExecute:
-		if !slices.Contains(h.names[a.hold], a.names[0]) && !r.failed {
+		absent := r.failed && r.errno == protocol.ER_UNKNOWN_STMT_HANDLER && !slices.Contains(h.names[a.hold], harmful+a.names[0])
+		if !slices.Contains(h.names[a.hold], a.names[0]) && !absent {
 			return 0
 		}
 	case verbLock:

@@ -705,3 +705,52 @@ func TestAStatementOfPrepareThatCouldNotBeDeallocatedHoldsStill(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAStatementOfPrepareMayHaveLeftBeforeItFailedHolds(t *testing.T) {
+	for failure, lasts := range map[string]bool{
+		"\xff\x2c\x04#45000no": true, "\xff\xdb\x04#HY000Unknown prepared statement handler (s) given to EXECUTE": true} {
+		r := newRig(t, modernClient)
+		for _, step := range [][2]string{{"PREPARE s FROM 'SET @a = 1, @b = f()'", okMySQL}, {"EXECUTE s", failure}, {"DEALLOCATE PREPARE s", okMySQL}} {
+			r.ask(query(step[0]), query(step[0]), reply(step[1]))
+		}
+		if (r.m.pins.reported != 0) != lasts {
+			t.Errorf("behind %q: pinned for %b", failure, r.m.pins.reported)
+		}
+	}
+}
+
+func TestATemporaryTableIsWhereItsStatementWasPrepared(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.m.session.schema, r.pool.State.(*backendState).schema = "one", "one"
+	id := r.prepares("CREATE TEMPORARY TABLE t (a INT)", 40, 0)
+	r.m.session.schema, r.pool.State.(*backendState).schema = "two", "two"
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 40, once), reply(okMySQL))
+	drop := query("DROP TABLE IF EXISTS t")
+	r.ask(drop, drop, reply(okMySQL))
+	if r.m.pins.reported == 0 {
+		t.Fatal("DROP TABLE of another database has ended it")
+	}
+	drop = query("DROP TABLE one.t")
+	r.ask(drop, drop, reply(okMySQL))
+	if r.m.pins.reported != 0 {
+		t.Error("still pinned")
+	}
+}
+
+func TestTypesThatDidNotReachTheServerAreSentWithTheNextExecution(t *testing.T) {
+	r := newRig(t, modernClient)
+	id := r.prepares("DO ?", 40, 1)
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
+	// One that sends other types is refused.
+	r.m.insertID.lost = true
+	s := r.m.find(id)
+	s.class.flags |= classInsertID
+	const short = "\x00\x01\x02\x00"
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once+short+"\x07\x00"))
+	if len(r.backend) > 0 || !bytes.Contains(r.client, []byte("LAST_INSERT_ID()")) {
+		t.Fatalf("backend got %q, client %q", r.backend, r.client)
+	}
+	s.class.flags &^= classInsertID
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00\x07\x00"), about(protocol.COM_STMT_EXECUTE, 40, once+short+"\x07\x00"), reply(okMySQL))
+}
