@@ -12,7 +12,7 @@ import (
 // drivers set most often, mostly to what they are already.
 var fundamental = []string{
 	clientCharset, resultsCharset, connectionCollation, "wait_timeout", "foreign_key_checks", "unique_checks",
-	"autocommit", "sql_mode", "time_zone", "sql_auto_is_null", "net_write_timeout",
+	"autocommit", "sql_mode", "time_zone", autoIsNull, "net_write_timeout",
 }
 
 // identity is what tells a server from others that may answer at the same address later: replication needs server_id to be unique.
@@ -24,6 +24,7 @@ func (u *upstream) readBase(initQuery string) error {
 	assigned := setReader{actReader: actReader{rest: []byte(initQuery)}}
 	assigned.text()
 	for _, name := range append(u.reported, assigned.names...) {
+		name = dialectOf(u.greeting.version, u.greeting.mariaDB).variable(name)
 		if len(names) < maxSettings && restorable(name, "0") && !slices.Contains(names, name) {
 			names = append(names[:len(names):len(names)], name)
 		}

@@ -173,7 +173,8 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 			return nil
 		}
 	case purposeAfresh:
-		m.state.last, m.state.stale, m.state.settings = nil, m.state.mariaDB, nil
+		m.state.last, m.state.stale = nil, m.state.mariaDB
+		m.wasCleaned()
 	case purposeRestore:
 		w.Observe(engine.StateRestored)
 	case purposeTrack:

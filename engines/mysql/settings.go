@@ -149,6 +149,27 @@ func (d dialect) withCollation(charset, collation string) string {
 	return charset + " " + collation
 }
 
+// variable is the one name under which a variable is kept that a server has under two: it would be given both values else, and keep
+// what the last has.
+func (d dialect) variable(name string) string {
+	switch {
+	case name == "tx_isolation" || name == "tx_read_only":
+		if d.mariaDB && d.version >= 110100 || d.isMySQL() && d.version >= 50720 {
+			return "transaction_" + name[len("tx_"):]
+		}
+	case !d.mariaDB:
+	case name == "storage_engine":
+		return "default_storage_engine"
+	case name == "log_slow_query":
+		return "slow_query_log"
+	case name == "log_slow_query_time":
+		return "long_query_time"
+	case name == "log_slow_min_examined_row_limit":
+		return "min_examined_row_limit"
+	}
+	return name
+}
+
 // wideCharsetName says the same of the name of a character set as wideCharset of a collation's id.
 func wideCharsetName(name string) bool {
 	switch name {

@@ -30,9 +30,9 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 		case string(name) == serverCharset:
 			m.askBack(serverCollation)
 		case r.class.sets() == nil:
-			m.askBack(string(name))
+			m.askBack(m.state.dialect.variable(string(name)))
 		default:
-			r.set = append(r.set, setting{string(name), string(value)})
+			r.set = append(r.set, setting{m.state.dialect.variable(string(name)), string(value)})
 		}
 	}
 }
@@ -45,6 +45,7 @@ func (r *request) reports(name string) bool {
 // noteAssigned notes that a variable was assigned to. MariaDB does not report SET @@name = value.
 func (m *Machine) noteAssigned(name string) {
 	r := &m.request
+	name = m.state.dialect.variable(name)
 	switch {
 	case r.reports(name), m.state.tracksLess && (name == trackedVariable || name == trackedSchema):
 	case derived([]byte(name)):
@@ -119,11 +120,14 @@ func (m *Machine) codeCollates(a *assignments) bool {
 	return false
 }
 
+// autoIsNull makes "id IS NULL" find the row that the statement before has inserted, which only the connection of that knows.
+const autoIsNull = "sql_auto_is_null"
+
 func (m *Machine) tellSetting(s setting, w engine.Wire) {
 	if armed([]byte(s.name), []byte(s.value)) || m.never(s) {
 		return
 	}
-	if !restorable(s.name, s.value) {
+	if !restorable(s.name, s.value) || s.name == autoIsNull && sameValue(s.value, "ON") {
 		m.request.leaves(engine.KindSetting)
 		return
 	}

@@ -452,3 +452,68 @@ func TestUntilACharacterSetIsKnownItsCharactersMayHideSomething(t *testing.T) {
 		t.Error("the next backend has another character set")
 	}
 }
+
+func TestAVariableOfTwoNamesIsRestoredUnderOne(t *testing.T) {
+	r := newRig(t, modernClient)
+	state := r.pool.State.(*backendState)
+	state.mariaDB, state.dialect = true, dialect{110809, true}
+	q := query("SET SESSION tx_isolation = 'SERIALIZABLE'")
+	r.ask(q, q, reports("transaction_isolation", "SERIALIZABLE"))
+	if len(r.backend) > 0 || len(r.m.session.asks) > 0 {
+		t.Fatalf("backend got %q", r.backend)
+	}
+	q = query("SET storage_engine = MyISAM")
+	r.ask(q, q, reports("storage_engine", "MyISAM"))
+	want := []setting{{"default_storage_engine", "MyISAM"}, {"transaction_isolation", "SERIALIZABLE"}}
+	if got := r.m.session.settings.list(); !slices.Equal(got, want) {
+		t.Errorf("%v is restored", got)
+	}
+	for _, d := range []dialect{{101118, true}, {50719, false}, {}} {
+		if got := d.variable("tx_isolation"); got != "tx_isolation" {
+			t.Errorf("%v has %s", d, got)
+		}
+	}
+}
+
+func TestTheRowThatWasInsertedLastIsFoundWhereItWas(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set("sql_auto_is_null", "OFF")
+	if r.held != nil {
+		t.Fatal("held")
+	}
+	r.set("sql_auto_is_null", "ON")
+	if r.held == nil || r.pins == 0 {
+		t.Error("the session leaves its backend")
+	}
+}
+
+func TestABackendThatForgetsUserVariablesIsGivenItsDatabaseAgain(t *testing.T) {
+	r := newRig(t, modernClient)
+	state := r.pool.State.(*backendState)
+	state.settings, _ = state.settings.with("@a", "1") // of another session
+	state.schema, r.m.session.schema = "app", "app"
+	one, ok := query("SELECT 1"), reply(okMySQL)
+	r.send(one)
+	r.steps([2][]byte{append(command(protocol.COM_RESET_CONNECTION, ""), query(trackers)...), append(ok, ok...)},
+		[2][]byte{command(protocol.COM_INIT_DB, "app"), ok})
+	if !bytes.Equal(r.backend, one) {
+		t.Errorf("backend got %q", r.backend)
+	}
+}
+
+func TestAUserVariableTooLargeToBeReadIsNotEmpty(t *testing.T) {
+	r := newRig(t, modernClient)
+	q := query("SET @a = 'x'")
+	r.client, r.backend = nil, nil
+	r.send(q)
+	r.answer(reply(okMySQL))
+	columns := make([]string, 0, 12)
+	columns = append(columns, "\x05")
+	for range 5 {
+		columns = append(columns, "\x03def\x00\x00\x00\x011\x00\x0c-\x00\x02\x00\x00\x00\xfd\x00\x00\x1f\x00\x00")
+	}
+	r.answer(reply(append(columns, "\xfb\x01x\xfb\x07utf8mb4\x0butf8mb4_bin", endMySQL)...))
+	if users, _ := r.m.session.settings.users(); len(users) > 0 || r.held == nil {
+		t.Errorf("%q is restored", users)
+	}
+}

@@ -192,7 +192,7 @@ func asksUserVariables(asks []string) bool {
 // the variable has a value: the server keeps the type and the collation of the value before with it, and no assignment makes both.
 func (m *Machine) keepUserVariable(name string, c, unset columnType, f *fields) {
 	value, isNull := cell(f)
-	digits, _ := cell(f)
+	digits, unread := cell(f) // NULL if they are more than max_allowed_packet
 	charset, _ := cell(f)
 	collation, _ := cell(f)
 	_, known := m.session.settings.value(name)
@@ -205,7 +205,7 @@ func (m *Machine) keepUserVariable(name string, c, unset columnType, f *fields) 
 		return
 	}
 	literal, ok := c.literal(string(value), string(digits), string(charset), string(collation))
-	if f.bad || isNull || !ok {
+	if f.bad || isNull || unread || !ok {
 		m.request.leaves(engine.KindUserVariable)
 		return
 	}

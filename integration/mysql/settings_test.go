@@ -33,7 +33,7 @@ var sets = []string{
 	"set wait_timeout = 7777", "set interactive_timeout = 7778", "set innodb_lock_wait_timeout = 3", "set lock_wait_timeout = 5",
 	"set lc_time_names = 'de_DE'", "set lc_messages = 'fr_FR'", "set default_storage_engine = myisam", "set long_query_time = 0.25",
 	"set max_statement_time = 2.5", "set max_execution_time = 30000", "set optimizer_switch = 'mrr=off'", "set optimizer_switch = default",
-	"set sql_safe_updates = 1", "set sql_auto_is_null = 1", "set sql_quote_show_create = 0", "set div_precision_increment = 7", "set big_tables = 1",
+	"set sql_safe_updates = 1", "set sql_auto_is_null = 0", "set sql_quote_show_create = 0", "set div_precision_increment = 7", "set big_tables = 1",
 	"set max_error_count = 5", "set sql_notes = 0", "set sql_big_selects = 0", "set join_buffer_size = 131072", "set myisam_sort_buffer_size = 8192",
 	"set default_week_format = 6", "set auto_increment_increment = 2, auto_increment_offset = 2", "set completion_type = 'CHAIN'",
 	"set old_mode = ''", "set log_slow_filter = ''", "set eq_range_index_dive_limit = 3", "set windowing_use_high_precision = off",
