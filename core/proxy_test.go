@@ -1,11 +1,13 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -173,5 +175,37 @@ func TestSessionsAreListedWithTheirListener(t *testing.T) {
 	all := r.Sessions()
 	if len(all) != 1 || all[0].User != "hi" || all[0].Listener != "l" || !all[0].InTransaction {
 		t.Errorf("sessions: %+v", all)
+	}
+}
+
+func TestAClientThatDoesNotReadIsNotReadEither(t *testing.T) {
+	p := start(t, &echo{}, nil)
+	c := p.login()
+	socket := c.Conn.(*net.TCPConn)
+	if err := errors.Join(socket.SetReadBuffer(64<<10), socket.SetWriteBuffer(64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	line := bytes.Repeat([]byte("x"), 1<<10-1)
+	line = append(line, '\n')
+	const lines = 32 << 10
+	var sent atomic.Int64
+	go func() {
+		for range lines {
+			if _, err := c.Write(line); err != nil {
+				return
+			}
+			sent.Add(1)
+		}
+	}()
+	for was := int64(-1); was != sent.Load(); time.Sleep(200 * time.Millisecond) {
+		was = sent.Load()
+	}
+	if n := sent.Load(); n == lines {
+		t.Errorf("%d lines were taken of a client that has read none", n)
+	}
+	for i := range lines {
+		if got, err := c.lines.ReadBytes('\n'); err != nil || !bytes.Equal(got, line) {
+			t.Fatalf("line %d is %.20q, %v", i, got, err)
+		}
 	}
 }

@@ -153,5 +153,6 @@ func (s *stream) encrypt(p []byte) {
 func (s *stream) stageTLS() {
 	if s.out.err == nil {
 		s.stage(s.mem.Out(nil))
+		s.out.full = s.out.full || s.out.size > MaxHeld // or who sees that would not be told of its end
 	}
 }

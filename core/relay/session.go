@@ -288,7 +288,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 || s.mustCatchUp() {
+	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 || s.unread() || s.mustCatchUp() {
 		return 0
 	}
 	if s.backPressed() {
@@ -322,6 +322,9 @@ func (c *clientEnd) OnWritable() {
 		s.backend.stream.Resume()
 		s.backend.stream.Redeliver()
 	}
+	if s.client.Held() > 0 {
+		s.later()
+	}
 }
 
 func (c *clientEnd) OnClose(error) {
@@ -331,6 +334,9 @@ func (c *clientEnd) OnClose(error) {
 }
 
 func (c *clientEnd) OnWake(loop.Loop) bool { return true }
+
+// unread says that the client does not read what it is answered without a backend, which would bound that. OnWritable ends it.
+func (s *Session) unread() bool { return s.backend == nil && s.client.Buffered() > loop.MaxHeld }
 
 // backPressed says that the backend does not take what the client sends.
 func (s *Session) backPressed() bool {
