@@ -365,8 +365,9 @@ func (c *classifier) dispatch() {
 		} else {
 			c.rolls = true
 		}
-	case "execute":
+	case "execute": // what its PREPARE was noted for, it does again
 		c.kinds.add(engine.KindPreparedStatement)
+		c.opaque = true
 	case "deallocate":
 		c.ends.add(engine.KindPreparedStatement)
 		if c.advance(); c.is("prepare") {
@@ -549,6 +550,7 @@ func (c *classifier) query() {
 	case c.before == keywordAs && c.calls: // the query has begun
 		if c.is("execute") {
 			c.kinds.add(engine.KindPreparedStatement)
+			c.opaque = true
 		}
 		c.watched = watchNothing
 		return

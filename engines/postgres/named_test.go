@@ -61,7 +61,7 @@ func TestANamedStatementGoesWhereItsSessionGoes(t *testing.T) {
 		{"nor behind an error in its batch: it would be skipped", with(step{"client", "E x, P |EXECUTE s, B |, E, S"}, step{"server", "! 34000"}, step{"server", "Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
 			"P berth_1|SELECT 1, S, E, H, S, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"SQL that has nothing to do with one that cannot be prepared any more", with(step{"client", "Q EXECUTE x"}, step{"server", "! 26000, Z I"}),
-			"P berth_1|SELECT 1, S, Q EXECUTE x, Q (prepared_statement)", "1, Z I, ! 26000, Z I", "idle, prepared_statement"},
+			"P berth_1|SELECT 1, S, Q EXECUTE x, Q (all settings)", "1, Z I, ! 26000, Z I", "idle, prepared_statement"},
 		{"a DEALLOCATE takes away what stands for it", with(step{"client", "Q DEALLOCATE s"}, step{"server", "1, Z I, C DEALLOCATE, Z I"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),
 			"P berth_1|SELECT 1, S, P s|, S, Q DEALLOCATE s, B |berth_, S", "1, Z I, C DEALLOCATE, Z I, ! 26000, Z I", "idle, idle, idle"},
 		{"or else it is closed", with(step{"client", "Q SELECT 1/0; DEALLOCATE s"}, step{"server", "1, Z I, ! 22012, Z I"}, step{"server", "3, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),

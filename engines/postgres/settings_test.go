@@ -205,6 +205,19 @@ func TestWhatRestoringReportsTheClientIsToldOnlyWhereItIsNews(t *testing.T) {
 	}
 }
 
+func TestWhatExecuteHasSetIsFoundBehindDeallocate(t *testing.T) {
+	for _, execute := range []string{"EXECUTE a", "CREATE TABLE t AS EXECUTE a"} {
+		s := newStage(t)
+		s.does("PREPARE a AS SELECT set_config('search_path', 'x', false)", "C PREPARE, Z I")
+		s.finds(nil, engine.KindPreparedStatement)
+		s.does(execute, "C SELECT 1, Z I")
+		s.does("DEALLOCATE a", "C DEALLOCATE, Z I")
+		if got := s.asksAbout(); !strings.HasPrefix(got, "all settings") {
+			t.Errorf("%s: asked about %q, sent %s", execute, got, describeMessages(t, s.toBackend, true))
+		}
+	}
+}
+
 func TestATextWaitsUntilItIsKnownHowTheServerReadsIt(t *testing.T) {
 	const set, text = "SET standard_conforming_strings = off", `SELECT 'a\'; LISTEN x; --'`
 	off, on := step{"server", "S standard_conforming_strings|off, C SET, Z I"}, step{"server", "C SELECT 1, Z I"}
