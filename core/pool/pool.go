@@ -260,16 +260,7 @@ func (p *Pool[K, V]) Claim() bool {
 }
 
 // Unclaim gives a claimed slot back.
-func (p *Pool[K, V]) Unclaim(now time.Duration) (todo Todo[K, V]) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.claimed == 0 {
-		panic("BUG: pool: Unclaim without a Claim")
-	}
-	p.claimed--
-	p.settle(now, &todo)
-	return todo
-}
+func (p *Pool[K, V]) Unclaim(now time.Duration) Todo[K, V] { return p.unclaim(&p.claimed, now) }
 
 // ClaimKept is Claim for one of the slots that are kept. Of those that are kept since a moment ago the pool may not have been able to free
 // any yet, and one may be claimed that is not kept any more: it counts until it is given back.
@@ -284,13 +275,16 @@ func (p *Pool[K, V]) ClaimKept() bool {
 }
 
 // UnclaimKept gives such a slot back.
-func (p *Pool[K, V]) UnclaimKept(now time.Duration) (todo Todo[K, V]) {
+func (p *Pool[K, V]) UnclaimKept(now time.Duration) Todo[K, V] { return p.unclaim(&p.kept, now) }
+
+// unclaim gives back one of slots.
+func (p *Pool[K, V]) unclaim(slots *int, now time.Duration) (todo Todo[K, V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kept == 0 {
-		panic("BUG: pool: UnclaimKept without a ClaimKept")
+	if *slots == 0 {
+		panic("BUG: pool: a slot is given back that was not claimed")
 	}
-	p.kept--
+	*slots--
 	p.settle(now, &todo)
 	return todo
 }
