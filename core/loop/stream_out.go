@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -12,10 +13,18 @@ const directly = 8 << 10
 // tlsPart is how much plaintext is encrypted into one buffer at once.
 const tlsPart = 32 << 10
 
+// mostUnasked bounds what may wait of what crypto/tls wrote on its own account, say answers to KeyUpdates. An honest peer
+// sends one in hundreds of megabytes (RFC 8446 sections 4.6.3 and 5.5), so this is what it causes in gigabytes.
+const mostUnasked = 4 << 10
+
+// errUnread is why a stream fails whose peer asks crypto/tls for answers and takes none.
+var errUnread = errors.New("tls: the peer asks for key updates and does not read them")
+
 // output is the sending side of a stream: a queue of chunks.
 type output struct {
 	head, tail *chunk
 	size       int   // what waits in them
+	unasked    int   // what crypto/tls wrote on its own account since nothing waited
 	err        error // why nothing can be sent any more
 	blocked    bool  // the kernel took less than it was given, and has not said since that it takes more
 	full       bool  // there was more than MaxHeld; OnWritable is owed
@@ -73,7 +82,7 @@ func (s *stream) dropOutput() {
 		s.loop.put(c)
 		c = next
 	}
-	s.out.head, s.out.tail, s.out.size, s.out.blocked = nil, nil, 0, false
+	s.out.head, s.out.tail, s.out.size, s.out.unasked, s.out.blocked = nil, nil, 0, 0, false
 }
 
 // flush sends what is staged, as far as the kernel takes it.
@@ -90,7 +99,7 @@ func (s *stream) flush() {
 			return
 		}
 		if out.head = c.next; out.head == nil {
-			out.tail = nil
+			out.tail, out.unasked = nil, 0
 		}
 		s.loop.put(c)
 	}
@@ -149,10 +158,17 @@ func (s *stream) encrypt(p []byte) {
 	}
 }
 
-// stageTLS stages what crypto/tls wrote on its own account.
+// stageTLS stages what crypto/tls wrote on its own account. A peer can have it answer a dozen times for a byte of data, and
+// it is the handlers that decide whether to read on: who asks for more than it takes ends here.
 func (s *stream) stageTLS() {
-	if s.out.err == nil {
-		s.stage(s.mem.Out(nil))
-		s.out.full = s.out.full || s.out.size > MaxHeld // or who sees that would not be told of its end
+	if s.out.err != nil {
+		return
+	}
+	p := s.mem.Out(nil)
+	s.stage(p)
+	s.out.full = s.out.full || s.out.size > MaxHeld // or who sees that would not be told of its end
+	if s.out.unasked += len(p); s.out.unasked > mostUnasked {
+		s.breakOutput(errUnread)
+		s.fail(errUnread)
 	}
 }

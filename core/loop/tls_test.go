@@ -341,6 +341,76 @@ func TestAKeyUpdateIsAnsweredWakesAParkedStreamAndBringsNoData(t *testing.T) {
 	}
 }
 
+// updater asks for key updates as fast as crypto/tls lets it: that wants a byte of data now and then between them.
+type updater struct{ traffic }
+
+func (u *updater) round() (p []byte) {
+	for range 16 {
+		p = append(p, u.seal(22, []byte{24, 0, 0, 1, 1})...)
+		u.update()
+	}
+	return append(p, u.seal(23, []byte{'x'})...)
+}
+
+func TestAPeerThatDoesNotReadTheAnswersToItsKeyUpdatesEnds(t *testing.T) {
+	l := startLoop(t, 0, Options{})
+	server, client := tlsConfigs(t, tls.VersionTLS13)
+	var keyLog strings.Builder
+	client.KeyLogWriter = &keyLog
+	c, peer := tlsPair(t, server, client, true, nil)
+	ours := updater{traffic{secret: secretOf(t, keyLog.String(), "CLIENT_TRAFFIC_SECRET_0")}}
+	p := newProbe()
+	most := 0
+	p.data = func(b []byte) int { most = max(most, p.Buffered()); return len(b) }
+	openConn(t, l, c, p)
+	answer := noise(7, 16<<20) // more than the kernel takes for a peer that does not read
+	before := 0
+	on(t, l, func() { p.Write(answer) })
+	on(t, l, func() { before = p.Buffered() })
+	if before == 0 {
+		t.Fatal("the kernel took all of it")
+	}
+	for range 1000 {
+		if _, err := peer.NetConn().Write(ours.round()); err != nil {
+			break // it is over
+		}
+	}
+	if err := await(t, p.closed, "OnClose"); !errors.Is(err, errUnread) {
+		t.Errorf("closed by %v", err)
+	}
+	on(t, l, func() {
+		if more := most - before; more > 2*mostUnasked {
+			t.Errorf("%d bytes waited that nobody wrote", more)
+		}
+	})
+}
+
+func TestAPeerMayUpdateItsKeysForEverIfItReadsTheAnswers(t *testing.T) {
+	l := startLoop(t, 0, Options{})
+	server, client := tlsConfigs(t, tls.VersionTLS13)
+	server.SessionTicketsDisabled = true
+	var keyLog strings.Builder
+	client.KeyLogWriter = &keyLog
+	c, peer := tlsPair(t, server, client, true, nil)
+	ours := updater{traffic{secret: secretOf(t, keyLog.String(), "CLIENT_TRAFFIC_SECRET_0")}}
+	theirs := traffic{secret: secretOf(t, keyLog.String(), "SERVER_TRAFFIC_SECRET_0")}
+	p := newProbe()
+	p.data = func(b []byte) int { p.Write(b); return len(b) }
+	openConn(t, l, c, p)
+	for range 100 {
+		send(t, peer.NetConn(), ours.round())
+		for range 16 {
+			if kind, _ := theirs.open(t, peer.NetConn()); kind != 22 {
+				t.Fatalf("a record of type %d came", kind)
+			}
+			theirs.update()
+		}
+		if kind, p := theirs.open(t, peer.NetConn()); kind != 23 || string(p) != "x" {
+			t.Fatalf("%d %q came", kind, p)
+		}
+	}
+}
+
 func TestATLSStreamThatMovesKeepsItsPlaceInTheStream(t *testing.T) {
 	loops := []*Poll{startLoop(t, 0, Options{}), startLoop(t, 1, Options{})}
 	server, client := tlsConfigs(t, tls.VersionTLS13)
