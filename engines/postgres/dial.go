@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -114,7 +116,7 @@ func (s *greeted) explain(err error) error {
 	return &engine.ServerError{Code: pg.Code, Message: pg.Message}
 }
 
-// handOver ends the login: what is left on the connection is a backend at a clean boundary, of which nothing was read ahead.
+// handOver ends the login: what is left on the connection is a backend at a clean boundary.
 func (e *Engine) handOver(ctx context.Context, s *greeted, initQuery string) (engine.Dialed, error) {
 	var base *settings
 	if initQuery != "" {
@@ -126,11 +128,11 @@ func (e *Engine) handOver(ctx context.Context, s *greeted, initQuery string) (en
 			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
 		}
 	}
-	if err := s.pg.SyncConn(ctx); err != nil {
-		return engine.Dialed{}, s.explain(err)
-	}
 	h, err := s.pg.Hijack()
 	if err != nil {
+		return engine.Dialed{}, err
+	}
+	if err := s.settle(); err != nil {
 		return engine.Dialed{}, err
 	}
 	if h.TxStatus != 'I' {
@@ -142,6 +144,26 @@ func (e *Engine) handOver(ctx context.Context, s *greeted, initQuery string) (en
 	state := newBackendState(h.PID, h.SecretKey, s.heard.params)
 	state.base, state.actual = base, base
 	return engine.Dialed{Conn: s.conn, State: state}, nil
+}
+
+// settle ends the library's reading in the background, which begins with a write that takes longer than usual, if only
+// because the processor is busy, and keeps what came of it. The library's own way asks the server something, and loses what
+// came behind the answer.
+func (s *greeted) settle() error {
+	if err := s.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return err
+	}
+	p := make([]byte, 512)
+	for {
+		n, err := s.heard.r.Read(p)
+		s.conn.Rest = append(s.conn.Rest, p[:n]...)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return s.conn.SetReadDeadline(time.Time{})
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // initial asks what initQuery has set.

@@ -135,6 +135,42 @@ func TestABackendGetsTheParametersOfItsKeyAndReportsItsOwn(t *testing.T) {
 	}
 }
 
+func TestWhatTheLibraryReadsInTheBackgroundIsNotLost(t *testing.T) {
+	for _, mode := range []engine.TargetTLSMode{engine.TargetTLSDisable, engine.TargetTLSRequire} {
+		certificate := ecdsaCertificate(t)
+		late := encode(t, &pgproto3.ParameterStatus{Name: "late", Value: "4"})
+		d := play(t, func(nc net.Conn) (err error) {
+			if mode != engine.TargetTLSDisable {
+				if nc, err = encrypt(nc, 'S', &tls.Config{Certificates: []tls.Certificate{certificate}}); err != nil {
+					return err
+				}
+			}
+			time.Sleep(100 * time.Millisecond) // the library's write takes so long that it begins to read
+			var length [4]byte
+			if _, err := io.ReadFull(nc, length[:]); err != nil {
+				return err
+			}
+			if _, err := io.CopyN(io.Discard, nc, int64(binary.BigEndian.Uint32(length[:]))-4); err != nil {
+				return err
+			}
+			_, err = nc.Write(append(encode(t, letIn...), late...))
+			_, _ = io.Copy(io.Discard, nc) // nothing is answered
+			return err
+		})
+		long := encodeOptions([]parameter{{"application_name", strings.Repeat("x", 32<<20)}}) // the kernel takes less
+		dialed, err := d.dial(t, mode, long)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest := dialed.Conn.Rest
+		_ = dialed.Conn.SetDeadline(time.Now().Add(5 * time.Second))
+		next := make([]byte, len(late)-len(rest))
+		if _, err := io.ReadFull(dialed.Conn, next); err != nil || string(rest)+string(next) != string(late) {
+			t.Errorf("behind the login came %q %q, %v", rest, next, err)
+		}
+	}
+}
+
 func TestTheEnvironmentDoesNotLeakIntoALogin(t *testing.T) {
 	for name, value := range map[string]string{
 		"PGHOST": "elsewhere.invalid", "PGPORT": "x", "PGDATABASE": "other", "PGUSER": "other", "PGPASSWORD": "other",
