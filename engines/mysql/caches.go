@@ -1,6 +1,9 @@
 package mysql
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // maxDatabases bounds the cache. A user of the group that asks for ever new names costs a backend each time at worst.
 const maxDatabases = 4 << 10
@@ -9,35 +12,39 @@ const maxDatabases = 4 << 10
 // them needs no backend before it is answered.
 type databaseCache struct {
 	mu       sync.Mutex
-	verified map[userDatabase]struct{}
+	verified map[userDatabase]string // their names as servers report them
 }
 
-type userDatabase struct{ user, database string }
+// userDatabase is a database as a client names it whose login has a character set.
+type userDatabase struct {
+	user, database string
+	charset        byte
+}
 
-// databaseVerified says whether a server of the group accepted database for user since it was last forgotten.
-func (e *Engine) databaseVerified(user, database string) bool {
+// databaseVerified says whether a server of the group accepted a database since it was last forgotten, and what servers call it.
+func (e *Engine) databaseVerified(d userDatabase) (name string, ok bool) {
 	c := &e.databases
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, ok := c.verified[userDatabase{user, database}]
-	return ok
+	name, ok = c.verified[d]
+	return name, ok
 }
 
-// verifyDatabase notes that a server accepted database for user.
-func (e *Engine) verifyDatabase(user, database string) {
+// verifyDatabase notes that a server accepted a database, which it calls name.
+func (e *Engine) verifyDatabase(d userDatabase, name string) {
 	c := &e.databases
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.verified == nil || len(c.verified) >= maxDatabases {
-		c.verified = make(map[userDatabase]struct{})
+		c.verified = make(map[userDatabase]string)
 	}
-	c.verified[userDatabase{user, database}] = struct{}{}
+	c.verified[d] = name
 }
 
-// forgetDatabase notes that a server refused database to user.
-func (e *Engine) forgetDatabase(user, database string) {
+// forgetDatabase notes that a server refused to user the database that it calls name.
+func (e *Engine) forgetDatabase(user, name string) {
 	c := &e.databases
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.verified, userDatabase{user, database})
+	maps.DeleteFunc(c.verified, func(d userDatabase, known string) bool { return d.user == user && known == name })
 }

@@ -248,6 +248,9 @@ func (m *Machine) undo(k engine.Kind, w engine.Wire) {
 // awaited first.
 func (m *Machine) inquire(w engine.Wire) (waits bool) {
 	h := m.holding
+	if m.session.wide && slices.ContainsFunc(h.names[holdLock], varies) && m.letters() {
+		return false // it would be asked for other names
+	}
 	if !h.unsure || m.pins.reported != bit(engine.KindNamedLock) || m.pins.result || m.pins.traits ||
 		h.lasting&bit(engine.KindNamedLock) != 0 {
 		return false

@@ -101,7 +101,7 @@ type session struct {
 	tracks      bool      // it may have set that since the backend has said what it is
 	ownTrackers bool      // the backend reports what the session has set, and it keeps it
 	nullsPin    bool      // nulls does pin
-	wide        bool      // its character set has characters that end with a backslash
+	wide        bool      // its character set has characters that end with a backslash, or letters in place of punctuation
 	ending      ending    // what may have become of the transaction that was open
 }
 
@@ -184,27 +184,14 @@ func (m *Machine) become(s sessionInfo) {
 	m.request = request{}
 }
 
-// wideCharset says whether id is a collation of big5, cp932, gbk, sjis or gb18030, whose characters may end with the
-// byte of a backslash.
-func wideCharset(id byte) bool {
-	switch id {
-	case 1, 13, 28, 84, 87, 88, 95, 96, 248, 249, 250:
-		return true
-	}
-	return false
-}
-
-// wideAsKnown says the same of what the session brings to another backend.
-func (m *Machine) wideAsKnown() bool {
-	if name, ok := m.session.settings.value(clientCharset); ok {
-		return wideCharsetName(reported(clientCharset, name))
-	}
-	return wideCharset(m.info.charset)
-}
-
 // Start finishes the login.
 func (m *Machine) Start(w engine.Wire) {
-	if m.info.database == "" || m.e.databaseVerified(m.info.key.User, m.info.database) {
+	name, verified := "", m.info.database == ""
+	if !verified {
+		name, verified = m.e.databaseVerified(m.info.loginDatabase())
+	}
+	if verified {
+		m.session.schema = name
 		m.welcome(w)
 		return
 	}
@@ -238,7 +225,8 @@ func (m *Machine) Granted(b *engine.Backend, w engine.Wire) {
 	m.adopt(b)
 	if m.login == loginPending && !m.closed {
 		m.alignSettings(w) // the database's name is in the session's character set
-		m.sendSchema(w)
+		m.send(protocol.COM_INIT_DB, m.session.schema, w)
+		m.expect(shapeOne, purposeSchema, 1)
 	}
 }
 

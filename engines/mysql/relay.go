@@ -367,6 +367,8 @@ func (x *exchange) ok(p []byte) error {
 		switch p := m.queue.head().purpose; {
 		case p == purposeRestore && !m.aligned(o), p == purposeMeaning && !m.meant(o):
 			return notRestored(errRestoredOtherwise)
+		case p == purposeSchema && m.login == loginPending && !m.nameSchema(o):
+			return broken("malformed session state")
 		}
 		x.pass(len(p))
 	}

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"bytes"
 	"errors"
 	"strconv"
 
@@ -380,7 +379,7 @@ func (m *Machine) classify(p packet, text []byte) class {
 	m.request.read = m.reading()
 	l := m.newLexer()
 	c := scanAs(text, &l)
-	if m.session.wide && bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) {
+	if m.ambiguous(text) {
 		return c // characters may hide what settingsIn looks for
 	}
 	return trackingIn(settingsIn(c, text), text)
@@ -397,7 +396,7 @@ type reading struct {
 func (m *Machine) reading() reading { return reading{m.literalBackslash(), m.dialect()} }
 
 func (m *Machine) newLexer() lexer {
-	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, dialect: m.dialect()}
+	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, letters: m.letters(), dialect: m.dialect()}
 }
 
 // dialect is that of the held backend; without one, that of a server of the group.

@@ -46,12 +46,6 @@ func (m *Machine) ask(query string, p purpose, w engine.Wire) {
 	m.expect(shapeResults, p, 1)
 }
 
-// sendSchema makes the session's default database the backend's.
-func (m *Machine) sendSchema(w engine.Wire) {
-	m.send(protocol.COM_INIT_DB, m.session.schema, w)
-	m.expect(shapeOne, purposeSchema, 1)
-}
-
 // align brings the held backend in line with the session for a statement of class c. It returns false if answers are
 // awaited first, or if the statement must be refused (m.refusal).
 func (m *Machine) align(c class, w engine.Wire) bool {
@@ -63,7 +57,10 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		return false
 	}
 	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
-		m.sendSchema(w)
+		if !m.knowsReading(m.session.schema, w) {
+			return false
+		}
+		m.sendSchema(m.session.schema, purposeSchema, w)
 	}
 	m.alignTracking(c, w)
 	foreign := m.foreign()
@@ -168,7 +165,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	case purposeSchema:
 		m.state.schema = m.session.schema
 		if m.login == loginPending {
-			m.e.verifyDatabase(m.info.key.User, m.info.database)
+			m.e.verifyDatabase(m.info.loginDatabase(), m.session.schema)
 			m.welcome(w)
 			return nil
 		}

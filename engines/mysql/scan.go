@@ -30,6 +30,7 @@ type lexer struct {
 	// literalBackslash says that sql_mode has NO_BACKSLASH_ESCAPES; wide that characters may end with a backslash, or a backtick.
 	literalBackslash bool
 	wide             bool
+	letters          bool // some of what is punctuation here may be letters
 	dialect          dialect
 }
 
@@ -126,6 +127,9 @@ func (l *lexer) plain(c byte) {
 	case c == ':':
 		l.mode = lexColon
 	default:
+		if l.letters && c != '@' && !invariant(c) {
+			l.doubt()
+		}
 		l.punctuation(c)
 	}
 }

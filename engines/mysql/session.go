@@ -52,9 +52,9 @@ type sessionInfo struct {
 //
 //	func newMachine(e *Engine, s sessionInfo) engine.Machine                     the relaying half
 //
-//	func (e *Engine) databaseVerified(user, database string) bool                caches.go
-//	func (e *Engine) verifyDatabase(user, database string)
-//	func (e *Engine) forgetDatabase(user, database string)
+//	func (e *Engine) databaseVerified(d userDatabase) (name string, ok bool)      caches.go
+//	func (e *Engine) verifyDatabase(d userDatabase, name string)
+//	func (e *Engine) forgetDatabase(user, name string)
 //	func appendERR(dst []byte, seq uint8, caps uint32, code uint16, state, msg string) []byte   errors.go; with packet header
 //	func appendOK(dst []byte, seq uint8, status uint16) []byte       nothing affected, no warnings, no info
 //	func appendLoginOK(dst []byte, s *sessionInfo, status uint16) []byte          the OK that ends a login, with s.info

@@ -170,15 +170,6 @@ func (d dialect) variable(name string) string {
 	return name
 }
 
-// wideCharsetName says the same of the name of a character set as wideCharset of a collation's id.
-func wideCharsetName(name string) bool {
-	switch name {
-	case "big5", "cp932", "gbk", "sjis", "gb18030":
-		return true
-	}
-	return false
-}
-
 // restorable says whether another backend can be given a variable's value so that nothing else of it changes.
 func restorable(name, value string) bool {
 	for i := range len(name) {

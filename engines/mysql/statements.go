@@ -232,8 +232,7 @@ func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
 			m.refusal = errStatementLost
 			return nil
 		}
-		m.send(protocol.COM_INIT_DB, schema, w)
-		m.expect(shapeOne, purposePlace, 1)
+		m.sendSchema(schema, purposePlace, w)
 		return nil
 	}
 	if !t.gathering {

@@ -220,21 +220,27 @@ func TestGoodbyeIsCOM_QUIT(t *testing.T) {
 	}
 }
 
-func TestADatabaseIsVerifiedForOneUserUntilItIsForgotten(t *testing.T) {
+func TestADatabaseIsVerifiedForOneUserAndCharacterSetUntilItIsForgotten(t *testing.T) {
 	e := New(Config{})
-	if e.databaseVerified("app", "shop") {
+	app := userDatabase{"app", "sh\xf6p", 8}
+	if _, ok := e.databaseVerified(app); ok {
 		t.Error("verified by nobody")
 	}
-	e.verifyDatabase("app", "shop")
-	if !e.databaseVerified("app", "shop") || e.databaseVerified("other", "shop") || e.databaseVerified("app", "other") {
-		t.Error("not verified for exactly that user and database")
+	e.verifyDatabase(app, "shöp")
+	if name, ok := e.databaseVerified(app); !ok || name != "shöp" {
+		t.Error("not verified")
 	}
-	e.forgetDatabase("app", "shop")
-	if e.databaseVerified("app", "shop") {
+	for _, other := range []userDatabase{{"other", "sh\xf6p", 8}, {"app", "other", 8}, {"app", "sh\xf6p", 45}} {
+		if _, ok := e.databaseVerified(other); ok {
+			t.Errorf("%+v: not verified for exactly that user and database", other)
+		}
+	}
+	e.forgetDatabase("app", "shöp")
+	if _, ok := e.databaseVerified(app); ok {
 		t.Error("not forgotten")
 	}
 	for i := range 3 * maxDatabases {
-		e.verifyDatabase("app", string(rune(i)))
+		e.verifyDatabase(userDatabase{"app", string(rune(i)), 8}, "")
 	}
 	if n := len(e.databases.verified); n > maxDatabases {
 		t.Errorf("%d databases are remembered", n)

@@ -1,0 +1,60 @@
+package mysql
+
+import (
+	"testing"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func TestPunctuationThatMayBeLettersHidesNothing(t *testing.T) {
+	for charset, want := range map[byte]bool{10: true, 82: true, 8: false, 45: false, 28: false} {
+		r := newRig(t, modernClient)
+		r.m.become(sessionInfo{key: r.m.info.key, capabilities: modernClient, charset: charset})
+		if got := r.m.letters(); got != want {
+			t.Errorf("charset %d: %v", charset, got)
+		}
+		for _, text := range []string{"SET @a[ = 1", "SELECT @a{ := 1", "SET @a@b = 1", "SELECT f}(1)", "SELECT a ^ f(1)"} {
+			c := r.m.classify(packet{bytes: query(text), size: len(query(text))}, []byte(text))
+			const certain = 1<<engine.KindUnknown | 1<<engine.KindUserVariable
+			if got := c.kinds&certain != 0; got != want {
+				t.Errorf("charset %d: %s: %b", charset, text, c.kinds)
+			}
+		}
+		for _, text := range []string{"SET @a = @b", "SELECT a, `b` FROM c.d WHERE e <> '{[}]'"} {
+			if c := r.m.classify(packet{bytes: query(text), size: len(query(text))}, []byte(text)); c.kinds&bit(engine.KindUnknown) != 0 {
+				t.Errorf("charset %d: %s: %b", charset, text, c.kinds)
+			}
+		}
+	}
+}
+
+func TestANameIsToldInTheCharacterSetThatServersReportItIn(t *testing.T) {
+	r := newRig(t, modernClient)
+	with := func(charset string) {
+		base, _ := (*settings)(nil).with(clientCharset, charset)
+		r.pool = &engine.Backend{ID: 1, State: &backendState{id: 77, arm: trackers, base: base}}
+		r.m.Granted(r.Borrow(engine.Want{}), r.wire)
+		r.backend = nil
+	}
+	for _, c := range []struct {
+		charset, name string
+		want          []byte
+	}{
+		{"utf8mb4", "dä", command(2, "dä")},
+		{"latin1", "d", command(2, "d")},
+		{"swe7", "d[", append(append(query("SET @@SESSION.character_set_client='utf8mb4'"), command(2, "d[")...),
+			query("SET @@SESSION.character_set_client='swe7'")...)},
+		{"latin1", "dä", append(append(query("SET @@SESSION.character_set_client='utf8mb4'"), command(2, "dä")...),
+			query("SET @@SESSION.character_set_client='latin1'")...)},
+		{"latin1 latin1_bin", "dä", append(append(query("SET @@SESSION.character_set_client='utf8mb4'"), command(2, "dä")...),
+			query("SET NAMES 'latin1' COLLATE 'latin1_bin', @@SESSION.character_set_results=DEFAULT, @@SESSION.collation_connection=DEFAULT")...)},
+	} {
+		with(c.charset)
+		r.m.sendSchema(c.name, purposeSchema, r.wire)
+		if got := string(r.backend); got != string(c.want) {
+			t.Errorf("%s in %s: %q", c.name, c.charset, got)
+		}
+		r.held = nil
+		r.m.forget()
+	}
+}

@@ -1,0 +1,67 @@
+package mysql
+
+import (
+	"slices"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// Servers report the name of a default database in utf8, and read it in character_set_client (dispatch_command, COM_INIT_DB). Here it
+// is what servers report; only a login has it as the client sent it, until a server has accepted it. Where a backend would read another
+// name, it reads utf8 for as long as it is told.
+
+// loginDatabase is the default database that the session has logged in with.
+func (s *sessionInfo) loginDatabase() userDatabase {
+	return userDatabase{s.key.User, s.database, s.charset}
+}
+
+// nameSchema takes in, from the answer to it, what a server calls the default database of a login.
+func (m *Machine) nameSchema(o *okPacket) bool {
+	var r report
+	if !r.parse(o.state) {
+		return false
+	}
+	if r.hasSchema && len(r.schema) > 0 {
+		m.session.schema = string(r.schema)
+	}
+	return true
+}
+
+// reads says whether the held backend reads a name as servers report it.
+func (m *Machine) reads(name string) bool {
+	if !varies(name) {
+		return true
+	}
+	charset, known := m.state.settings.or(m.state.base, clientCharset)
+	switch reported(clientCharset, charset) {
+	case "utf8", "utf8mb3", "utf8mb4":
+		return true
+	}
+	return !known
+}
+
+// knowsReading says whether it is known how the held backend reads a name. If not, the server is asked.
+func (m *Machine) knowsReading(name string, w engine.Wire) bool {
+	if !slices.Contains(m.session.asks, clientCharset) || !varies(name) {
+		return true
+	}
+	m.askSettings(w)
+	return false
+}
+
+// sendSchema makes a database, named as servers report it, the held backend's default one.
+func (m *Machine) sendSchema(name string, p purpose, w engine.Wire) {
+	has := m.state.settings
+	reading := has
+	if !m.reads(name) {
+		reading, _ = has.with(clientCharset, "utf8mb4")
+		m.ask(string(difference([]byte("SET "), has, reading, m.state.base)), purposeReading, w)
+	}
+	m.send(protocol.COM_INIT_DB, name, w)
+	m.expect(shapeOne, p, 1)
+	if reading != has {
+		m.ask(string(difference([]byte("SET "), reading, has, m.state.base)), purposeReading, w)
+	}
+}
