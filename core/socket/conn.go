@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // MaxHeld bounds what a connection may hold of bytes that arrived and could not be dealt with yet.
@@ -34,7 +36,7 @@ func New(nc net.Conn) *Conn { return &Conn{raw: &Transport{conn: nc}} }
 // ErrHandshake marks a TLS handshake that failed.
 var ErrHandshake = errors.New("tls handshake")
 
-// Gate limits how many logins are at work at once. A login is at work except while it waits for its peer to send.
+// Gate limits how many logins are at work at once. A login is at work except while it waits for its peer, to send or to read.
 type Gate interface {
 	Enter()
 	Leave()
@@ -234,7 +236,30 @@ func (t *Transport) Write(p []byte) (int, error) {
 		t.out = append(t.out, p...)
 		return len(p), nil
 	}
-	return t.conn.Write(p)
+	n := 0
+	if t.gate != nil {
+		if n = t.writeAtOnce(p); n == len(p) {
+			return n, nil
+		}
+		t.gate.Leave()
+		defer t.gate.Enter()
+	}
+	m, err := t.conn.Write(p[n:])
+	return n + m, err
+}
+
+// writeAtOnce writes what the kernel takes without waiting for the peer, and returns how much that was. What went wrong the next Write
+// tells.
+func (t *Transport) writeAtOnce(p []byte) (n int) {
+	rc, err := t.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = rc.Write(func(fd uintptr) bool {
+		n, _ = unix.Write(int(fd), p)
+		return true
+	})
+	return max(n, 0)
 }
 
 // Feed gives a detached transport bytes to read. They must stay valid until they are read: TLS reads all of them when

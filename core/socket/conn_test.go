@@ -382,3 +382,42 @@ func TestALoginIsOutsideOfTheGateWhileItWaits(t *testing.T) {
 		t.Errorf("%d are in the gate after the login", gate.in)
 	}
 }
+
+func TestALoginIsOutsideOfTheGateWhileItsPeerDoesNotRead(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		c, peer := pair(t, network)
+		gate := make(chanGate, 1)
+		gate.Enter()
+		c.Admit(gate)
+		sent := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // more than the kernel takes
+		done := make(chan error, 1)
+		go func() {
+			n, err := c.Write(sent)
+			if err == nil && n != len(sent) {
+				err = io.ErrShortWrite
+			}
+			done <- err
+		}()
+		select {
+		case gate <- struct{}{}: // another login
+			gate.Leave()
+		case <-time.After(patience / 2):
+			t.Fatalf("%s: who does not read keeps others out", network)
+		}
+		if got := read(t, peer, len(sent)); got != string(sent) {
+			t.Errorf("%s: other bytes came", network)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", network, err)
+		}
+		if len(gate) != 1 {
+			t.Errorf("%s: the login is outside of the gate afterwards", network)
+		}
+	}
+}
+
+// chanGate is a gate of so many places.
+type chanGate chan struct{}
+
+func (g chanGate) Enter() { g <- struct{}{} }
+func (g chanGate) Leave() { <-g }
