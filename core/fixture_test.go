@@ -111,8 +111,9 @@ func readLine(r io.Reader) (string, error) {
 
 type echoMachine struct {
 	engine.Machine
-	e    *echo
-	busy bool
+	e       *echo
+	busy    bool
+	borrows bool
 }
 
 func (m *echoMachine) Start(w engine.Wire) { w.ToClient([]byte("welcome\n")) }
@@ -128,6 +129,10 @@ func (m *echoMachine) FromClient(in []byte, w engine.Wire) (int, error) {
 			m.busy = false
 		case "aside\n":
 			w.Aside(m.aside)
+			return consumed, nil
+		case "borrow\n":
+			m.borrows = true
+			w.Borrow(engine.Want{}) // the test sees to it that it is refused
 			return consumed, nil
 		}
 		w.ToClient([]byte(line))
@@ -154,7 +159,9 @@ func (m *echoMachine) aside(ctx context.Context) func(engine.Wire) {
 
 func (m *echoMachine) Refused(err error, w engine.Wire) {
 	w.ToClient([]byte(err.Error() + "\n"))
-	w.Close(err)
+	if !m.borrows {
+		w.Close(err)
+	}
 }
 
 func (m *echoMachine) Stop(reason error, w engine.Wire) { w.ToClient([]byte(reason.Error() + "\n")) }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/target"
 )
 
 func TestADrainEndsIdleSessionsAtOnceAndWaitsForTransactions(t *testing.T) {
@@ -47,6 +48,32 @@ func TestADrainEndsTransactionsAtItsTimeout(t *testing.T) {
 	busy.expect(engine.ErrShutdown.Error())
 	busy.expectEnd()
 	_ = busy.Close()
+	if err := r.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASessionWhoseBorrowIsRefusedDoesNotHoldUpADrain(t *testing.T) {
+	r := start(t, &echo{}, func(c *Config) {
+		c.DrainTimeout = time.Hour
+		g := c.Groups[0]
+		c.Groups[0] = target.New(target.Config{
+			Name: g.Name(), Engine: g.Engine(), Targets: []engine.Target{{Name: "t", Address: "127.0.0.1:1"}},
+			Limits: target.Limits{MaxPercent: 100, BorrowTimeout: 300 * time.Millisecond},
+		}, new(atomic.Uint64), c.Log)
+		c.Listeners[0].Group = c.Groups[0]
+	})
+	if err := r.Pause(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	c := r.login()
+	c.say("borrow")
+	until(t, "the borrow waits", func() bool { return r.Snapshot().Listeners[0].Counters.WaitingClients.Value() == 1 })
+	r.stop()
+	c.expect(engine.ErrBorrowTimeout.Error())
+	c.expect(engine.ErrShutdown.Error())
+	c.expectEnd()
+	_ = c.Close()
 	if err := r.wait(); err != nil {
 		t.Error(err)
 	}

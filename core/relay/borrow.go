@@ -181,6 +181,9 @@ func (s *Session) refuse(err error) {
 	s.active = s.worker.loop.Now()
 	s.machine.Refused(err, (*wire)(s))
 	s.goOn()
+	if s.worker.draining {
+		s.later() // this may be all that it was there for
+	}
 }
 
 // abandon withdraws the session's borrow. It returns false if there was none, or if a grant is on its way already.
