@@ -36,11 +36,13 @@ type verdict struct {
 	commits     bool    // it may commit a transaction that was open before
 	decides     bool    // it begins or ends transactions:
 	opens       bool    // behind it one may be open
+	prepares    bool    // it may prepare a transaction for two-phase commit
+	delivers    bool    // it may commit one that was prepared so
 	logins      bool    // it may change what logins get, or want that nobody is logged in (logins.go)
 }
 
 // unread is what a statement may do that cannot be looked at.
-var unread = verdict{kinds: unknownKinds, sequence: true, creates: true, commits: true, decides: true, opens: true}
+var unread = verdict{kinds: unknownKinds, sequence: true, creates: true, commits: true, decides: true, opens: true, prepares: true, delivers: true}
 
 // or is the verdict on one of two statements of which nobody knows which is executed: what either may do, and a reset only
 // if both are one.
@@ -51,6 +53,7 @@ func (v verdict) or(o verdict) verdict {
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
 		commits: v.commits || o.commits, decides: v.decides || o.decides, opens: v.opens || o.opens, logins: v.logins || o.logins,
+		prepares: v.prepares || o.prepares, delivers: v.delivers || o.delivers,
 	}
 }
 
@@ -363,7 +366,7 @@ func (c *classifier) dispatch() {
 		if !c.advance() || !c.is("transaction") || !c.string() {
 			c.kinds.add(engine.KindPreparedStatement)
 		} else {
-			c.rolls = true
+			c.rolls, c.prepares = true, true
 		}
 	case "execute": // what its PREPARE was noted for, it does again
 		c.kinds.add(engine.KindPreparedStatement)

@@ -45,6 +45,7 @@ type Engine struct {
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 	askings    *cache[askingOf, *asking]
 	tenures    atomic.Uint64 // so far (values.go)
+	codeLater  atomic.Bool   // a transaction that creates code was prepared for two-phase commit (unseen.go)
 	// unnamedBytes is how much of long unnamed statements is kept (statements.go).
 	unnamedBytes atomic.Int64
 }

@@ -371,7 +371,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.named.direct = true
 		v.kinds.add(engine.KindPreparedStatement)
 		v.opaque = v.opaque || v.garbled
-		m.creates = m.creates || v.creates
+		m.creates = m.creates || v.creates || v.prepares || v.delivers
 	} else {
 		owed |= answerUnnamed
 		m.parseSent(f.rest()[:fr.size], fr.size, v)
@@ -424,7 +424,9 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if len(statement) > 0 && m.directSets {
 			m.settingsSent(verdict{}, nil, false)
 		}
-		m.lend.sweep.creates = m.lend.sweep.creates || len(statement) > 0 && m.creates
+		if len(statement) > 0 && m.creates {
+			m.createsCode(verdict{creates: true, prepares: true})
+		}
 	case 'D':
 		name := statementName(p)
 		if name != nil && m.named.direct && m.unsettled(f, w) {

@@ -184,7 +184,7 @@ func (m *machine) longSent(l *longMessage, w engine.Wire) {
 		return
 	case l.named:
 		v.kinds.add(engine.KindPreparedStatement)
-		m.creates = m.creates || v.creates
+		m.creates = m.creates || v.creates || v.prepares || v.delivers
 		m.directSets = m.directSets || v.changesSettings()
 	}
 	m.named.direct = m.named.direct || v.kinds.has(engine.KindPreparedStatement)

@@ -105,6 +105,7 @@ func (c *classifier) finish() {
 	case ahead.is("to"):
 	case ahead.is("prepared"):
 		c.commits = true
+		c.delivers = c.delivers || c.is("commit")
 	default:
 		c.decides, c.opens = true, chain || ahead.kind == tokenMore
 	}

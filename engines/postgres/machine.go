@@ -56,7 +56,7 @@ type machine struct {
 	unseenChanges engine.Unseen      // the engine's Unseen when the session began
 	roles         bool               // it has said who executes, since its last reset
 	directSets    bool               // a statement under a name of the backend's own may change settings
-	creates       bool               // it has prepared, by name, a statement that creates code
+	creates       bool               // it has prepared, by name, a statement that creates code, or brings what others have created
 	lexing        lexing             // what seen says about how to read SQL
 	head          [headerLength]byte // of a message that is sent under another length
 }

@@ -67,6 +67,18 @@ func (e *Engine) doubt() {
 	})
 }
 
+// createsCode notes for doubt what a statement with v, which is being sent, does about code. That of a transaction which is prepared for
+// two-phase commit is there once somebody commits it, whenever that is. As many commit so all the time, and hardly ever code, this counts
+// only behind one that has created some; what another proxy's clients have prepared is found in time (trustWithin).
+func (m *machine) createsCode(v verdict) {
+	s := &m.lend.sweep
+	s.creates, s.later = s.creates || v.creates, s.later || v.prepares
+	if s.creates && s.later {
+		m.e.codeLater.Store(true)
+	}
+	s.creates = s.creates || v.delivers && m.e.codeLater.Load()
+}
+
 // settings are names of settings that the code sets.
 func (u *unseen) settings() []string {
 	if names := u.names.Load(); names != nil {
@@ -125,7 +137,8 @@ func suspicionOf(field []byte) suspicion {
 // sweep is how far a session is with cleaning its backend up. Meanwhile its client's messages wait.
 type sweep struct {
 	used    bool // something was sent that may execute code, since the backend was clean
-	creates bool // something was sent that creates code
+	creates bool // something was sent that creates code,
+	later   bool // or that prepares a transaction: then it comes with COMMIT PREPARED
 	active  bool // answers are awaited
 	failed  bool
 	verdict suspicion

@@ -165,3 +165,38 @@ func TestWhatBecomesOfUnseenChangesIsConfigured(t *testing.T) {
 		}
 	}
 }
+
+func TestCodeOfAPreparedTransactionIsNewWhenItIsCommitted(t *testing.T) {
+	for _, steps := range [][][2]string{
+		{{"Q CREATE FUNCTION f()", "C CREATE FUNCTION, Z T"}, {"Q PREPARE TRANSACTION 'a'", "C PREPARE TRANSACTION, Z I"}},
+		{{"P |PREPARE TRANSACTION 'a', B p|", "1, 2"}, {"P |CREATE FUNCTION f(), B |, E , E p, S", "1, 2, C CREATE FUNCTION, C PREPARE TRANSACTION, Z I"}},
+		nil,
+	} {
+		s, u := suspected(t, suspicionNone)
+		for i, st := range append([][2]string{{"Q BEGIN", "C BEGIN, Z T"}}, steps...) {
+			if i > 0 || steps != nil {
+				s.client(messages(st[0]))
+				s.server(messages(st[1]))
+			}
+		}
+		u.mu.Lock()
+		u.set(suspicionNone, trustWithin) // it was asked meanwhile, and has seen nothing
+		u.mu.Unlock()
+		other := suspectedBy(t, s)
+		other.client(messages("Q COMMIT PREPARED 'a'"))
+		other.server(messages("C COMMIT PREPARED, Z I"))
+		if want := map[bool]suspicion{true: suspicionNew, false: suspicionNone}[steps != nil]; u.now() != want {
+			t.Errorf("behind %q: state %d, not %d", steps, u.now(), want)
+		}
+	}
+}
+
+// suspectedBy is a stage of another session of the same engine.
+func suspectedBy(t *testing.T, s *stage) *stage {
+	other := newStage(t)
+	other.m = newMachine(s.m.e, sessionInfo{id: 8, key: s.m.session.key, cancelSecret: []byte{1, 2, 3, 4}}).(*machine)
+	other.free.State.(*backendState).unseen = s.m.e.unseenIn(engine.Target{Name: "primary"}, s.m.session.key)
+	other.m.Start(other)
+	other.toClient = nil
+	return other
+}

@@ -80,6 +80,7 @@ func (m *machine) tidy(w engine.Wire) (waits bool) {
 		m.e.doubt()
 		s.creates = false
 	}
+	s.later = false
 	s.active, s.failed = false, false
 	s.active = m.verify(w)
 	return s.active
@@ -360,8 +361,9 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 		m.loginsSent(text, w)
 	}
 	m.named.clearing = m.named.clearing || v.deallocates
+	m.createsCode(v)
 	l := &m.lend.sweep
-	l.used, l.creates = l.used || !v.inert, l.creates || v.creates
+	l.used = l.used || !v.inert
 }
 
 // judge reads SQL that is going to be executed, and takes what else is needed out of it. Its verdict may be used again.
