@@ -24,6 +24,7 @@ func (p postgres) accepted() []acceptance {
 		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 42P01 `),
 		reason:  "a statement whose table is gone is refused either when it is described or, on a connection that has it not, when it is prepared",
 	}}
+	all = append(all, described()...)
 	all = append(all, acceptance{
 		request: regexp.MustCompile(`temp_buffers`),
 		got:     regexp.MustCompile(`(?m)^ErrorResponse ERROR 22023 "invalid value for parameter \\"temp_buffers\\".* cannot be changed after any temporary tables`),
@@ -36,6 +37,25 @@ func (p postgres) accepted() []acceptance {
 			reason: "where the statement behind one that writes does not ask for the value of a sequence, a later one may be refused, " +
 				"and is never told a wrong one",
 		})
+	}
+	return all
+}
+
+// described are the acceptances of a transaction's characteristics behind the description of a statement with a name. The server itself
+// takes a snapshot for that if anybody has created a schema since it was prepared, and none otherwise.
+func described() (all []acceptance) {
+	const (
+		statement = `Describe\(S [^)]`
+		sets      = `(?i)set (local )?transaction`
+		reason    = "a statement that is described takes the transaction's snapshot where it has to be prepared again"
+	)
+	refused := regexp.MustCompile(`(?m)^ErrorResponse ERROR 25001 ".* before any query"`)
+	behind := acceptance{request: regexp.MustCompile(sets), behind: regexp.MustCompile(statement), reason: reason}
+	within := acceptance{request: regexp.MustCompile(statement + `.*` + sets), reason: reason}
+	for _, a := range []acceptance{behind, within} {
+		server, proxy := a, a
+		server.want, proxy.got = refused, refused
+		all = append(all, server, proxy)
 	}
 	return all
 }
