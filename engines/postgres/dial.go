@@ -19,6 +19,7 @@ import (
 // greeted is a logged-in connection that still speaks through the library.
 type greeted struct {
 	pg    *pgconn.PgConn
+	user  string // who has logged in
 	conn  *engine.Conn
 	heard *tap
 	// unconnected is why there is no connection to log in on.
@@ -66,7 +67,7 @@ func (e *Engine) connectAs(ctx context.Context, t engine.Target, key engine.Key,
 		return nil, &mismatch{err}
 	}
 	config.Host, config.Port = host, port
-	s := &greeted{heard: &tap{}}
+	s := &greeted{user: c.User, heard: &tap{}}
 	config.User, config.Password, config.Database = c.User, c.Password.Reveal(), key.Database
 	config.RuntimeParams = decodeOptions(key.Options)
 	config.BuildFrontend = s.heard.frontend
@@ -118,13 +119,16 @@ func (s *greeted) explain(err error) error {
 
 // handOver ends the login: what is left on the connection is a backend at a clean boundary.
 func (e *Engine) handOver(ctx context.Context, s *greeted, initQuery string) (engine.Dialed, error) {
-	var base *settings
+	base, names, err := e.triggered(ctx, s)
+	if err != nil {
+		return engine.Dialed{}, s.explain(err)
+	}
+	triggers := base != nil
 	if initQuery != "" {
-		if _, err := s.pg.Exec(ctx, initQuery).ReadAll(); err != nil {
+		if err := s.execute(ctx, initQuery); err != nil {
 			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
 		}
-		var err error
-		if base, err = e.initial(ctx, s, initQuery); err != nil {
+		if base, err = e.initial(ctx, s, initQuery, names); err != nil {
 			return engine.Dialed{}, fmt.Errorf("init_query: %w", s.explain(err))
 		}
 	}
@@ -142,7 +146,7 @@ func (e *Engine) handOver(ctx context.Context, s *greeted, initQuery string) (en
 		return engine.Dialed{}, idleProtocolError("the server gave no usable cancel key")
 	}
 	state := newBackendState(h.PID, h.SecretKey, s.heard.params)
-	state.base, state.actual = base, base
+	state.base, state.actual, state.triggers = base, base, triggers
 	return engine.Dialed{Conn: s.conn, State: state}, nil
 }
 
@@ -166,30 +170,47 @@ func (s *greeted) settle() error {
 	}
 }
 
-// initial asks what initQuery has set.
-func (e *Engine) initial(ctx context.Context, s *greeted, initQuery string) (*settings, error) {
+// initial asks what is set behind initQuery, of which names may be, too.
+func (e *Engine) initial(ctx context.Context, s *greeted, initQuery string, names []string) (*settings, error) {
 	if s.pg.TxStatus() != 'I' {
 		return nil, nil // it will be refused
 	}
-	var names []string
 	for name := range customNames([]byte(initQuery)) {
 		names = append(names, string(bytes.ToLower(name)))
 	}
-	results, err := s.pg.Exec(ctx, settingsQuery(names, nil)).ReadAll()
+	found, err := s.settings(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	var found foundSettings
-	for _, r := range results {
-		for _, row := range r.Rows {
-			found.add(row[0], row[1], s.pg.ParameterStatus("session_authorization"), false)
-		}
-	}
-	base, ok := e.settings.intern(found.list)
+	base, ok := e.settings.intern(found.after(nil, nil))
 	if found.strange || !ok {
 		return nil, &mismatch{errors.New("it sets what cannot be set again: values must be ASCII, and not too many")}
 	}
 	return base, nil
+}
+
+// settings asks what is set, names among it.
+func (s *greeted) settings(ctx context.Context, names []string) (found foundSettings, err error) {
+	rows, err := s.rows(ctx, settingsQuery(names, nil))
+	for _, row := range rows {
+		found.add(row[0], row[1], s.user, false)
+	}
+	return found, err
+}
+
+// rows executes SQL that returns some.
+func (s *greeted) rows(ctx context.Context, sql string) (rows [][][]byte, err error) {
+	results, err := s.pg.Exec(ctx, sql).ReadAll()
+	for _, r := range results {
+		rows = append(rows, r.Rows...)
+	}
+	return rows, err
+}
+
+// execute executes SQL.
+func (s *greeted) execute(ctx context.Context, sql string) error {
+	_, err := s.rows(ctx, sql)
+	return err
 }
 
 func splitAddress(address string) (host string, port uint16, err error) {

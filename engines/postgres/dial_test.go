@@ -464,6 +464,24 @@ func TestAnInitQueryRunsOnce(t *testing.T) {
 	}
 }
 
+func TestWhoAnInitQueryMakesTheSessionIsWhatItBeginsWith(t *testing.T) {
+	row := func(name, value string) *pgproto3.DataRow {
+		return &pgproto3.DataRow{Values: [][]byte{[]byte(name), []byte(value)}}
+	}
+	d := play(t, answerQueries(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("name")}, {Name: []byte("setting")}}},
+		row("role", "x"), row("session_authorization", "bob"), &pgproto3.CommandComplete{CommandTag: []byte("SELECT 2")},
+		&pgproto3.ParameterStatus{Name: "session_authorization", Value: "bob"}, &pgproto3.ReadyForQuery{TxStatus: 'I'}))
+	d.target.InitQuery = "SET SESSION AUTHORIZATION bob; SET ROLE x"
+	dialed, err := d.dial(t, engine.TargetTLSDisable, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []setting{{authorization, "SET SESSION AUTHORIZATION 'bob'"}, {"role", "SET ROLE 'x'"}} // the other way round, it ends the role
+	if got := dialed.State.(*backendState).base.all(); !slices.Equal(got, want) {
+		t.Errorf("it begins with %v", got)
+	}
+}
+
 func TestASecretStoreThatFailsIsNoWrongPasswordToADialEither(t *testing.T) {
 	failed := errors.New("the store is down")
 	e := New(Config{Credentials: broken{failed}})

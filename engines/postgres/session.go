@@ -19,8 +19,9 @@ type backendState struct {
 	// params is what the server reported last, one entry a name, in the order in which it first reported them.
 	// setParam keeps it current while relaying and while idle.
 	params []parameter
-	// base is what the init query has set.
-	base *settings
+	// base is what triggers on logins, if some have (triggers), and the init query have set.
+	base     *settings
+	triggers bool
 	// unseen is what is known of the database's code; nil if nobody asks.
 	unseen *unseen
 

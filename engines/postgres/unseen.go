@@ -171,6 +171,10 @@ func (m *machine) clean(w engine.Wire) {
 		w.ToBackend(queryMessage(q))
 		m.push(answerReset | answerSwallow)
 	}
+	if m.state.triggers {
+		w.ToBackend(queryMessage(restoreSQL(unknownSettings, m.state.base)))
+		m.push(answerReset | answerSwallow)
+	}
 }
 
 // holds says that the session has, or may have, something of its own on the backend.

@@ -39,6 +39,10 @@ const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
 
 const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 
+// codeNames is the part of it that asks for names: of settings, with dots in them, that a bare body sets.
+const codeNames = `SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare,
+  pg_catalog.regexp_matches(body, '[[:<:]](?:set_config[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched LIMIT 65`
+
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
 // them, that its functions set, at most 65 with commas between them. It works with either setting of
 // standard_conforming_strings, because there is no backslash in it, and on every version with extensions.
@@ -50,7 +54,7 @@ const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 var unseenQuery = strings.NewReplacer(
 	"HARMLESS_EXTENSIONS", sqlList(harmlessExtensions), "SESSION_EXTENSIONS", sqlList(sessionExtensions),
 	"HARMLESS_PHRASES", harmlessPhrases, "SETTING_WORDS", settingWords, "STICKING_WORDS", stickingWords,
-	"SETTERS", setters, "STICKERS", stickers,
+	"SETTERS", setters, "STICKERS", stickers, "CODE_NAMES", codeNames,
 ).Replace(`WITH member AS (SELECT d.objid, e.extname IN (HARMLESS_EXTENSIONS) AS harmless FROM pg_catalog.pg_depend d
  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
  AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
@@ -77,9 +81,7 @@ tree AS (SELECT ev_action::pg_catalog.text AS node FROM pg_catalog.pg_rewrite WH
  UNION ALL SELECT proargdefaults::pg_catalog.text FROM pg_catalog.pg_proc WHERE oid >= 16384
  UNION ALL SELECT pg_catalog.to_jsonb(p) ->> 'prosqlbody' FROM pg_catalog.pg_proc p WHERE oid >= 16384 AND prosrc = '')
 SELECT coalesce(pg_catalog.max(level), 0), (SELECT pg_catalog.string_agg(name, ',') FROM (
- SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare,
-  pg_catalog.regexp_matches(body, '[[:<:]](?:set_config[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched
- LIMIT 65) AS names) FROM (
+ CODE_NAMES) AS names) FROM (
  SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' THEN 2
   WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"' OR body ~* '--[^
 ]*update' OR body ~* '[[:<:]]pg_settings[[:>:]]' THEN 1 ELSE 0 END AS level FROM code

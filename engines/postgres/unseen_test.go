@@ -200,3 +200,29 @@ func suspectedBy(t *testing.T, s *stage) *stage {
 	other.toClient = nil
 	return other
 }
+
+func TestWhatTriggersOnLoginsHaveSetIsSetAgainWhenTheBackendIsCleaned(t *testing.T) {
+	s, _ := suspected(t, suspicionReset)
+	base, _ := s.m.e.settings.intern([]setting{{"app.place", "SET app.place = 'x'"}, {"work_mem", "SET work_mem = '5MB'"}})
+	state := s.free.State.(*backendState)
+	state.base, state.actual, state.triggers = base, base, true
+	s.client(messages("Q SELECT 1"))
+	s.server(messages("C SELECT 1, Z I"))
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT 1, Q (all settings app.place)" {
+		t.Errorf("to the backend: %s", got)
+	}
+	s.toBackend = nil
+	s.finds([][2]string{{"app.place", "x"}, {"work_mem", "5MB"}})
+	const again = "Q RESET SESSION AUTHORIZATION;\nRESET ROLE;\nRESET ALL;\nSET exit_on_error = on;\nSET app.place = 'x';\nSET work_mem = '5MB';\nRESET exit_on_error"
+	if got := describeMessages(t, s.toBackend, true); got != "Q (clean), Q SET x = 1, "+again {
+		t.Errorf("to the backend: %s", got)
+	}
+	s.server(messages("Z I, Z I"))
+	if s.backend == nil {
+		t.Error("given back too early")
+	}
+	s.server(messages("Z I"))
+	if s.backend != nil || state.actual != base {
+		t.Errorf("given back %v, with %v", s.backend == nil, state.actual)
+	}
+}

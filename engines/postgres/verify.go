@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -152,15 +153,20 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 func (m *machine) ask(kinds kindSet, all bool, w engine.Wire) {
 	v := &m.lend.verify
 	v.asked, v.found, v.answer, v.all, v.settings = kinds, 0, false, all, foundSettings{}
-	var mentioned []string
+	names, mentioned := m.customs, []string(nil)
+	for _, s := range m.state.base.all() {
+		if strings.Contains(s.name, ".") && !slices.Contains(names, s.name) {
+			names = append(names[:len(names):len(names)], s.name)
+		}
+	}
 	if m.state.unseen != nil {
 		for _, name := range m.state.unseen.settings() {
-			if !slices.Contains(m.customs, name) {
+			if !slices.Contains(names, name) {
 				mentioned = append(mentioned, name)
 			}
 		}
 	}
-	w.ToBackend(queryMessage(verifyQuery(kinds, all, m.customs, mentioned)))
+	w.ToBackend(queryMessage(verifyQuery(kinds, all, names, mentioned)))
 	m.push(answerVerify | answerSwallow)
 }
 

@@ -38,8 +38,8 @@ func customQuery(names []string, where string) string {
 
 // foundSettings are what the server says is set.
 type foundSettings struct {
-	list    []setting
-	strange bool // something is set that cannot be made again
+	list    []setting // with "" as the SQL of what
+	strange bool      // cannot be made again
 }
 
 // add notes a row of the answer. user is who has logged in. roles says that the role may have been left on purpose: the server
@@ -50,7 +50,9 @@ func (f *foundSettings) add(name, value []byte, user string, roles bool) {
 		return
 	}
 	sql, ok := settingSQL(n, string(value))
-	f.strange = f.strange || !ok || !restorable(n) && !distant(n, string(value))
+	if !ok || !restorable(n) && !distant(n, string(value)) {
+		f.strange, sql = true, ""
+	}
 	f.list = append(f.list, setting{n, sql})
 }
 

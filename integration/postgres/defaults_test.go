@@ -3,6 +3,8 @@ package postgres
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/berthdb/berth/integration/harness"
 )
 
@@ -128,4 +130,50 @@ func TestADatabaseIsNotInUseByBackendsThatNobodyHolds(t *testing.T) {
 func appAndSuperuser() []harness.Account {
 	app, root := harness.App(), harness.Superuser()
 	return []harness.Account{{User: app.User, Password: app.Password}, {User: root.User, Password: root.Password}}
+}
+
+// What a trigger on logins sets, on a connection once, each of its sessions begins with, whatever others have made of that; RESET does not go back
+// to it. What its user may not set himself no session has.
+func TestSessionsBeginWithWhatATriggerOnLoginsHasSet(t *testing.T) {
+	s := harness.Own(t, "pg18")
+	harness.Exec(t, s, `create function at_login() returns event_trigger language plpgsql as $$ begin
+		set work_mem = '5MB'; perform set_config('app.place', session_user, false); end $$`,
+		"create function at_login_too() returns event_trigger language plpgsql security definer as $$ begin set log_statement = 'all'; end $$",
+		"create event trigger a on login execute function at_login()", "create event trigger b on login execute function at_login_too()")
+	for _, pool := range []harness.Keys{{}, {"init_query": "set app.init = 'yes'; set search_path = pg_catalog"}} {
+		r := start(t, "pg18", harness.Route{Server: s, MaxConnections: 1, Pool: pool})
+		const show = "select concat_ws(' ', current_setting('work_mem'), current_setting('app.place', true), current_setting('app.init', true), current_setting('search_path'))"
+		init, path := "", `"$user", public`
+		if len(pool) > 0 {
+			init, path = " yes", "pg_catalog"
+		}
+		expect := func(c *pgconn.PgConn, when, want string) {
+			t.Helper()
+			if got := ask(t, c, show); got != want {
+				t.Errorf("%s: %q, not %q", when, got, want)
+			}
+			if got := r.session(t, c.PID()).Pinned; got != "" {
+				t.Errorf("%s: pinned by %s", when, got)
+			}
+		}
+		a, b := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		all := "5MB app" + init + " " + path
+		expect(a, "at first", all)
+		ask(t, a, "do $$ begin set lock_timeout = '1h'; end $$")
+		ask(t, a, "reset lock_timeout")
+		expect(a, "behind code", all)
+		expect(b, "behind another's code", all)
+		ask(t, a, "reset work_mem")
+		expect(b, "behind another's RESET", all)
+		expect(a, "behind its own RESET", "4MB app"+init+" "+path)
+		ask(t, a, "discard all")
+		expect(b, "behind another's DISCARD ALL", all)
+		if got := ask(t, a, "select concat_ws(' ', current_setting('work_mem'), nullif(current_setting('app.place', true), ''))"); got != "4MB" {
+			t.Errorf("behind its own DISCARD ALL: %q", got)
+		}
+		expect(conn(t, r.Endpoint, harness.App()), "of a session that begins later", all)
+		if got := ask(t, b, "show log_statement"); got != "none" {
+			t.Errorf("what only a superuser may set: %s", got)
+		}
+	}
 }
