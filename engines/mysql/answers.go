@@ -22,6 +22,7 @@ const (
 	purposeSchema                  // sets the default database
 	purposeAfresh                  // takes away the user variables of others, which nothing but a reset does
 	purposeRestore                 // sets what the session has set
+	purposeCompare                 // asks which of those it has already
 	purposeSettings                // asks for values of variables
 	purposeEnd                     // ends a transaction of the machine's own
 	purposeClear                   // clears what the statements of another session left to SHOW WARNINGS

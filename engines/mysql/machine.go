@@ -69,6 +69,8 @@ type machineState struct {
 	// options says that COM_SET_OPTION made it differ from what its key says. No reset undoes that.
 	options    bool
 	tracksLess bool // it reports what its session wants to hear, see tracking.go
+	untouched  bool // the session has sent nothing to it yet,
+	compared   bool // and knows which settings it has in common with it
 	// How many changes of code (unseen) there had been when the machine asked about it, when it sent the request at hand, the first one since the
 	// backend was clean that may execute some, and the first one that called some of which nobody has said what it leaves.
 	asked, begun, used, called uint64
@@ -122,9 +124,10 @@ type request struct {
 	rows      uint64  // that came
 	errno     uint16  // of the error it failed with
 	warnings  uint16
-	warned    bool // one of its results had some
-	active    bool // its answer is due
-	scanned   bool // class belongs to the bytes that the client has sent and that wait
+	oks       uint16 // how many of its results came to their end
+	warned    bool   // one of its results had some
+	active    bool   // its answer is due
+	scanned   bool   // class belongs to the bytes that the client has sent and that wait
 	command   byte
 	single    bool // it is one statement, where that may matter; false if that is not known
 	failed    bool
@@ -236,6 +239,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 		panic("BUG: mysql: a backend of another engine")
 	}
 	m.b, m.state = b, state
+	state.untouched, state.compared = true, false
 	state.sent = state.sent[:0]
 	if _, own := m.session.settings.value("sql_mode"); !own {
 		m.session.status |= state.status & statusLiteralBackslash

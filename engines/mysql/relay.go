@@ -302,14 +302,16 @@ func (x *exchange) prepared(p []byte) error {
 // reads says whether the machine reads the row of the answer.
 func (p purpose) reads() bool {
 	switch p {
-	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings, purposeTracked:
+	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings, purposeCompare, purposeTracked:
 		return true
 	}
 	return false
 }
 
 // readsText says whether the row may be of any length. One that is too long is not read.
-func (p purpose) readsText() bool { return p == purposeSettings || p == purposeTracked }
+func (p purpose) readsText() bool {
+	return p == purposeSettings || p == purposeCompare || p == purposeTracked
+}
 
 // row reads the only row of a result that the machine asked for.
 func (x *exchange) row(p []byte) error {

@@ -224,11 +224,14 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.fetches, r.failed = true, false, false, 0, false
-	r.warnings, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, nil
+	r.warnings, r.oks, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
 	r.usesTable, r.single, r.warned, r.schema, r.otherColumns = false, false, false, m.session.schema, 0
 	m.number++
 	m.running = m.running[:0]
+	if m.state != nil {
+		m.state.untouched = false
+	}
 	w.Observe(engine.RequestBegan)
 }
 

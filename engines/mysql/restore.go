@@ -152,7 +152,10 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		return nil
 	}
 	if failure != nil {
-		if p == purposeRestore {
+		if p == purposeRestore && m.refusedRestore(failure, w) {
+			return nil
+		}
+		if p == purposeRestore || p == purposeCompare {
 			return notRestored(failure)
 		}
 		if p != purposeSchema {
@@ -172,6 +175,10 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 	case purposeAfresh:
 		m.state.last, m.state.stale = nil, m.state.mariaDB
 		m.wasCleaned()
+	case purposeCompare:
+		if !m.compared() {
+			return broken("not as many values as variables")
+		}
 	case purposeRestore:
 		w.Observe(engine.StateRestored)
 	case purposeTrack:

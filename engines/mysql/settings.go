@@ -208,6 +208,24 @@ func restorable(name, value string) bool {
 	return value != "" // NULL, of most
 }
 
+// privileged says whether some server lets a session set a variable only with a privilege, even to what it is (manual, "System Variable
+// Privileges"). Code that has it may have set what the session cannot set again.
+func privileged(name string) bool {
+	for _, prefix := range [...]string{"binlog_", "connection_memory_", "select_into_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	switch name {
+	case "bulk_insert_buffer_size", "character_set_filesystem", "enforce_storage_engine", "global_connection_memory_tracking",
+		"histogram_generation_max_mem_size", "innodb_strict_mode", "innodb_tmpdir", "internal_tmp_mem_storage_engine", "log_disabled_statements",
+		"low_priority_updates", "max_delayed_threads", "max_error_count", "max_insert_delayed_threads", "min_examined_row_limit", "preload_buffer_size",
+		"server_id", "sql_generate_invisible_primary_key", "sql_log_bin", "sql_log_off", "sql_require_primary_key", "xa_detach_on_prepare":
+		return true
+	}
+	return false
+}
+
 // appendValue appends a value as SQL that every sql_mode reads in the same way.
 func appendValue(dst []byte, name, value string) []byte {
 	switch {

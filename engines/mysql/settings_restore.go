@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/berthdb/berth/core/engine"
 )
 
@@ -29,6 +31,8 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 			m.askBack(connectionCollation) // which changes as well, and no report need say so
 		case string(name) == serverCharset:
 			m.askBack(serverCollation)
+		case privileged(string(name)) && !r.names(string(name)):
+			r.leaves(engine.KindSetting)
 		case r.class.sets() == nil:
 			m.askBack(m.state.dialect.variable(string(name)))
 		default:
@@ -40,6 +44,12 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 // reports says whether the server reported a variable behind a SET.
 func (r *request) reports(name string) bool {
 	return slices.ContainsFunc(r.set, func(s setting) bool { return s.name == name })
+}
+
+// names says whether the request is one SET that names a variable.
+func (r *request) names(name string) bool {
+	a := r.class.sets()
+	return a != nil && slices.Contains(a.names, name)
 }
 
 // noteAssigned notes that a variable was assigned to. MariaDB does not report SET @@name = value.
@@ -82,10 +92,14 @@ func (m *Machine) tellSettings(w engine.Wire) {
 		if r.failed && assigned && !a.asksAll() {
 			r.leaves(engine.KindSetting)
 		}
+		executed := int(r.oks) // what comes behind one that failed is not
+		if assigned {
+			executed++
+		}
+		for _, name := range a.of(executed) {
+			m.noteAssigned(name)
+		}
 		if assigned || a.statements > 1 {
-			for _, name := range a.names {
-				m.noteAssigned(name)
-			}
 			if a.charsets > 0 && m.state.tracksLess {
 				m.noteCharsets()
 			}
@@ -272,6 +286,54 @@ func (m *Machine) alignSettings(w engine.Wire) {
 		return
 	}
 	m.ask(text, purposeRestore, w)
+}
+
+// refusedRestore deals with a SET of alignSettings that the server refuses because a variable needs a privilege that the user does not have.
+// That need not mean that the session has ever set it: it may be another's, set by code that has the privilege, or the backend may have
+// it as the session has it, asked for behind a SET that failed. It returns false if the session's settings cannot be had.
+func (m *Machine) refusedRestore(failure *engine.ServerError, w engine.Wire) bool {
+	switch {
+	case failure.Number != protocol.ER_SPECIFIC_ACCESS_DENIED_ERROR || !m.state.untouched:
+		return false
+	case m.state.settings != nil: // those of others
+		m.resetBackend(purposeAfresh, w)
+		return true
+	case m.state.compared:
+		return false
+	}
+	var query []byte
+	_, wants := m.session.settings.users()
+	for _, s := range wants {
+		if m.state.base.has(s.name, s.value) {
+			continue
+		}
+		if query != nil {
+			query = append(query, ", "...)
+		}
+		query = append(append(query, "@@SESSION."...), s.name...)
+	}
+	if query == nil {
+		return false
+	}
+	m.state.compared, m.state.scratch = true, m.state.scratch[:0]
+	m.ask("SELECT "+string(query), purposeCompare, w)
+	return true
+}
+
+// compared takes in which of the session's values the held backend has by itself.
+func (m *Machine) compared() bool {
+	f := fields{rest: m.state.scratch}
+	_, wants := m.session.settings.users()
+	for _, s := range wants {
+		if m.state.base.has(s.name, s.value) {
+			continue
+		}
+		value, _ := cell(&f)
+		if sameValue(s.value, string(value)) {
+			m.state.settings, _ = m.state.settings.with(s.name, s.value)
+		}
+	}
+	return !f.bad
 }
 
 // difference appends what must be assigned on a backend, dialed with base, that has one state and shall have another. It returns

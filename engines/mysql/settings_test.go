@@ -397,21 +397,27 @@ func TestSettingsThatCannotBeRestoredPin(t *testing.T) {
 }
 
 func TestSETThatFailsMakesTheServerBeAskedOnlyIfItMayHaveAssigned(t *testing.T) {
-	const unknown, other = "\xff\xa9\x04#HY000Unknown system variable", "\xff\xce\x04#42000no default value"
+	const unknown, denied, other = "\xff\xa9\x04#HY000Unknown system variable", "\xff\xcb\x04#42000Access denied", "\xff\xce\x04#42000no default value"
 	for _, c := range []struct {
-		text, answer string
-		asks         []string
-		pins         bool
+		text   string
+		oks    int // before the error
+		answer string
+		asks   []string
+		pins   bool
 	}{
-		{"SET a = 1, b = 2", unknown, nil, false},
-		{"SET a = 1, b = 2", other, []string{"a", "b"}, false},
-		{"SET a = 1; SET b = 2", other, []string{"a", "b"}, true},
-		{"SET NAMES x, b = 2", other, []string{"b"}, true},
-		{"SET a = 1, timestamp = 2", other, []string{"a"}, true},
+		{"SET a = 1, b = 2", 0, unknown, nil, false},
+		{"SET a = 1, b = 2", 0, other, []string{"a", "b"}, false},
+		{"SET a = 1; SET b = 2", 0, other, []string{"a"}, true},
+		{"SET a = 1; SET b = 2, c = 3; SET d = 4", 1, other, []string{"a", "b", "c"}, true},
+		{"SET a = 1; SET b = 2, c = 3; SET d = 4", 1, denied, []string{"a"}, false},
+		{"SET a = 1; SET b = 2", 0, denied, nil, false},
+		{"SET NAMES x, b = 2", 0, other, []string{"b"}, true},
+		{"SET a = 1, timestamp = 2", 0, other, []string{"a"}, true},
 	} {
 		r := newRig(t, modernClient)
 		q := query(c.text)
-		r.ask(q, q, reply(c.answer))
+		packets := slices.Repeat([]string{"\x00\x00\x00\x0a\x00\x00\x00"}, c.oks)
+		r.ask(q, q, reply(append(packets, c.answer)...))
 		if got := slices.Contains(r.kinds(), engine.KindSetting); got != c.pins || !slices.Equal(r.m.session.asks, c.asks) {
 			t.Errorf("%s: %v, asks for %q", c.text, r.events, r.m.session.asks)
 		}

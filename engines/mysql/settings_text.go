@@ -41,7 +41,19 @@ type assignments struct {
 	users      int      // of which to user variables
 	charsets   int      // of which with NAMES and CHARACTER SET
 	statements int
+	starts     []int // of each statement but the first: how many names come before its own
 	collated   collated
+}
+
+// of returns what the first n statements assign to.
+func (a *assignments) of(n int) []string {
+	switch {
+	case n <= 0:
+		return nil
+	case n > len(a.starts):
+		return a.names
+	}
+	return a.names[:a.starts[n-1]]
 }
 
 // collated is which collations character_set_client and character_set_results got. Only SET NAMES can name one.
@@ -86,7 +98,9 @@ func (r *setReader) text() bool {
 }
 
 func (r *setReader) statement() bool {
-	r.statements++
+	if r.statements++; r.statements > 1 {
+		r.starts = append(r.starts, len(r.names))
+	}
 	if !r.word("SET") || !r.assignment() {
 		return false
 	}

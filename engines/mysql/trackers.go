@@ -216,6 +216,7 @@ const (
 func (m *Machine) observe(o *okPacket) bool {
 	m.session.status, m.session.ending = o.status&statusOfSession, endingNone
 	m.request.warnings = o.warnings
+	m.request.oks++
 	m.request.warned = m.request.warned || o.warnings > 0
 	if o.insertID != 0 {
 		m.touchInsertID()
