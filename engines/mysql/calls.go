@@ -97,7 +97,7 @@ func functionsQuery(functions []string) string {
 
 // functionsKnown notes the answer. If there are others among them, nobody knows what they did.
 func (m *Machine) functionsKnown(failure *engine.ServerError, w engine.Wire) {
-	m.state.last, m.state.stale = nil, m.state.mariaDB
+	m.disown()
 	f := fields{rest: m.state.scratch}
 	if n, err := strconv.Atoi(string(f.text())); failure == nil && err == nil && n == len(m.toJudge) {
 		if m.state.unseen.know(m.toJudge, m.state.asked) {

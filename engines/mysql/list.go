@@ -41,6 +41,12 @@ func (m *Machine) noteCount(some bool) {
 	}
 }
 
+// disown notes that what the statement before left on the held backend is nobody's. Of MySQL's list noteCount has said what there is.
+func (m *Machine) disown() {
+	m.state.last = nil
+	m.state.stale = m.state.stale || m.state.mariaDB
+}
+
 // listGone says whether the held backend has not what may be in the list.
 func (m *Machine) listGone() bool {
 	l := m.previous.list

@@ -30,9 +30,10 @@ type previous struct {
 	rowsKnown  bool
 	foundKnown bool
 	failed     bool
-	local      bool // no backend has it, because the statement was answered here
-	list       list // of warnings and errors, MariaDB's
-	deprecated bool // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
+	local      bool  // no backend has it, because the statement was answered here
+	list       list  // of warnings and errors, MariaDB's
+	deprecated bool  // it left the warning that it is deprecated, which MySQL has for FOUND_ROWS(), and no other
+	recounted  uint8 // one more than what has come to MySQL's list since it began to count anew (recount), 0 if it has not
 }
 
 // repeats says whether there are errors in its list that any backend can be made to have.
@@ -109,6 +110,19 @@ func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
 	}
 }
 
+// recount notes that MySQL, which goes on with the list, begins to count at 0 what comes to it: what was done for that no backend need
+// have heard of, or another one.
+func (v *previous) recount() { v.recounted = 1 }
+
+// recounted is what a command counts that says how long the list is, if the backend may count something else.
+func (m *Machine) recounted() (n uint16, ok bool) {
+	switch m.request.command {
+	case protocol.COM_INIT_DB, protocol.COM_PING, protocol.COM_SET_OPTION:
+		return uint16(m.previous.recounted) - 1, m.previous.recounted > 0 && !m.state.mariaDB
+	}
+	return 0, false
+}
+
 // keepsList says whether the request is a command that leaves MySQL's list of warnings as it is and says how long it is.
 func (m *Machine) keepsList() bool {
 	switch m.request.command {
@@ -143,6 +157,7 @@ func (m *Machine) refusedUnknown(id unknownID) previous {
 	v := m.previous
 	v.setRows(-1)
 	v.found, v.foundKnown, v.foundOn, v.failed, v.local = 0, false, nil, false, true
+	v.recounted = 0
 	v.list.gone = v.list.gone || m.e.isMariaDB() || len(v.unknown) == 4*maxUnknown
 	v.unknown += string(binary.LittleEndian.AppendUint32(nil, uint32(id)))
 	if v.list.gone {
@@ -169,8 +184,17 @@ const maxUnsupported = 1 << 10
 func (m *Machine) notePrevious() {
 	r, v := &m.request, &m.previous
 	if r.command == protocol.COM_STMT_PREPARE && !r.failed {
-		v.deprecated, v.unsupported, v.unknown = false, nil, "" // it replaces the list, and nothing else
+		v.deprecated, v.unsupported, v.unknown, v.recounted = false, nil, "", 0 // it replaces the list, and nothing else
 		return
+	}
+	switch {
+	case r.command == protocol.COM_INIT_DB && r.failed && v.recounted > 0 && v.recounted < 255:
+		v.recounted++
+	case r.command == protocol.COM_INIT_DB:
+	case r.class.has(classDiagnostics) && !r.failed && !r.class.has(classCountsDiagnostics):
+		v.recount()
+	default:
+		v.recounted = 0
 	}
 	shown := r.affected < 0 && !r.failed // WITH may begin a DELETE
 	switch {
@@ -219,6 +243,9 @@ func (m *Machine) noteCommand() {
 	switch m.request.command {
 	case protocol.COM_PING, protocol.COM_STMT_RESET, protocol.COM_RESET_CONNECTION:
 		m.previous.setRows(0)
+		if m.request.command == protocol.COM_STMT_RESET && !m.request.failed {
+			m.previous.recount()
+		}
 	case protocol.COM_STATISTICS:
 	default:
 		m.previous.rowsKnown = false

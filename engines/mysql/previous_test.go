@@ -1,8 +1,11 @@
 package mysql
 
 import (
+	"bytes"
 	"strings"
 	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
 )
 
 func TestASelectOfTheConnectionsValuesIsTakenApart(t *testing.T) {
@@ -44,5 +47,62 @@ func TestVersionsHaveNumbers(t *testing.T) {
 		if got := versionNumber(version); got != want {
 			t.Errorf("%s: %d, not %d", version, got, want)
 		}
+	}
+}
+
+// warned is the OK of a command that says how many warnings there are.
+func warned(n string) []byte { return reply("\x00\x00\x00\x02\x00" + n + "\x00") }
+
+func TestACommandCountsNoWarningsOfWhatMakesABackendLikeNew(t *testing.T) {
+	r, _ := suspected(t, suspicionReset)
+	r.m.session.schema, r.pool.State.(*backendState).schema = "app", "app"
+	one := query("SELECT 1")
+	r.send(one)
+	r.answer(reply("\x01", columnOne, "\x011", endMySQL))
+	r.answer(append(reply(okMySQL), warned("\x03")...)) // a deprecated character set is armed
+	if r.held != nil || !r.pool.State.(*backendState).stale {
+		t.Fatalf("held %v, backend got %q", r.held, r.backend)
+	}
+	r.backend = nil
+	r.send(command(protocol.COM_INIT_DB, "app"))
+	r.steps([2][]byte{query(clearDiagnostics), reply("\x01", columnOne, "\x011", endMySQL)})
+	if !bytes.Equal(r.backend, command(protocol.COM_INIT_DB, "app")) {
+		t.Errorf("backend got %q", r.backend)
+	}
+}
+
+func TestACommandCountsWhatHasComeSinceAStatementWasReset(t *testing.T) {
+	const errDenied = "\xff\x14\x04#42000Access denied for user"
+	r := newRig(t, modernClient)
+	id := r.prepares("SELECT 1", 5, 0)
+	r.pool = other()
+	r.ask(query("SELECT 1/0"), query("SELECT 1/0"), reply("\x01", columnOne, "\xfb", "\xfe\x00\x00\x02\x00\x01\x00"))
+	reset := about(protocol.COM_STMT_RESET, id, "")
+	use, nowhere := command(protocol.COM_INIT_DB, "app"), command(protocol.COM_INIT_DB, "nowhere")
+	if got := r.ask(use, use, warned("\x01")); !bytes.Equal(got, warned("\x01")) {
+		t.Fatalf("in front of it the client got %q", got)
+	}
+	if got := r.ask(reset, nil, nil); !bytes.Equal(got, reply(okPlain)) {
+		t.Fatalf("client got %q", got)
+	}
+	if got := r.ask(use, use, warned("\x01")); !bytes.Equal(got, warned("\x00")) {
+		t.Errorf("client got %q", got)
+	}
+	r.ask(nowhere, nowhere, reply(errDenied))
+	if got := r.ask(use, use, warned("\x02")); !bytes.Equal(got, warned("\x01")) || r.held == nil {
+		t.Errorf("behind an error the client got %q, held %v", got, r.held)
+	}
+	r.ask(query("SELECT 1/0"), query("SELECT 1/0"), reply("\x01", columnOne, "\xfb", "\xfe\x00\x00\x02\x00\x01\x00"))
+	if got := r.ask(use, use, warned("\x01")); !bytes.Equal(got, warned("\x01")) {
+		t.Errorf("behind another statement the client got %q", got)
+	}
+}
+
+func TestACommandKeepsTheListThatASessionMayAskFor(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("SELECT 1/0"), query("SELECT 1/0"), reply("\x01", columnOne, "\xfb", "\xfe\x00\x00\x02\x00\x01\x00"))
+	use := command(protocol.COM_INIT_DB, "app")
+	if r.ask(use, use, warned("\x00")); r.held == nil { // it began to count anew
+		t.Error("the backend went back")
 	}
 }

@@ -342,6 +342,10 @@ func (x *exchange) ok(p []byte) error {
 			return broken("malformed session state")
 		}
 		m.tellOtherColumns(p[headerSize:], o)
+		if n, ok := m.recounted(); ok {
+			o.warnings = n
+			binary.LittleEndian.PutUint16(p[headerSize+o.statusAt+2:], n)
+		}
 		if r.eof && o.status&statusCursor == 0 {
 			x.endColumns(p[3], o.status&^statusStateChanged)
 		}

@@ -142,7 +142,7 @@ func (m *Machine) local(p packet, w engine.Wire) (int, error) {
 	m.previous.setRows(0)
 	m.previous.local = true
 	ok := appendOK(m.small[:0], 1, m.session.status)
-	if m.previous.deprecated {
+	if m.previous.deprecated && m.previous.recounted == 0 {
 		ok[len(ok)-2] = 1 // warning
 	}
 	m.reply(w, ok)
@@ -497,7 +497,7 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	told := r.failed || r.warnings > 0 || r.warned && m.state.mariaDB // whose list stays behind what uses no table
 	m.noteListed(told)
 	if !r.class.has(classDiagnostics) || r.failed || r.class.has(classGets) && r.warnings > 0 {
-		if left := told && !m.previous.repeats() || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
+		if left := (told || m.pins.result && m.keepsList()) && !m.previous.repeats() || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)
 		}

@@ -173,7 +173,7 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 			return nil
 		}
 	case purposeAfresh:
-		m.state.last, m.state.stale = nil, m.state.mariaDB
+		m.disown()
 		m.wasCleaned()
 	case purposeCompare:
 		if !m.compared() {

@@ -297,6 +297,7 @@ func (m *Machine) resetStatement(p packet, s *statement, w engine.Wire) (int, er
 	s.failure = nil
 	if m.b == nil || m.lacks(s) {
 		m.previous.setRows(0)
+		m.previous.recount()
 		m.previous.local = true
 		m.reply(w, appendOK(m.small[:0], 1, m.session.status))
 		return len(p.bytes), nil

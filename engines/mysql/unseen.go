@@ -227,7 +227,7 @@ func (m *Machine) keepLasting(k engine.Kind, w engine.Wire) {
 
 // swept notes an answer to what sweep sent. Of the diagnostics nobody knows whose they are now.
 func (m *Machine) swept(p purpose, failure *engine.ServerError) {
-	m.state.last, m.state.stale = nil, m.state.mariaDB
+	m.disown()
 	switch {
 	case p == purposeReset:
 		m.wasCleaned()
