@@ -57,10 +57,14 @@ func clientTLS(l config.Listener, log zerolog.Logger) (engine.ClientTLS, error) 
 
 // readPool reads the certificates that key names the file of.
 func readPool(key, name string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(name)
+	pem, err := readKey(key, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return nil, err
 	}
+	return parsePool(key, name, pem)
+}
+
+func parsePool(key, name string, pem []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s: %s holds no PEM certificate", key, name)
@@ -163,4 +167,53 @@ func readKey(key, name string) ([]byte, error) {
 		err = fmt.Errorf("%s: %w", key, err)
 	}
 	return b, err
+}
+
+// roots are those of a target group, from a file: new ones are taken when it changes. A bad new file changes nothing.
+type roots struct {
+	file string
+	log  zerolog.Logger
+
+	mu        sync.Mutex
+	current   *x509.CertPool
+	pem       []byte // what current was made of
+	looked    time.Time
+	complaint string // what was logged last, "" since all was well
+}
+
+// pool returns them. Any goroutine may call it.
+func (r *roots) pool() *x509.CertPool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.looked) < reloadEvery {
+		return r.current
+	}
+	complaint := ""
+	if err := r.load(); err != nil {
+		complaint = err.Error()
+	}
+	if complaint != "" && complaint != r.complaint {
+		r.log.Error().Str("reason", complaint).Msg("new root certificates refused, the old ones stay")
+	}
+	r.complaint = complaint
+	return r.current
+}
+
+// load reads the file, and takes what it holds if that changed.
+func (r *roots) load() error {
+	const key = "tls.ca_file"
+	r.looked = time.Now()
+	pem, err := readKey(key, r.file)
+	if err != nil || bytes.Equal(pem, r.pem) {
+		return err
+	}
+	pool, err := parsePool(key, r.file, pem)
+	if err != nil {
+		return err
+	}
+	if r.current != nil {
+		r.log.Info().Msg("new root certificates")
+	}
+	r.current, r.pem = pool, pem
+	return nil
 }

@@ -112,6 +112,38 @@ func TestACertificateThatVanishesOrBreaksStaysTheOldOne(t *testing.T) {
 	}
 }
 
+func TestNewRootCertificatesCountForTheNextConnection(t *testing.T) {
+	f := files{t, t.TempDir()}
+	old, _ := pemPair(t)
+	renewed, _ := pemPair(t)
+	f.write("ca", old)
+	var log bytes.Buffer
+	like, err := wireLike(config.TargetGroup{Name: "g", TLS: config.TargetTLS{
+		Mode: config.TargetTLSVerifyCA, CAFile: filepath.Join(f.dir, "ca"),
+	}}, zerolog.New(&log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(pem string) {
+		t.Helper()
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM([]byte(pem))
+		if !like.TLS.Roots().Equal(pool) {
+			t.Error("others count")
+		}
+	}
+	want(old)
+	for _, change := range []struct{ file, counts string }{{"no certificate", old}, {renewed, renewed}} {
+		f.write("ca", change.file)
+		time.Sleep(reloadEvery + reloadEvery/10)
+		want(change.counts)
+		want(change.counts)
+	}
+	if n := strings.Count(log.String(), "refused"); n != 1 {
+		t.Errorf("a file without certificates is refused %d times:\n%s", n, &log)
+	}
+}
+
 func TestFilesAreLookedAtAtMostOnceAnInterval(t *testing.T) {
 	r, f, old := newReloader(t, zerolog.Nop())
 	cert, key := pemPair(t)

@@ -113,7 +113,7 @@ func (w *wiring) group(tg config.TargetGroup) (wiredGroup, []func(*core.Proxy), 
 		return wiredGroup{g, tg, c}, nil, err
 	}
 	users, err := wireUsers(tg, w.log)
-	targets, targetsErr := wireTargets(tg)
+	targets, targetsErr := wireTargets(tg, w.log)
 	if err := errors.Join(targetsErr, err); err != nil {
 		return wiredGroup{}, nil, err
 	}
@@ -184,7 +184,7 @@ func wireListener(l config.Listener, g *target.Group, clientTLS engine.ClientTLS
 // wireGroup makes a target group with an engine of its own. Its errors begin with the key below the group's.
 func wireGroup(tg config.TargetGroup, ids *atomic.Uint64, log zerolog.Logger) (*target.Group, *credentials, error) {
 	users, err := wireUsers(tg, log)
-	targets, targetsErr := wireTargets(tg)
+	targets, targetsErr := wireTargets(tg, log)
 	discovery, discoveryErr := wireDiscovery(tg, log)
 	if err := errors.Join(targetsErr, discoveryErr, err); err != nil {
 		return nil, nil, err
@@ -304,8 +304,8 @@ func wireEngine(tg config.TargetGroup, users *credentials, log zerolog.Logger) (
 	return nil, fmt.Errorf("engine: %s is unknown", tg.Engine)
 }
 
-func wireTargets(tg config.TargetGroup) ([]engine.Target, error) {
-	like, err := wireLike(tg)
+func wireTargets(tg config.TargetGroup, log zerolog.Logger) ([]engine.Target, error) {
+	like, err := wireLike(tg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +323,7 @@ func wireDiscovery(tg config.TargetGroup, log zerolog.Logger) (target.Discovery,
 	if d.Source == config.DiscoveryNone {
 		return target.Discovery{}, nil
 	}
-	like, err := wireLike(tg)
+	like, err := wireLike(tg, log)
 	if err != nil {
 		return target.Discovery{}, nil //nolint:nilerr // wireTargets says so
 	}
@@ -396,13 +396,14 @@ func wirePatroni(d config.Discovery) (target.Source, error) {
 }
 
 // wireLike is what all targets of a group have in common.
-func wireLike(tg config.TargetGroup) (engine.Target, error) {
+func wireLike(tg config.TargetGroup, log zerolog.Logger) (engine.Target, error) {
 	tls := engine.TargetTLS{Mode: targetModes[tg.TLS.Mode], ServerName: tg.TLS.ServerName}
 	if tg.TLS.CAFile != "" {
-		var err error
-		if tls.RootCAs, err = readPool("tls.ca_file", tg.TLS.CAFile); err != nil {
+		r := &roots{file: tg.TLS.CAFile, log: log.With().Str("target_group", tg.Name).Logger()}
+		if err := r.load(); err != nil {
 			return engine.Target{}, err
 		}
+		tls.Renewed = r.pool
 	}
 	return engine.Target{TLS: tls, InitQuery: strings.TrimSpace(tg.ConnectionPool.InitQuery)}, nil
 }

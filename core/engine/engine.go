@@ -91,7 +91,7 @@ const (
 	TargetTLSDisable    TargetTLSMode = iota // never
 	TargetTLSPrefer                          // if the server offers it; its certificate is not checked
 	TargetTLSRequire                         // always; its certificate is not checked
-	TargetTLSVerifyCA                        // always; the certificate must chain to RootCAs
+	TargetTLSVerifyCA                        // always; the certificate must chain to Roots()
 	TargetTLSVerifyFull                      // and must name ServerName
 )
 
@@ -100,6 +100,16 @@ type TargetTLS struct {
 	Mode       TargetTLSMode
 	RootCAs    *x509.CertPool // nil: the system's
 	ServerName string         // "": the host of the target's address
+	// Renewed is asked for RootCAs instead, if it is not nil, at each connection: they may change. Any goroutine may call it.
+	Renewed func() *x509.CertPool
+}
+
+// Roots is who a certificate must chain to just now; nil: the system's.
+func (t TargetTLS) Roots() *x509.CertPool {
+	if t.Renewed != nil {
+		return t.Renewed()
+	}
+	return t.RootCAs
 }
 
 // Target is one database server.

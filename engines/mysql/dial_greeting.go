@@ -65,7 +65,8 @@ func broken(reason string) error {
 
 // targetTLS is the configuration for a TLS connection to t.
 func targetTLS(t engine.Target) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.TLS.RootCAs, ServerName: t.TLS.ServerName}
+	roots := t.TLS.Roots()
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: t.TLS.ServerName}
 	if cfg.ServerName == "" {
 		host, _, err := net.SplitHostPort(t.Address)
 		if err != nil {
@@ -78,7 +79,7 @@ func targetTLS(t engine.Target) (*tls.Config, error) {
 	}
 	cfg.InsecureSkipVerify = true
 	if t.TLS.Mode == engine.TargetTLSVerifyCA {
-		cfg.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s, t.TLS.RootCAs) }
+		cfg.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s, roots) }
 	}
 	return cfg, nil
 }

@@ -411,7 +411,7 @@ func TestTLSOfATargetDecidesWhoGetsAPassword(t *testing.T) {
 		t.Run(fmt.Sprint(c.mode, c.name, c.plugin, c.ok), func(t *testing.T) {
 			passwords := make(chan string, 1)
 			target := secureServer(t, cert, c.plugin, passwords)
-			target.TLS = engine.TargetTLS{Mode: c.mode, RootCAs: c.roots, ServerName: c.name}
+			target.TLS = engine.TargetTLS{Mode: c.mode, Renewed: func() *x509.CertPool { return c.roots }, ServerName: c.name}
 			d, err := testDial(New(Config{Credentials: users("")}), target)
 			if (err == nil) != c.ok {
 				t.Fatal(err)

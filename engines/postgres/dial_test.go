@@ -351,7 +351,7 @@ func TestTLSModesMeanWhatTheyMeanToLibpq(t *testing.T) {
 				_, _, err := begin(nc, letIn...)
 				return err
 			})
-			d.target.TLS.RootCAs, d.target.TLS.ServerName = c.roots, c.host
+			d.target.TLS.Renewed, d.target.TLS.ServerName = func() *x509.CertPool { return c.roots }, c.host
 			dialed, err := d.dial(t, c.mode, "")
 			if !c.ok {
 				wantDialError(t, err, c.permanent)

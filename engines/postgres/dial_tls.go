@@ -62,9 +62,10 @@ func targetTLSConfig(t engine.Target) (*tls.Config, error) {
 		}
 		name = host
 	}
+	roots := t.TLS.Roots()
 	c := &tls.Config{
 		ServerName: name, // also sent to the server (SNI), whatever the mode, unless it is an IP address
-		RootCAs:    t.TLS.RootCAs,
+		RootCAs:    roots,
 		NextProtos: []string{alpn},
 		MinVersion: tls.VersionTLS12,
 	}
@@ -72,7 +73,7 @@ func targetTLSConfig(t engine.Target) (*tls.Config, error) {
 	case engine.TargetTLSVerifyFull:
 	case engine.TargetTLSVerifyCA:
 		c.InsecureSkipVerify = true // replaced by a check of the chain alone
-		c.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s, t.TLS.RootCAs) }
+		c.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s, roots) }
 	default:
 		c.InsecureSkipVerify = true
 	}
