@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -129,4 +130,44 @@ func TestAHandOverThatFailsLeavesEverythingAsItWas(t *testing.T) {
 	}
 	p.signal(syscall.SIGTERM)
 	p.ended()
+}
+
+func TestWhoIsReadyInTheInstantInWhichTheLimitPassesTakesOverOrIsTold(t *testing.T) {
+	var overs, lates int
+	for i := range 100 {
+		ready, tell, err := readiness()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const limit = 2 * time.Millisecond
+		told := make(chan error, 1)
+		go func() {
+			time.Sleep(limit + time.Duration(i-50)*8*time.Microsecond)
+			_, err := tell.Write([]byte{1})
+			told <- err
+		}()
+		over := awaitReady(ready, limit)
+		if said := <-told; (said == nil) != (over == nil) {
+			t.Fatalf("the new process: %v; the old one: %v", said, over)
+		}
+		if over == nil {
+			overs++
+		} else {
+			lates++
+		}
+		_ = errors.Join(ready.Close(), tell.Close())
+	}
+	t.Logf("%d took over, %d were late", overs, lates)
+}
+
+func TestANewProcessThatEndsIsNotWaitedFor(t *testing.T) {
+	ready, tell, err := readiness()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = tell.Close()
+	if err := awaitReady(ready, patience); err == nil || !strings.Contains(err.Error(), "ended") {
+		t.Errorf("it says %v", err)
+	}
+	_ = ready.Close()
 }

@@ -32,7 +32,7 @@ func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, er
 	if err != nil {
 		return 0, err
 	}
-	ready, tell, err := os.Pipe()
+	ready, tell, err := readiness()
 	if err != nil {
 		return 0, err
 	}
@@ -69,26 +69,63 @@ func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, er
 		state, err := process.Wait()
 		ended <- fmt.Sprint(state, err)
 	}()
-	if err := awaitReady(ready); err != nil {
+	if err := awaitReady(ready, takeOverWithin); err != nil {
 		_ = process.Kill() // it may have ended
 		return 0, fmt.Errorf("%w: %s", err, <-ended)
 	}
 	return pid, nil
 }
 
-// awaitReady waits for the byte that says so.
-func awaitReady(ready *os.File) error {
-	if err := ready.SetReadDeadline(time.Now().Add(takeOverWithin)); err != nil {
+// readiness returns the two ends of what a new process says through that it accepts. It is no pipe: there whoever writes could not be told
+// that it is too late without that the reader is gone, and with it what was written just before.
+func readiness() (ready, tell *os.File, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil { // or there are no deadlines
+		return nil, nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]), unix.Close(fds[1]))
+	}
+	return os.NewFile(uintptr(fds[0]), "ready"), os.NewFile(uintptr(fds[1]), "tell"), nil
+}
+
+// awaitReady waits for the byte that says so. With an error there was none, and none can be written any more.
+func awaitReady(ready *os.File, within time.Duration) error {
+	if err := ready.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return err
 	}
-	switch _, err := ready.Read(make([]byte, 1)); {
-	case err == nil:
+	_, err := ready.Read(make([]byte, 1))
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err != nil {
+			return errors.New("the new process ended before it accepted")
+		}
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the new process does not accept within %s", takeOverWithin)
-	default:
-		return errors.New("the new process ended before it accepted")
 	}
+	if err := closeRead(ready); err != nil {
+		return err
+	}
+	// On Linux what came before that is there still; elsewhere it may be gone, if it came at the last instant.
+	if n, _ := ready.Read(make([]byte, 1)); n == 1 {
+		return nil
+	}
+	return fmt.Errorf("the new process does not accept within %s", within)
+}
+
+// closeRead lets nothing more come to f, a socket, that is not there yet, and takes the deadline away from what is.
+func closeRead(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if e := raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RD) }); e != nil {
+		return e
+	}
+	return errors.Join(err, f.SetReadDeadline(time.Time{}))
 }
 
 // duplicate returns another descriptor of a socket, for the caller to close.
