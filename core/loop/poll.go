@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -110,7 +111,8 @@ func (l *Poll) Defer(t Task) { l.deferred = append(l.deferred, t) }
 
 // Schedule implements Loop. The clock is read anew: the iteration's time may be some milliseconds old.
 func (l *Poll) Schedule(t *Timer, d time.Duration) {
-	l.timers.Schedule(t, time.Since(epoch)+max(d, 0))
+	now := time.Since(epoch)
+	l.timers.Schedule(t, now+min(max(d, 0), math.MaxInt64-now)) // the longest duration means never, not at once
 }
 
 // Cancel implements Loop.

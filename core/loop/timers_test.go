@@ -65,6 +65,20 @@ func TestTimersComeOutInTheOrderOfTheirTimesWhateverIsCanceledAndMoved(t *testin
 
 func hasKey(m map[*Timer]time.Duration, t *Timer) bool { _, ok := m[t]; return ok }
 
+func TestATimerOfTheLongestTimeDoesNotFire(t *testing.T) {
+	l := startLoop(t, 0, Options{})
+	never := &Timer{Task: taskFunc(func() { t.Error("it fires") })}
+	on(t, l, func() { l.Schedule(never, 1<<63-1) })
+	fired := make(chan struct{})
+	on(t, l, func() { l.Schedule(&Timer{Task: taskFunc(func() { close(fired) })}, time.Millisecond) })
+	await(t, fired, "another timer")
+	on(t, l, func() {
+		if !never.Scheduled() {
+			t.Error("it is gone")
+		}
+	})
+}
+
 func TestATimerFiresAfterItsTimeAndSoon(t *testing.T) {
 	l := startLoop(t, 0, Options{})
 	for _, d := range []time.Duration{0, time.Millisecond, 7 * time.Millisecond, 40 * time.Millisecond} {
