@@ -10,6 +10,7 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
@@ -168,7 +169,7 @@ func ready(w http.ResponseWriter, s core.Snapshot) {
 // sides are hashed, so that the time to compare tells nothing.
 func guarded(token string, h http.Handler) http.Handler {
 	if token == "" {
-		return h
+		return local(h)
 	}
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,6 +178,22 @@ func guarded(token string, h http.Handler) http.Handler {
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "bearer") {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "a bearer token is required", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// local serves those who ask a server without a token by its address, or as localhost. A page in a browser on this machine can have a name of
+// its own lead here (DNS rebinding), and is then of the same origin; it cannot have the browser ask by another.
+func local(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]") // without a port
+		}
+		if _, err := netip.ParseAddr(host); err != nil && host != "" && !strings.EqualFold(host, "localhost") {
+			http.Error(w, "ask by address or as localhost: other names need admin.token", http.StatusForbidden)
 			return
 		}
 		h.ServeHTTP(w, r)

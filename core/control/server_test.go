@@ -98,13 +98,23 @@ func ask(t *testing.T, c Config, s Source, path string, headers ...string) *http
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodGet, path, nil)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
+	r := request(http.MethodGet, path, headers)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
+}
+
+// request is one by address, unless headers say otherwise.
+func request(method, path string, headers []string) *http.Request {
+	r := httptest.NewRequest(method, path, nil)
+	r.Host = "127.0.0.1:7070"
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return r
 }
 
 func TestReadinessSaysWhatIsMissing(t *testing.T) {
@@ -163,6 +173,30 @@ func TestOnlyHealthChecksComeInWithoutTheToken(t *testing.T) {
 	}
 }
 
+func TestAPageInABrowserWhoseNameLeadsHereLearnsAndChangesNothing(t *testing.T) {
+	page := []string{"Host", "page.example:7070", "Origin", "http://page.example:7070", "Sec-Fetch-Site", "same-origin"}
+	for _, path := range []string{"/metrics", "/api/v1/status", "/api/v1/sessions", "/api/v1/pins"} {
+		if w := ask(t, Config{}, serving(), path, page...); w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	s := serving()
+	if w := post(t, Config{}, s, "/api/v1/target_groups/a/pause", page...); w.Code != http.StatusForbidden || len(s.paused) > 0 {
+		t.Errorf("a pause: %d", w.Code)
+	}
+	if w := ask(t, Config{}, serving(), "/healthz", page...); w.Code != http.StatusOK {
+		t.Errorf("a health check: %d", w.Code)
+	}
+	if w := ask(t, Config{Token: "t"}, serving(), "/metrics", append(page, "Authorization", "Bearer t")...); w.Code != http.StatusOK {
+		t.Errorf("with the token: %d", w.Code)
+	}
+	for _, host := range []string{"localhost:7070", "LOCALHOST", "127.0.0.1", "[::1]:7070", "[::1]", ""} {
+		if w := ask(t, Config{}, serving(), "/metrics", "Host", host); w.Code != http.StatusOK {
+			t.Errorf("as %q: %d", host, w.Code)
+		}
+	}
+}
+
 func TestStatusIsTheWholePicture(t *testing.T) {
 	s := serving()
 	s.snapshot.Listeners[0].Counters.ClientConnections.Inc()
@@ -196,10 +230,7 @@ func post(t *testing.T, c Config, s Source, path string, headers ...string) *htt
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodPost, path, nil)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
+	r := request(http.MethodPost, path, headers)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
@@ -346,7 +377,7 @@ func TestAPauseIsOverWhenItsClientLeavesWhateverThatHasSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(c, "POST /api/v1/target_groups/a/pause?timeout=10s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		fmt.Fprintf(c, "POST /api/v1/target_groups/a/pause?timeout=10s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		<-f.waiting
 		_ = c.Close()
 		select {
