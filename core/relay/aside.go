@@ -17,7 +17,11 @@ func (s *Session) goAside(work func(context.Context) func(engine.Wire)) {
 	s.aside = stop
 	w.spawn(func() {
 		defer stop()
-		w.loop.Post(&asideDone{s, work(ctx)})
+		var then func(engine.Wire)
+		if err := Safely(w.log, func() error { then = work(ctx); return nil }); err != nil {
+			then = func(w engine.Wire) { w.Close(err) }
+		}
+		w.loop.Post(&asideDone{s, then})
 	})
 }
 

@@ -220,7 +220,7 @@ func (b *Backend) cancel(done func()) {
 	w.spawn(func() {
 		ctx, stop := context.WithTimeout(context.Background(), cancelWithin)
 		defer stop()
-		err := b.pool.engine.Cancel(ctx, b.Target, &b.Backend)
+		err := Safely(w.log, func() error { return b.pool.engine.Cancel(ctx, b.Target, &b.Backend) })
 		if err != nil {
 			w.log.Warn().Err(err).Str("target", b.Target.Name).Msg("cancel request failed")
 		}

@@ -164,7 +164,11 @@ func (p *Pool) dial(w *Worker, c *conn) {
 	ctx, stop := context.WithTimeout(p.dials, dialWithin)
 	defer stop()
 	p.counters.DatabaseConnectionRequests.Inc()
-	d, err := p.engine.Dial(ctx, p.target, c.Key())
+	var d engine.Dialed
+	err := Safely(p.log, func() (err error) {
+		d, err = p.engine.Dial(ctx, p.target, c.Key())
+		return err
+	})
 	if err == nil {
 		if _, secure := d.Conn.TLS(); secure {
 			p.counters.DatabaseConnectionRequestsWithTLS.Inc()

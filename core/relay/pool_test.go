@@ -26,6 +26,32 @@ func (d deaf) Dial(ctx context.Context, _ engine.Target, _ engine.Key) (engine.D
 	return engine.Dialed{}, ctx.Err()
 }
 
+// wild is an engine that panics.
+type wild struct{ engine.Engine }
+
+func (wild) Dial(context.Context, engine.Target, engine.Key) (engine.Dialed, error) { panic("dial") }
+
+func TestAPanicInADialIsADialThatFails(t *testing.T) {
+	l, err := loop.New(0, loop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); l.Run() }()
+	defer func() { l.Stop(); <-ended }()
+	w := NewWorker(l, NewRegistry(), nil, zerolog.Nop())
+	p := NewPool(wild{}, engine.Target{}, pool.Config{Max: 1}, &telemetry.Target{}, new(atomic.Uint64), zerolog.Nop())
+	l.Post(task(func() {
+		_, _, todo := p.accounts.Borrow(&pool.Waiter[engine.Key, *Backend]{}, l.Now(), true)
+		p.do(w, todo)
+	}))
+	for late := time.Now().Add(dialWithin); p.LastError() == nil || p.Stats().Open > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("%v, %+v", p.LastError(), p.Stats())
+		}
+	}
+}
+
 type task func()
 
 func (t task) Run() { t() }

@@ -354,7 +354,11 @@ func (a *asker) once(ctx context.Context, question func(context.Context, engine.
 			return err
 		}
 		a.opened++
-		if a.watch, err = a.of.group.config.Engine.Watch(ctx, a.of.target); err != nil {
+		err = relay.Safely(a.of.log, func() (err error) {
+			a.watch, err = a.of.group.config.Engine.Watch(ctx, a.of.target)
+			return err
+		})
+		if err != nil {
 			a.watch = nil
 			a.unclaim()
 			<-a.of.keep.place
@@ -365,7 +369,7 @@ func (a *asker) once(ctx context.Context, question func(context.Context, engine.
 	if !ok {
 		return errNoPositions
 	}
-	if err = question(ctx, p); err != nil {
+	if err = relay.Safely(a.of.log, func() error { return question(ctx, p) }); err != nil {
 		a.leave()
 	}
 	return err

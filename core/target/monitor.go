@@ -136,7 +136,7 @@ func (m *Member) rest(ctx context.Context, pause time.Duration) {
 		case <-ctx.Done():
 		}
 	}()
-	if err := m.watch.Rest(ctx); err != nil {
+	if err := relay.Safely(m.log, func() error { return m.watch.Rest(ctx) }); err != nil {
 		m.log.Debug().Err(err).Msg("the monitoring connection ended")
 		m.leave()
 	}
@@ -230,16 +230,19 @@ func (m *Member) ask(ctx context.Context) answer {
 func (m *Member) askOnce(ctx context.Context) (facts engine.Facts, err error) {
 	ctx, stop := context.WithTimeout(ctx, m.group.config.Health.Timeout)
 	defer stop()
-	if m.watch == nil {
-		if m.watch, err = m.group.config.Engine.Watch(ctx, m.target); err != nil {
-			m.watch = nil
-			return facts, err
+	err = relay.Safely(m.log, func() (err error) {
+		if m.watch == nil {
+			if m.watch, err = m.group.config.Engine.Watch(ctx, m.target); err != nil {
+				m.watch = nil
+				return err
+			}
 		}
-	}
-	facts, err = m.watch.Ask(ctx)
-	if s := m.group.config.Discovery.Survey; err == nil && s != nil {
-		err = m.survey(ctx, s, &facts)
-	}
+		facts, err = m.watch.Ask(ctx)
+		if s := m.group.config.Discovery.Survey; err == nil && s != nil {
+			err = m.survey(ctx, s, &facts)
+		}
+		return err
+	})
 	if err != nil {
 		m.leave()
 	}

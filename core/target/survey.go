@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
 )
 
 // fresh is how old what a cluster's servers tell of an instance may be. An instance that was deleted is told for longer.
@@ -69,12 +70,16 @@ func (s *surveyed) askSeed(ctx context.Context) ([]engine.Instance, error) {
 	c := &s.group.config
 	ctx, stop := context.WithTimeout(ctx, c.Health.Timeout)
 	defer stop()
-	w, err := c.Engine.Watch(ctx, s.Seed)
-	if err != nil {
-		return nil, excuse(s.Seed.Address, err)
-	}
-	defer func() { go w.Close() }() // it may be dead
-	instances, err := survey(ctx, w, s.Topology)
+	var instances []engine.Instance
+	err := relay.Safely(s.group.log, func() error {
+		w, err := c.Engine.Watch(ctx, s.Seed)
+		if err != nil {
+			return err
+		}
+		defer func() { go w.Close() }() // it may be dead
+		instances, err = survey(ctx, w, s.Topology)
+		return err
+	})
 	return instances, excuse(s.Seed.Address, err)
 }
 
