@@ -84,6 +84,9 @@ func (e *echo) login(c *engine.Conn, o engine.AcceptOptions) (engine.Accepted, e
 		return engine.Accepted{}, engine.ErrDenied
 	case line == "panic":
 		panic("by request")
+	case line == "flood": // more than the kernel takes for a client that does not read
+		_, err := c.Write(make([]byte, 64<<20))
+		return engine.Accepted{}, err
 	case line == "cancel":
 		return engine.Accepted{Cancel: &engine.CancelRequest{ID: 1}}, nil
 	case line == "tls":

@@ -151,6 +151,8 @@ func (l *listener) accept(ctx context.Context, c *socket.Conn, o engine.AcceptOp
 	if err := c.SetDeadline(time.Now().Add(l.config.LoginTimeout)); err != nil {
 		return engine.Accepted{}, err
 	}
+	// Who does not read cannot be told, and must not hold up a drain. The engine ends what is read.
+	defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Now().Add(lingerWithin)) })()
 	l.proxy.gate.Enter()
 	c.Admit(l.proxy.gate)
 	defer func() {

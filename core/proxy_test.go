@@ -96,6 +96,21 @@ func TestLoginsDoNotHoldUpADrain(t *testing.T) {
 	}
 }
 
+func TestALoginThatIsNotReadDoesNotHoldUpADrain(t *testing.T) {
+	r := start(t, &echo{entered: make(chan struct{}, 10)}, func(c *Config) {
+		c.DrainTimeout = time.Millisecond
+		c.Listeners[0].LoginTimeout = time.Hour
+	})
+	c := r.dial()
+	c.say("flood")
+	<-r.lineup.Load().listeners[0].config.Group.Engine().(*echo).entered
+	time.Sleep(50 * time.Millisecond) // the kernel has taken what it takes
+	r.stop()
+	if err := r.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADrainDuringALoginStormEndsEverything(t *testing.T) {
 	r := start(t, &echo{}, func(c *Config) { c.DrainTimeout = time.Millisecond; c.Listeners[0].MaxClients = 50 })
 	address := r.Snapshot().Listeners[0].Address
