@@ -111,6 +111,7 @@ func (c *classifier) logins(w word, second bool) {
 	switch w.keyword {
 	case kwUser, kwRole:
 		if second && (c.first == kwAlter || c.first == kwDrop || c.first == kwRename) ||
+			c.first == kwCreate && c.position == 4 || // OR REPLACE
 			c.first == kwSet && w.keyword == kwRole && c.prev.word.keyword == kwDefault {
 			c.flag(classLogins)
 		}

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"math"
 	"slices"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -158,7 +159,7 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 	eof := tellable && m.reader.eof && m.queue.count > 0 && m.queue.head().purpose == purposeForward
 	again := m.statements.again != nil // the client has sent it once, and it waits to be executed
 	if active && m.state != nil {
-		m.tellLogins() // it may have been executed
+		m.tellLogins(math.MaxInt) // it may have been executed
 	}
 	m.forget()
 	if m.change != nil {

@@ -1,7 +1,7 @@
 package mysql
 
 import (
-	"bytes"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,27 +20,35 @@ import (
 // loginsReader reads for whom statements change something: users without their hosts.
 type loginsReader struct {
 	actReader
-	p     piece
-	depth int // of parentheses
-	users []string
+	p         piece
+	depth     int // of parentheses
+	statement int // which one of the text, from 0
+	changes   []loginChange
 }
 
-// changesLogins returns for whom text changes something, "" for everybody. What servers may read in several ways concerns nobody but
-// self: others must not lose their backends by what a client may send without any privilege.
-func changesLogins(text []byte, self string) []string {
+// loginChange is for whom a statement changes something, a user without his host, "" for everybody.
+type loginChange struct {
+	user      string
+	statement int
+}
+
+// changesLogins returns for whom text changes something. What servers may read in several ways concerns nobody but self: others must not
+// lose their backends by what a client may send without any privilege.
+func changesLogins(text []byte, self string) []loginChange {
 	r := loginsReader{actReader: actReader{rest: text}}
 	for r.step(); r.p.kind != tokenNone; r.step() {
-		for r.statement(self); !r.over(); {
+		for r.read(self); !r.over(); {
 			r.step()
 		}
+		r.statement++
 	}
 	switch {
 	case r.bad || r.conditional:
-		return []string{self}
-	case len(r.users) > maxLoginUsers:
-		return []string{""}
+		return []loginChange{{self, 0}}
+	case len(r.changes) > maxLoginUsers:
+		return []loginChange{{"", 0}}
 	}
-	return r.users
+	return r.changes
 }
 
 // maxLoginUsers is how many users of a request are told apart.
@@ -59,13 +67,13 @@ func (r *loginsReader) step() {
 func (r *loginsReader) over() bool { return r.p.kind == tokenNone || r.p.char(';') }
 
 func (r *loginsReader) add(user string) {
-	if len(r.users) <= maxLoginUsers && !slices.Contains(r.users, user) {
-		r.users = append(r.users, user)
+	if len(r.changes) <= maxLoginUsers && !slices.ContainsFunc(r.changes, func(c loginChange) bool { return c.user == user }) {
+		r.changes = append(r.changes, loginChange{user, r.statement})
 	}
 }
 
-// statement reads a statement as far as needed.
-func (r *loginsReader) statement(self string) {
+// read reads a statement as far as needed.
+func (r *loginsReader) read(self string) {
 	r.depth = 0
 	switch {
 	case r.p.is("SET"):
@@ -77,6 +85,15 @@ func (r *loginsReader) statement(self string) {
 	case r.p.is("ALTER", "DROP", "RENAME"):
 		if r.step(); r.p.is("USER", "ROLE") {
 			r.names(self)
+		}
+	case r.p.is("CREATE"):
+		if r.step(); !r.p.is("OR") { // else REPLACE is what follows
+			return
+		}
+		if r.step(); r.p.is("REPLACE") {
+			if r.step(); r.p.is("USER", "ROLE") {
+				r.names(self)
+			}
 		}
 	case r.p.is("FLUSH"):
 		for !r.over() {
@@ -177,22 +194,29 @@ func (m *Machine) loginsAnew() {
 func (m *Machine) loginsSent(c class, text []byte) {
 	if c.has(classLogins) && text != nil {
 		m.state.logins = changesLogins(text, m.info.key.User)
-		m.request.single = m.request.single || bytes.IndexByte(text, ';') < 0
 	}
 }
 
-// loginsChanged is called where the request is over.
+// loginsChanged is called where the request is over. Of one that failed the first statements have been executed, for each of which there was
+// a result.
 func (m *Machine) loginsChanged() {
 	r := &m.request
-	partly := r.single && (r.errno == protocol.ER_CANNOT_USER || r.errno == protocol.ER_REVOKE_GRANTS) // DROP USER a, nobody
-	if !r.failed || partly {
-		m.tellLogins()
+	executed := int(r.results)
+	switch {
+	case !r.failed:
+		executed = math.MaxInt
+	case r.errno == protocol.ER_CANNOT_USER || r.errno == protocol.ER_REVOKE_GRANTS: // DROP USER a, nobody
+		executed++
 	}
+	m.tellLogins(executed)
 	m.state.logins = nil
 }
 
-func (m *Machine) tellLogins() {
-	for _, user := range m.state.logins {
-		m.e.logins.Changed(engine.LoginsOf{User: user})
+// tellLogins tells what the first statements of the request, as many as that, have changed.
+func (m *Machine) tellLogins(executed int) {
+	for _, c := range m.state.logins {
+		if c.statement < executed {
+			m.e.logins.Changed(engine.LoginsOf{User: c.user})
+		}
 	}
 }

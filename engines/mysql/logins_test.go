@@ -32,16 +32,19 @@ func TestStatementsAboutLoginsAreRead(t *testing.T) {
 		"GRANT r, s TO CURRENT_USER()":                                {"me"},
 		"GRANT ALL ON *.* TO u IDENTIFIED BY 'x' WITH GRANT OPTION":   {"u"},
 		"REVOKE IF EXISTS ALL PRIVILEGES, GRANT OPTION FROM \"u\", v": {"u", "v"},
-		"REVOKE":                                      {"me"},
-		"ALTER USER IF EXISTS u@h ACCOUNT LOCK":       {"u"},
-		"ALTER USER USER() IDENTIFIED BY 'x'":         {"me"},
-		"ALTER TABLE user ADD a INT":                  nil,
-		"DROP USER u, v@h":                            {"u", "v"},
-		"DROP ROLE IF EXISTS r":                       {"r"},
-		"DROP TABLE u":                                nil,
-		"RENAME USER a@h TO b@h, c TO d":              {"a", "b", "c", "d"},
-		"RENAME TABLE a TO b":                         nil,
-		"CREATE USER u":                               nil,
+		"REVOKE":                                {"me"},
+		"ALTER USER IF EXISTS u@h ACCOUNT LOCK": {"u"},
+		"ALTER USER USER() IDENTIFIED BY 'x'":   {"me"},
+		"ALTER TABLE user ADD a INT":            nil,
+		"DROP USER u, v@h":                      {"u", "v"},
+		"DROP ROLE IF EXISTS r":                 {"r"},
+		"DROP TABLE u":                          nil,
+		"RENAME USER a@h TO b@h, c TO d":        {"a", "b", "c", "d"},
+		"RENAME TABLE a TO b":                   nil,
+		"CREATE USER u":                         nil,
+		"CREATE OR REPLACE USER u@h IDENTIFIED BY 'x', v REQUIRE SSL": {"u", "v"},
+		"CREATE OR REPLACE ROLE r WITH ADMIN u":                       {"r"},
+		"CREATE OR REPLACE VIEW user AS SELECT 1":                     nil,
 		"FLUSH PRIVILEGES":                            everybody,
 		"FLUSH LOCAL TABLES, PRIVILEGES":              everybody,
 		"FLUSH TABLES":                                nil,
@@ -56,7 +59,9 @@ func TestStatementsAboutLoginsAreRead(t *testing.T) {
 		c := scan([]byte(sql), false, false)
 		var got []string
 		if c.has(classLogins) {
-			got = changesLogins([]byte(sql), "me")
+			for _, change := range changesLogins([]byte(sql), "me") {
+				got = append(got, change.user)
+			}
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q (seen by the scan: %v)", sql, got, want, c.has(classLogins))
@@ -88,6 +93,11 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 		{"DROP USER app, nobody", reply("\xff\x74\x05#HY000Operation DROP USER failed for 'nobody'"), true}, // the first is dropped
 		{"SELECT 1", reply("\xff\x74\x05#HY000Operation DROP USER failed"), false},
 		{"SELECT 1; DROP USER app", reply("\xff\x74\x05#HY000Operation DROP USER failed"), false},
+		{"DROP USER app; SELECT bad", reply(okMore, errSyntax), true}, // one of them succeeded
+		{"SELECT 1; DROP USER app; SELECT bad", reply(okMore, okMore, errSyntax), true},
+		{"SELECT 1; DROP USER app", reply(okMore, "\xff\xcb\x04#42000Access denied"), false},
+		{"SELECT 1; DROP USER app, nobody", reply(okMore, "\xff\x74\x05#HY000Operation DROP USER failed for 'nobody'"), true},
+		{"DROP USER other; DROP USER app; SELECT bad", reply(okMore, "\xff\xcb\x04#42000Access denied"), false},
 		{"SELECT 1", reply(okPlain), false},
 	} {
 		before := key()

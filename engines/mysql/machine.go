@@ -82,10 +82,10 @@ type machineState struct {
 	restores restoreTexts
 
 	// What a session needs only while it holds the backend is kept here: at rest it would take a third of the session's memory.
-	scratch []byte       // for what the machine sends, and the row that it reads
-	columns []columnType // of the answer
-	logins  []string     // users for whose logins the request changes something, "" for everybody
-	sent    []byte       // the COM_STMT_EXECUTE under way, as the client sent it, if it may be executed again
+	scratch []byte        // for what the machine sends, and the row that it reads
+	columns []columnType  // of the answer
+	logins  []loginChange // of the request
+	sent    []byte        // the COM_STMT_EXECUTE under way, as the client sent it, if it may be executed again
 }
 
 // session is the session's virtual state: what it would find on a connection of its own.
@@ -131,10 +131,11 @@ type request struct {
 	command   byte
 	single    bool // it is one statement, where that may matter; false if that is not known
 	failed    bool
-	cleared   bool // the diagnostics of others are gone
-	fetches   int  // errors of its session's that were made again in their place
-	usesTable bool // its text surely does, where the list of warnings depends on that
-	asked     bool // for the session's user variables, because code may have changed them
+	cleared   bool   // the diagnostics of others are gone
+	results   uint16 // before the one at hand
+	fetches   int    // errors of its session's that were made again in their place
+	usesTable bool   // its text surely does, where the list of warnings depends on that
+	asked     bool   // for the session's user variables, because code may have changed them
 	// unsupported is what could not be prepared, because nobody can.
 	unsupported *sharedStatement
 	affected    int64  // ROW_COUNT() after its last result, unless it failed

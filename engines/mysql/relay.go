@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -386,6 +387,9 @@ func (x *exchange) okayed(o *okPacket) error {
 	m := x.m
 	if o.status&statusMoreResults != 0 && m.queue.head().shape == shapeResults {
 		m.reader.stage = stageFirst
+		if x.forwards() && m.request.results < math.MaxUint16 {
+			m.request.results++
+		}
 		return nil
 	}
 	return x.over(nil)

@@ -226,6 +226,7 @@ func (m *Machine) began(w engine.Wire) {
 	r.active, r.scanned, r.cleared, r.fetches, r.failed = true, false, false, 0, false
 	r.warnings, r.oks, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
+	r.results = 0
 	r.usesTable, r.single, r.warned, r.schema, r.otherColumns = false, false, false, m.session.schema, 0
 	m.number++
 	m.running = m.running[:0]
