@@ -5,14 +5,14 @@ import "slices"
 // Servers read text in character_set_client, whose characters are not always what their bytes are in ASCII: those of big5, cp932, gbk, sjis and
 // gb18030 may end with the byte of a backslash or a backtick, and in swe7 some of ASCII's punctuation are letters.
 
-// wideCharset says so of the character set of a collation's id.
-func wideCharset(id byte) bool {
-	switch id {
-	case 1, 13, 28, 84, 87, 88, 95, 96, 248, 249, 250:
-		return true
-	}
-	return lettersCharset(id)
+// wideCharsets are the names of such character sets by the ids of their collations.
+var wideCharsets = map[byte]string{
+	1: "big5", 84: "big5", 13: "sjis", 88: "sjis", 95: "cp932", 96: "cp932", 28: "gbk", 87: "gbk", 248: "gb18030", 249: "gb18030", 250: "gb18030",
+	10: swe7, 82: swe7,
 }
+
+// wideCharset says so of the character set of a collation's id.
+func wideCharset(id byte) bool { return wideCharsets[id] != "" }
 
 // wideCharsetName says the same of a character set's name.
 func wideCharsetName(name string) bool {
@@ -25,9 +25,6 @@ func wideCharsetName(name string) bool {
 
 const swe7 = "swe7"
 
-// lettersCharset says whether an id is of a collation of swe7.
-func lettersCharset(id byte) bool { return id == 10 || id == 82 }
-
 // wideAsKnown says whether the session brings such a character set to another backend.
 func (m *Machine) wideAsKnown() bool {
 	if name, ok := m.session.settings.value(clientCharset); ok {
@@ -36,19 +33,81 @@ func (m *Machine) wideAsKnown() bool {
 	return wideCharset(m.info.charset)
 }
 
+// knownCharset is the name of the session's character set where it may matter to how text is read, "" if it does not or is not known.
+func (m *Machine) knownCharset() string {
+	name, ok := m.session.settings.value(clientCharset)
+	switch {
+	case !m.session.wide || slices.Contains(m.session.asks, clientCharset):
+		return ""
+	case ok:
+		name = reported(clientCharset, name)
+	default:
+		name = wideCharsets[m.info.charset]
+	}
+	if !wideCharsetName(name) {
+		return ""
+	}
+	return name
+}
+
 // letters says whether the session's character set may have letters in place of punctuation.
 func (m *Machine) letters() bool {
 	if !m.session.wide {
 		return false
 	}
-	name, ok := m.session.settings.value(clientCharset)
-	switch {
-	case slices.Contains(m.session.asks, clientCharset):
-		return true
-	case ok:
-		return !wideCharsetName(reported(clientCharset, name)) || reported(clientCharset, name) == swe7
+	name := m.knownCharset()
+	return name == "" || name == swe7
+}
+
+// pairs is which characters of two bytes a character set has, noPairs if that is not known. Those of four bytes that gb18030 has, too, are of
+// digits and bytes that begin a pair, in turn: where they end is all the same.
+type pairs uint8
+
+const (
+	noPairs pairs = iota
+	pairsSJIS
+	pairsBig5
+	pairsGBK
+)
+
+func pairsOf(charset string) pairs {
+	switch charset {
+	case "sjis", "cp932":
+		return pairsSJIS
+	case "big5":
+		return pairsBig5
+	case "gbk", "gb18030":
+		return pairsGBK
 	}
-	return !wideCharset(m.info.charset) || lettersCharset(m.info.charset)
+	return noPairs
+}
+
+// begins says whether c may be the first of two bytes of a character.
+func (p pairs) begins(c byte) bool {
+	switch p {
+	case pairsSJIS:
+		return c >= 0x81 && c <= 0x9f || c >= 0xe0 && c <= 0xfc
+	case pairsBig5:
+		return c >= 0xa1 && c <= 0xf9
+	case pairsGBK:
+		return c >= 0x81 && c <= 0xfe
+	}
+	return false
+}
+
+// ends says whether c may be the second.
+func (p pairs) ends(c byte) bool {
+	switch {
+	case p == noPairs:
+		return false
+	case c >= 0x40 && c <= 0x7e:
+		return true
+	case p == pairsSJIS:
+		return c >= 0x80 && c <= 0xfc
+	case p == pairsBig5:
+		return c >= 0xa1 && c <= 0xfe
+	}
+	return c >= 0x80 && c <= 0xfe
 }
 
 // invariant says whether a byte is the same character in every character set of a client, wherever it is a character of its own.

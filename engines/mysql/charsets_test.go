@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/core/engine"
@@ -25,6 +26,44 @@ func TestPunctuationThatMayBeLettersHidesNothing(t *testing.T) {
 				t.Errorf("charset %d: %s: %b", charset, text, c.kinds)
 			}
 		}
+	}
+}
+
+// A statement is hidden from whoever takes the second byte of a character for what it is in ASCII.
+func TestCharactersOfTwoBytesHideNothing(t *testing.T) {
+	for text, hidden := range map[string]bool{
+		"SELECT '\x95\x5c'; KILL 5": true, "SELECT '\x95\x5c', '; KILL 5 '": false, "SELECT '\\\x95\x5c'; KILL 5": false,
+		"SELECT '\\\x95\x5c''; KILL 5": true, "SELECT 1 AS \x95`; KILL 5 -- `": true, "SELECT 1 AS `\x95`; KILL 5 -- `": false, "SELECT 1 AS `\x95``; KILL 5": true,
+		"SELECT '\x95\x95\x5c'; KILL 5 -- '": false, "SELECT '\x95\x95\x95\x5c'; KILL 5": true, "SELECT '\x95'; KILL 5": true,
+		"SELECT 1 AS a\x95\x5c; KILL 5": true, "SELECT t.\x95\x5c FROM t": false,
+	} {
+		for charset, name := range map[byte]string{13: "sjis", 95: "cp932", 28: "gbk", 248: "gb18030"} {
+			r := newRig(t, modernClient)
+			r.m.become(sessionInfo{key: r.m.info.key, capabilities: modernClient, charset: charset})
+			c := r.m.classify(packet{bytes: query(text), size: len(query(text))}, []byte(text))
+			if got := c.has(classKillOther); got != hidden {
+				t.Errorf("%s: %q: %v", name, text, got)
+			}
+			if c.kinds&bit(engine.KindUnknown) != 0 && !strings.Contains(text, "KILL") {
+				t.Errorf("%s: %q is in doubt", name, text)
+			}
+		}
+	}
+	for text, doubt := range map[string]bool{
+		"SELECT @\x95`a`; DO 1 -- `": true, "SELECT @a.\x95\x5c": true, "SELECT @a, \x95\x5c": false, "SELECT '\xb5\x5c'": false, "SELECT '\xb5\x5c": true,
+	} {
+		r := newRig(t, modernClient)
+		r.m.become(sessionInfo{key: r.m.info.key, capabilities: modernClient, charset: 28})
+		if got := r.m.classify(packet{bytes: query(text), size: len(query(text))}, []byte(text)).kinds&bit(engine.KindUnknown) != 0; got != doubt {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	r := newRig(t, modernClient)
+	r.m.become(sessionInfo{key: r.m.info.key, capabilities: modernClient, charset: 28})
+	r.m.session.asks = []string{clientCharset}
+	text := "SELECT '\x95\x5c'; KILL 5"
+	if c := r.m.classify(packet{bytes: query(text), size: len(query(text))}, []byte(text)); c.kinds&bit(engine.KindUnknown) == 0 {
+		t.Error("no doubt though the character set is not known")
 	}
 }
 

@@ -400,7 +400,7 @@ type reading struct {
 func (m *Machine) reading() reading { return reading{m.literalBackslash(), m.dialect()} }
 
 func (m *Machine) newLexer() lexer {
-	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, letters: m.letters(), dialect: m.dialect()}
+	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, letters: m.letters(), pairs: pairsOf(m.knownCharset()), dialect: m.dialect()}
 }
 
 // dialect is that of the held backend; without one, that of a server of the group.

@@ -31,6 +31,9 @@ type lexer struct {
 	literalBackslash bool
 	wide             bool
 	letters          bool // some of what is punctuation here may be letters
+	pairs            pairs
+	half             bool // the byte before may be the first of two of a character
+	at               bool // of a name that begins with @, which servers read byte by byte
 	dialect          dialect
 }
 
@@ -102,13 +105,18 @@ func (l *lexer) finish() class {
 func (l *lexer) plain(c byte) {
 	before := l.last // if it belongs to a word
 	l.last = 0
+	if !isWord[c] {
+		l.at = c == '@' || l.at && c == '.'
+	}
 	switch {
 	case isWord[c]:
+		l.half = l.pairs.begins(c)
 		l.mode, l.wordSize, l.firstByte = lexWord, 1, c
 		l.word[0], l.last = upper(c), c
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == 0:
 	case c == '\'' || c == '"' || c == '`':
-		if c == '`' && l.wide && before >= 0x80 {
+		l.half = false
+		if c == '`' && l.wide && before >= 0x80 && l.pairs == noPairs {
 			l.doubt() // it may end a character
 		}
 		l.mode, l.quote, l.escaped, l.last = lexQuoted, c, false, 0
@@ -138,10 +146,15 @@ func (l *lexer) plain(c byte) {
 func (l *lexer) words(p []byte, i int) int {
 	for ; i < len(p); i++ {
 		c := p[i]
-		if !isWord[c] {
+		paired := l.half && l.pairs.ends(c)
+		if paired && l.at && !isWord[c] {
+			l.doubt()
+		}
+		if !isWord[c] && !paired {
 			l.endWord()
 			return i - 1
 		}
+		l.half = !paired && l.pairs.begins(c)
 		l.last = c
 		if l.wordSize < maxWord {
 			l.word[l.wordSize] = upper(c)
@@ -164,20 +177,23 @@ func (l *lexer) endWord() {
 func (l *lexer) quoted(p []byte, i int) int {
 	for ; i < len(p); i++ {
 		c := p[i]
+		paired := l.half && l.pairs.ends(c)
+		l.half = !paired && l.pairs.begins(c)
 		switch {
+		case paired:
 		case l.escaped:
-			l.escaped = false
+			l.escaped, l.half = false, false // a server skips one byte
 			if c == l.quote && c == '"' {
 				l.doubt() // with ANSI_QUOTES this ends an identifier
 			}
 		case c == l.quote:
-			if c == '`' && l.wide && l.last >= 0x80 {
+			if c == '`' && l.wide && l.last >= 0x80 && l.pairs == noPairs {
 				l.doubt()
 			}
 			l.mode = lexQuoteEnd
 			return i
 		case c == '\\' && l.quote != '`':
-			if l.literalBackslash || l.wide && l.last >= 0x80 {
+			if l.literalBackslash || l.wide && l.last >= 0x80 && l.pairs == noPairs {
 				l.doubt()
 			}
 			l.escaped = true
@@ -335,7 +351,7 @@ func (l *lexer) versioned(next byte) {
 	}
 	l.mode = lexPlain
 	if rest := l.version[used:l.digits]; len(rest) > 0 {
-		l.mode, l.wordSize, l.firstByte = lexWord, copy(l.word[:], rest), rest[0]
+		l.mode, l.wordSize, l.firstByte, l.half = lexWord, copy(l.word[:], rest), rest[0], false
 	}
 }
 

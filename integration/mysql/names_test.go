@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -117,5 +118,38 @@ func TestNamesInACharacterSetWithOtherLettersBelongToTheirSession(t *testing.T) 
 		for _, w := range []*wire{d, b, alone} {
 			w.quit()
 		}
+	})
+}
+
+// What a server reads behind characters of two bytes is what Berth reads there.
+func TestCharactersOfTwoBytesAreReadAsByServers(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 2}, func(t *testing.T, f front) {
+		mine, alone := f.client(t, multi), f.direct(t, multi)
+		for _, charset := range []string{"sjis", "cp932", "gbk", "gb18030"} {
+			if charset == "gb18030" && f.mariaDB() {
+				continue
+			}
+			for _, w := range []*wire{mine, alone} {
+				w.do(t, "set names "+charset)
+			}
+			for text, one := range map[string]bool{
+				"select '\x95\x5c' as x; do 1": false, "select '\\\x95\x5c'; do 1 -- ' as x": true, "select '\x95\x95\x5c' as x; do 1 -- '": true,
+				"select 1 as \x95`; do 1 -- `": false, "select 1 as `\x95`; do 1 -- `": true,
+			} {
+				got, want := mine.outcome(text), alone.outcome(text)
+				if got != want || strings.HasPrefix(got, "error") {
+					t.Errorf("%s: %q: %s, alone %s", charset, text, got, want)
+				}
+				if strings.HasSuffix(want, "ok 0") == one {
+					t.Errorf("%s: %q: %s", charset, text, want)
+				}
+			}
+			mine.sees(t, "select '\x95\x5c'; kill 5", "error 1235")
+		}
+		if n := f.pinned(t); n > 0 {
+			t.Errorf("%d sessions are pinned", n)
+		}
+		mine.quit()
+		alone.quit()
 	})
 }
