@@ -448,10 +448,20 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 		}
 	case r.command == protocol.COM_STMT_EXECUTE && r.failed:
 		h.types = nil // nobody knows how far it came
-		m.mark(s, h, s.long, t.opened, w)
+		if m.usedUp(s, h) {
+			m.closeOnServer(h.id, w)
+			s.own = nil
+		}
+		m.mark(s, h, false, t.opened, w)
 	case r.command == protocol.COM_STMT_EXECUTE:
 		m.mark(s, h, false, t.opened, w)
 	case r.command == protocol.COM_STMT_RESET && !r.failed:
 		m.mark(s, h, false, false, w)
 	}
+}
+
+// usedUp says whether the server's statement h, the execution of which failed, had long data and can be closed in case that not all of
+// it is gone: servers use it up then, too, and it holds the backend no longer.
+func (m *Machine) usedUp(s *statement, h *heldStatement) bool {
+	return s.long && s.own == h && !m.statements.opened && !s.kept && !s.gathered
 }

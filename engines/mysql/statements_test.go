@@ -281,6 +281,13 @@ func TestLongDataHoldsTheBackendUntilItIsUsed(t *testing.T) {
 		"by closing": func(r *rig, id uint32) {
 			r.ask(about(protocol.COM_STMT_CLOSE, id, ""), about(protocol.COM_STMT_CLOSE, 40, ""), nil)
 		},
+		"by an execution that fails": func(r *rig, id uint32) {
+			r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(errDuplicate))
+			if want := about(protocol.COM_STMT_CLOSE, 40, ""); !bytes.Equal(r.backend, want) { // whatever is left of the data goes with it
+				t.Errorf("backend got %q", r.backend)
+			}
+			r.ask(query("SELECT 1"), query("SELECT 1"), reply(okMySQL)) // without the warnings
+		},
 	} {
 		r := newRig(t, modernClient)
 		id := r.prepares("DO ?", 40, 1)

@@ -545,6 +545,41 @@ func TestLongDataAndCursorsHoldTheBackendForAWhile(t *testing.T) {
 	})
 }
 
+// What an execution that fails had of long data is used up.
+func TestLongDataOfAFailedExecutionHoldsNoBackend(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Pool: harness.Keys{"connection_borrow_timeout": "1s"}}, func(t *testing.T, f front) {
+		name := table(t, f.server, "longfail", "(a varchar(20) primary key)")
+		mine, alone, other := f.client(t), f.direct(t), f.client(t)
+		alone.do(t, "insert into "+name+" values ('taken')")
+		statements := map[*wire]statement{}
+		for _, w := range []*wire{mine, alone} {
+			statements[w] = w.mustPrepare(t, "insert into "+name+" values (?)")
+		}
+		for _, c := range []struct {
+			data string
+			arg  any
+		}{{"taken", long{}}, {"", long{}}, {"free", long{}}, {"taken", long{}}, {"", "taken"}, {"", "free"}} {
+			var got [2]string
+			for i, w := range []*wire{alone, mine} {
+				if c.data != "" {
+					w.about(t, protocol.COM_STMT_SEND_LONG_DATA, statements[w], append([]byte{0, 0}, c.data...)...)
+				}
+				all, err := w.execute(statements[w], 0, c.arg)
+				got[i] = show(all, err)
+				w.do(t, "delete from "+name+" where a <> 'taken'")
+			}
+			if got[0] != got[1] {
+				t.Errorf("%+v: %s, alone %s", c, got[1], got[0])
+			}
+			other.sees(t, "select 1", "[1]")
+		}
+		f.neverPinnedBut(t, "last_result")
+		for _, w := range []*wire{mine, alone, other} {
+			w.quit()
+		}
+	})
+}
+
 // An execution without a cursor behind one with a cursor, by whomever, is one that MySQL answers without rows, and without an end.
 func TestAStatementIsExecutedWithoutACursorBehindOneWithACursor(t *testing.T) {
 	rotating(t, harness.Route{}, func(t *testing.T, f front) {
