@@ -138,7 +138,7 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 		case use == useExecutes:
 			m.moveDirect(name, s, within, w)
 		default:
-			m.sendDirect(name, s.shared.rest(), w)
+			m.parseDirect(name, s, answerOwn|answerSwallow, w)
 			m.sendDirect(name, standIn, w) // refused, because the name is taken, if the statement could be prepared
 		}
 		m.directSets = m.directSets || s.verdict.changesSettings()
@@ -194,14 +194,27 @@ func (m *machine) moveDirect(name string, s *namedStatement, within bool, w engi
 		m.syncOwn(w)
 	}
 	m.named.op(namedOp{name: name, changes: true, before: s})
-	w.ToBackend(parseMessage(append([]byte(name), 0), s.shared.rest()))
-	m.push(answerOwn | answerNamed | answerSwallow)
-	m.syncOwn(w)
+	m.parseDirect(name, s, answerOwn|answerNamed|answerSwallow, w)
 	if within {
 		m.sendOwn("ROLLBACK TO "+ownSavepoint, w) // statements are none of the transaction's
 		m.sendOwn("RELEASE "+ownSavepoint, w)
 		m.syncOwn(w)
 	}
+}
+
+// parseDirect sends a Parse of s under the client's name, with the settings that its text is read by.
+func (m *machine) parseDirect(name string, s *namedStatement, owed expected, w engine.Wire) {
+	now := m.readingNow()
+	reading, past := m.readingFor(s.shared)
+	if past {
+		m.sendCalendar(now, reading, w)
+	}
+	w.ToBackend(parseMessage(append([]byte(name), 0), s.shared.rest()))
+	m.push(owed)
+	if past {
+		m.sendCalendar(reading, now, w)
+	}
+	m.syncOwn(w)
 }
 
 // ownSavepoint is a name that no client uses for its own.

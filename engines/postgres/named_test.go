@@ -279,3 +279,34 @@ func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T
 		}
 	}
 }
+
+func TestAStatementThatSQLNamesIsParsedUnderTheSettingsOfItsParse(t *testing.T) {
+	const own = ", B berth|berth, E, C P|berth, C S|berth, "
+	for _, c := range []struct{ text, then, now string }{
+		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'"},
+		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET standard_conforming_strings = on"},
+		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'"}, {"SELECT 1", "", "SET TIME ZONE 'UTC'"},
+	} {
+		before, after := "P berth|"+c.then+own, ", P berth|"+c.now+own
+		if c.then == "" {
+			before, after = "", ", "
+		}
+		for sql, want := range map[string]string{
+			"Q EXECUTE a":             before + "P a|" + c.text + after + "S, Q EXECUTE a",
+			"P |EXECUTE a, B |, E, S": before + "P a|" + c.text + after + "S, P |EXECUTE a, B |, E, S",
+		} {
+			s := newStage(t)
+			if c.then != "" {
+				s.does(c.then, "C SET, Z I")
+			}
+			s.client(messages("P a|" + c.text + ", S"))
+			s.server(messages("1, Z I"))
+			s.does(c.now, "C SET, Z I")
+			s.toBackend = nil
+			s.client(messages(sql))
+			if got := describeMessages(t, s.toBackend, true); got != want {
+				t.Errorf("%s of %s:\n got %s\nwant %s", sql, c.text, got, want)
+			}
+		}
+	}
+}
