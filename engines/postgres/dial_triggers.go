@@ -14,9 +14,9 @@ import (
 const versionOfLoginTriggers = 17
 
 // triggersQuery tells whether the database has such triggers, or has had some, and the names of settings that its functions set.
-var triggersQuery = "SELECT (SELECT pg_catalog.string_agg(name, ',') FROM (" +
-	strings.Replace(codeNames, "FROM bare", "FROM (SELECT prosrc AS body FROM pg_catalog.pg_proc WHERE oid >= 16384) AS bare", 1) +
-	") AS names) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database() AND dathasloginevt"
+const triggersQuery = "WITH bare AS (SELECT prosrc AS body FROM pg_catalog.pg_proc WHERE oid >= 16384)" +
+	" SELECT (SELECT pg_catalog.string_agg(name, ',') FROM (" + codeNames + ") AS names)" +
+	" FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database() AND dathasloginevt"
 
 // triggered asks, behind the login, what the database's triggers have set, and takes back what of that cannot be set again. It returns what
 // is set then, and the names of settings that may be.

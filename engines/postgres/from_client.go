@@ -425,7 +425,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 			m.settingsSent(verdict{}, nil, false)
 		}
 		if len(statement) > 0 && m.creates {
-			m.createsCode(verdict{creates: true, prepares: true})
+			m.createsCode(verdict{creates: true, prepares: true}, nil)
 		}
 	case 'D':
 		name := statementName(p)

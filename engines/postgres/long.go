@@ -189,6 +189,10 @@ func (m *machine) longSent(l *longMessage, w engine.Wire) {
 	}
 	m.named.direct = m.named.direct || v.kinds.has(engine.KindPreparedStatement)
 	m.report(v, l.head, true, w)
+	if v.creates {
+		m.e.mayLex()
+	}
+	m.lend.sets.lexes = m.lend.sets.lexes || v.opaque || v.foreign || v.changesSettings() || v.kinds.has(engine.KindUnknown)
 }
 
 // longScan scans a text that is too long to be held, piece by piece as it passes. What it keeps is bounded, whatever the text is.

@@ -409,7 +409,9 @@ func (m *machine) resetsLexing(ops []settingOp) bool {
 // lexingDue says that the client's next message, which has a text, waits until it is known how the server reads that. Most mean the same
 // however they are read.
 func (m *machine) lexingDue(fr frame, f *feed, w engine.Wire) bool {
-	return m.lend.sets.lexes && !m.queue.empty() && (fr.kind == 'Q' || fr.kind == 'P') &&
+	u := m.state.unseen
+	lexes := m.lend.sets.lexes || m.lend.sweep.used && u != nil && m.unseenChanges != engine.UnseenTrust && u.lexes.Load()
+	return lexes && !m.queue.empty() && (fr.kind == 'Q' || fr.kind == 'P') &&
 		(!whole(fr, f) || lettered(body(fr, f))) && m.waitNamed(f, w)
 }
 

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,7 @@ type unseen struct {
 	mu    sync.Mutex // for changes
 	timer *time.Timer
 	names atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
+	lexes atomic.Bool              // the code may change how texts are read
 }
 
 type databaseOf struct{ target, database string }
@@ -52,6 +54,7 @@ func (e *Engine) unseenIn(t engine.Target, key engine.Key) *unseen {
 	return e.unseen.update(databaseOf{t.Name, key.Database}, func(u *unseen, ok bool) *unseen {
 		if !ok {
 			u = &unseen{}
+			u.lexes.Store(true) // as far as is known
 			u.state.Store(uint32(suspicionStale))
 		}
 		return u
@@ -67,11 +70,19 @@ func (e *Engine) doubt() {
 	})
 }
 
-// createsCode notes for doubt what a statement with v, which is being sent, does about code. That of a transaction which is prepared for
+// mayLex notes that the code of any database of the group may change how texts are read, until the server has been asked.
+func (e *Engine) mayLex() {
+	e.unseen.each(func(u *unseen) { u.lexes.Store(true) })
+}
+
+// createsCode notes for doubt what a statement with v and this text, which is being sent, does about code. That of a transaction which is prepared for
 // two-phase commit is there once somebody commits it, whenever that is. As many commit so all the time, and hardly ever code, this counts
 // only behind one that has created some; what another proxy's clients have prepared is found in time (trustWithin).
-func (m *machine) createsCode(v verdict) {
+func (m *machine) createsCode(v verdict, text []byte) {
 	s := &m.lend.sweep
+	if v.creates && (text == nil || mentionsLexing(text)) {
+		m.e.mayLex()
+	}
 	s.creates, s.later = s.creates || v.creates, s.later || v.prepares
 	if s.creates && s.later {
 		m.e.codeLater.Store(true)
@@ -118,6 +129,8 @@ func (u *unseen) answered(s suspicion, names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.now() == suspicionAsked {
+		u.lexes.Store(slices.Contains(names, lexingName) || len(names) > maxCustomNames)
+		names = slices.DeleteFunc(names, func(n string) bool { return n == lexingName })
 		u.names.Store(&names)
 		u.set(s, trustWithin)
 	}

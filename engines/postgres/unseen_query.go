@@ -39,9 +39,14 @@ const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
 
 const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 
-// codeNames is the part of it that asks for names: of settings, with dots in them, that a bare body sets.
-const codeNames = `SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare,
-  pg_catalog.regexp_matches(body, '[[:<:]](?:set_config[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched LIMIT 65`
+// codeNames is the part of it that asks for names: of settings, with dots in them, that a bare body sets, and of one that stands for
+// those that decide how texts are read, if a body mentions them.
+const codeNames = `SELECT '` + lexingName + `' AS name WHERE EXISTS (SELECT 1 FROM bare WHERE
+  body ~* 'client_encoding|standard_conforming|[[:<:]]set[[:space:]]+(session[[:space:]]+|local[[:space:]]+)?names[[:>:]]')
+ UNION ALL (SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare,
+  pg_catalog.regexp_matches(body, '[[:<:]](?:set_config[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched LIMIT 65)`
+
+const lexingName = "client_encoding"
 
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
 // them, that its functions set, at most 65 with commas between them. It works with either setting of

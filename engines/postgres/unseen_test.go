@@ -226,3 +226,41 @@ func TestWhatTriggersOnLoginsHaveSetIsSetAgainWhenTheBackendIsCleaned(t *testing
 		t.Errorf("given back %v, with %v", s.backend == nil, state.actual)
 	}
 }
+
+func TestATextWaitsBehindCodeThatMayChangeHowItIsRead(t *testing.T) {
+	const text = `SELECT 'a\'; LISTEN x; --'`
+	for first, answer := range map[string]string{
+		"SELECT f()":                                         "S standard_conforming_strings|off, C SELECT 1, Z I",
+		"DO 'SET client_encoding TO SJIS'":                   "S standard_conforming_strings|off, C DO, Z I",
+		"SELECT f('client_encoding','x')":                    "S standard_conforming_strings|off, C SELECT 1, Z I",
+		"CREATE FUNCTION f() AS 'SET NAMES x', Q SELECT f()": "C CREATE FUNCTION, Z I, S standard_conforming_strings|off, C SELECT 1, Z I",
+	} {
+		s, u := suspected(t, suspicionReset)
+		u.lexes.Store(first == "SELECT f()")
+		s.client(messages("Q " + first + ", Q " + text))
+		if got := describeMessages(t, s.toBackend, true); got != "Q "+first+", H" {
+			t.Errorf("behind %s: %s", first, got)
+		}
+		s.toBackend = nil
+		s.server(messages(answer))
+		s.finds([][2]string{{"standard_conforming_strings", "off"}})
+		s.server(messages("Z I, Z I"))
+		if s.pins.has(engine.KindListen) || strings.Contains(describeMessages(t, s.toClient, false), "listen") {
+			t.Errorf("behind %s it is read as before: %v", first, s.events)
+		}
+	}
+	s, u := suspected(t, suspicionAsked)
+	for _, name := range []string{lexingName, "a.b"} {
+		u.answered(suspicionReset, []string{name})
+		if u.lexes.Load() != (name == lexingName) || len(u.settings()) != map[string]int{"a.b": 1}[name] {
+			t.Errorf("%s: %v, and names %v", name, u.lexes.Load(), u.settings())
+		}
+		u.mu.Lock()
+		u.set(suspicionAsked, trustWithin)
+		u.mu.Unlock()
+	}
+	s.client(messages("Q SELECT f(), Q " + text))
+	if got := describeMessages(t, s.toBackend, true); got != "Q SELECT f(), Q "+text {
+		t.Errorf("behind code that changes nothing of that: %s", got)
+	}
+}

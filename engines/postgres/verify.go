@@ -367,7 +367,8 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 		m.loginsSent(text, w)
 	}
 	m.named.clearing = m.named.clearing || v.deallocates
-	m.createsCode(v)
+	m.createsCode(v, text)
+	m.lend.sets.lexes = m.lend.sets.lexes || (v.opaque || v.foreign) && (text == nil || mentionsLexing(text))
 	l := &m.lend.sweep
 	l.used = l.used || !v.inert
 }
