@@ -191,7 +191,7 @@ func (e *Engine) initial(ctx context.Context, s *greeted, initQuery string, name
 
 // settings asks what is set, names among it.
 func (s *greeted) settings(ctx context.Context, names []string) (found foundSettings, err error) {
-	rows, err := s.rows(ctx, settingsQuery(names, nil))
+	rows, err := s.rows(ctx, settingsQuery(names, nil, s.version()))
 	for _, row := range rows {
 		found.add(row[0], row[1], s.user, false)
 	}

@@ -21,7 +21,7 @@ const triggersQuery = "WITH bare AS (SELECT prosrc AS body FROM pg_catalog.pg_pr
 // triggered asks, behind the login, what the database's triggers have set, and takes back what of that cannot be set again. It returns what
 // is set then, and the names of settings that may be.
 func (e *Engine) triggered(ctx context.Context, s *greeted) (base *settings, names []string, err error) {
-	if majorVersion(s.pg.ParameterStatus("server_version")) < versionOfLoginTriggers {
+	if s.version() < versionOfLoginTriggers {
 		return nil, nil, nil
 	}
 	rows, err := s.rows(ctx, triggersQuery)
@@ -53,6 +53,13 @@ func (e *Engine) triggered(ctx context.Context, s *greeted) (base *settings, nam
 		err = s.execute(ctx, restoreSQL(unknownSettings, base))
 	}
 	return base, names, err
+}
+
+func (s *greeted) version() int { return majorVersion(s.pg.ParameterStatus("server_version")) }
+
+func (b *backendState) version() int {
+	v, _ := lookup(b.params, "server_version")
+	return majorVersion(v)
 }
 
 // majorVersion reads the number that a server's version begins with, 0 if there is none.

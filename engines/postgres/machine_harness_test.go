@@ -123,7 +123,7 @@ func ownQuery(sql string) string {
 		if len(about) == len(verifiable) {
 			about = []string{"all"}
 		}
-		if at := strings.Index(sql, settingsQuery(nil, nil)); at >= 0 {
+		if at := strings.Index(sql, settingsQuery(nil, nil, versionOfParameterPrivileges)); at >= 0 {
 			about = append(about, "settings")
 			if names := strings.Index(sql, "unnest('{"); names >= 0 {
 				list, _, _ := strings.Cut(sql[names+len("unnest('{"):], "}")

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,6 +131,22 @@ func restorable(name string) bool {
 		return false
 	}
 	return !secret(name)
+}
+
+// borrowsRights says that ops, behind which list is set, change who executes, and that some of it may have been set by somebody else's rights.
+func borrowsRights(list []setting, ops []settingOp) bool {
+	return slices.ContainsFunc(ops, func(op settingOp) bool { return isIdentity(op.name) }) &&
+		slices.ContainsFunc(list, func(e setting) bool { return privileged(e.name) })
+}
+
+// privileged says that a setting may be one that only superusers make, or those to whom they have granted it (guc_tables.c PGC_SUSET).
+func privileged(name string) bool {
+	switch name {
+	case "session_replication_role", "lc_messages", "commit_delay", "compute_query_id", "deadlock_timeout", "temp_file_limit", "zero_damaged_pages",
+		"max_stack_depth", "lo_compat_privileges", "update_process_title", "backtrace_functions":
+		return true
+	}
+	return slices.ContainsFunc([]string{"log_", "track_", "wal_", "allow_", "ignore_", "debug_", "jit_"}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // distant says that a timeout in milliseconds, which is not restorable as such, does not come.

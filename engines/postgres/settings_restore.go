@@ -458,8 +458,9 @@ func (m *machine) settleSettings() {
 		p.unsure = true
 		return
 	}
-	s, ok := m.e.settings.intern(apply(m.state.actual, p.ops))
-	if !ok {
+	list := apply(m.state.actual, p.ops)
+	s, ok := m.e.settings.intern(list)
+	if !ok || borrowsRights(list, p.ops) {
 		p.unsure = true
 		return
 	}

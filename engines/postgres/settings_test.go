@@ -590,3 +590,26 @@ func TestWhatIsFoundIsMadeAgainInAnOrderThatWorks(t *testing.T) {
 		}
 	}
 }
+
+func TestASettingThatTheSessionMayNotMakeAgainPins(t *testing.T) {
+	for _, sql := range [][2]string{
+		{"DO 'x'", "C DO, Z I"}, {"SET ROLE r; SET session_replication_role = replica; RESET ROLE", "C SET, C SET, C RESET, Z I"},
+	} {
+		s := newStage(t)
+		s.does(sql[0], sql[1])
+		if got := s.asksAbout(); !strings.HasPrefix(got, "all settings") {
+			t.Fatalf("behind %s asked about %q", sql[0], got)
+		}
+		s.finds([][2]string{{"session_replication_role", "-"}}) // NULL
+		if !s.pins.has(engine.KindSetting) || s.backend == nil {
+			t.Errorf("behind %s: %v", sql[0], s.events)
+		}
+	}
+	for _, sql := range []string{"SET ROLE r; SET work_mem = '5MB'; RESET ROLE", "SET session_replication_role = replica; RESET session_replication_role; SET ROLE r"} {
+		s := newStage(t)
+		s.does(sql, "C SET, C SET, C RESET, Z I")
+		if s.backend != nil {
+			t.Errorf("behind %s: %s", sql, s.asksAbout())
+		}
+	}
+}

@@ -166,12 +166,12 @@ func (m *machine) ask(kinds kindSet, all bool, w engine.Wire) {
 			}
 		}
 	}
-	w.ToBackend(queryMessage(verifyQuery(kinds, all, names, mentioned)))
+	w.ToBackend(queryMessage(verifyQuery(kinds, all, names, mentioned, m.state.version())))
 	m.push(answerVerify | answerSwallow)
 }
 
 // verifyQuery asks about kinds, or about everything, with names of settings (settingsQuery).
-func verifyQuery(kinds kindSet, all bool, names, mentioned []string) string {
+func verifyQuery(kinds kindSet, all bool, names, mentioned []string, version int) string {
 	q := []byte("SELECT ")
 	for i, k := range verifiable {
 		if i > 0 {
@@ -184,7 +184,7 @@ func verifyQuery(kinds kindSet, all bool, names, mentioned []string) string {
 		}
 	}
 	if all {
-		return string(q) + ", " + sharedQuestion + "; " + settingsQuery(names, mentioned)
+		return string(q) + ", " + sharedQuestion + "; " + settingsQuery(names, mentioned, version)
 	}
 	return string(q) + ", NULL"
 }

@@ -16,13 +16,21 @@ const maxCustomNames = 64
 
 // settingsQuery asks for the settings that are not as the server makes them, and for the role. names are of settings that the
 // server may not define and the session may have set; mentioned are more of them, which may be there as somebody's RESET has
-// left them: empty (20.16).
-func settingsQuery(names, mentioned []string) string {
-	q := "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> ALL ('{transaction_isolation," +
+// left them: empty (20.16). A setting has no value that code of somebody else's has made (SECURITY DEFINER), or the session in another role,
+// and that it may not make again: on a server of this version.
+func settingsQuery(names, mentioned []string, version int) string {
+	may := "pg_catalog.current_setting('is_superuser') = 'on' AND (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user)"
+	if version >= versionOfParameterPrivileges {
+		may = "pg_catalog.has_parameter_privilege(name, 'SET') AND pg_catalog.has_parameter_privilege(session_user, name, 'SET')"
+	}
+	q := "SELECT name, CASE WHEN context <> 'superuser' OR " + may + " THEN setting END FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> ALL ('{transaction_isolation," +
 		"transaction_read_only,transaction_deferrable}') UNION ALL SELECT 'role', pg_catalog.current_setting('role')" +
 		" UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
 	return q + customQuery(names, "IS NOT NULL") + customQuery(mentioned, "<> ''")
 }
+
+// versionOfParameterPrivileges is the first that knows GRANT SET ON PARAMETER.
+const versionOfParameterPrivileges = 15
 
 // customQuery asks for settings that the server does not define. One that is as the connection began counts as set, too: nothing
 // tells what the connection began with.
@@ -42,7 +50,7 @@ type foundSettings struct {
 	strange bool      // cannot be made again
 }
 
-// add notes a row of the answer. user is who has logged in. roles says that the role may have been left on purpose: the server
+// add notes a row of the answer, in which value is nil if it is NULL. user is who has logged in. roles says that the role may have been left on purpose: the server
 // does not tell what it would be otherwise.
 func (f *foundSettings) add(name, value []byte, user string, roles bool) {
 	n := strings.ToLower(string(name))
@@ -50,7 +58,7 @@ func (f *foundSettings) add(name, value []byte, user string, roles bool) {
 		return
 	}
 	sql, ok := settingSQL(n, string(value))
-	if !ok || !restorable(n) && !distant(n, string(value)) {
+	if !ok || value == nil || !restorable(n) && !distant(n, string(value)) {
 		f.strange, sql = true, ""
 	}
 	f.list = append(f.list, setting{n, sql})

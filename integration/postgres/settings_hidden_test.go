@@ -272,3 +272,28 @@ func TestWhatARollbackInATextTakesBackIsReported(t *testing.T) {
 		}
 	})
 }
+
+// What a function sets by its owner's rights a session may not set again on another backend.
+func TestASettingByAnothersRightsHoldsTheSessionUntilItIsReset(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		harness.Exec(t, r.server, "drop function if exists no_triggers()", `create function no_triggers() returns void language plpgsql security definer as $$
+			begin perform set_config('session_replication_role', 'replica', false); end $$`)
+		defer harness.Exec(t, r.server, "drop function no_triggers()")
+		c, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		ask(t, c, "select no_triggers()")
+		for range 3 {
+			ask(t, other, "select 1")
+			if got := ask(t, c, "show session_replication_role"); got != "replica" {
+				t.Errorf("the session finds %q", got)
+			}
+			if got := ask(t, other, "show session_replication_role"); got != "origin" {
+				t.Errorf("another session finds %q", got)
+			}
+		}
+		if got := r.session(t, c.PID()).Pinned; got != "setting" {
+			t.Errorf("pinned by %q", got)
+		}
+		ask(t, c, "reset all") // RESET of the one it is denied
+		harness.Eventually(t, settleWithin, "it is held no longer", func() bool { return r.session(t, c.PID()).Pinned == "" })
+	})
+}
