@@ -83,7 +83,7 @@ func (m *machine) heldWhole(fr frame) bool {
 	case 'Z', 'S', 'E', 'A':
 		return fr.holdable()
 	case 'N':
-		return (m.rollsBack() || m.queue.marked(answerInserted)) && fr.holdable()
+		return (m.rollsBack() || m.executesOwnCommand() || m.queue.marked(answerInserted)) && fr.holdable()
 	case 'C':
 		if m.queue.marked(answerFirst) || m.lend.logins != nil && fr.holdable() {
 			return true
@@ -115,6 +115,11 @@ func (m *machine) parsesAgain() bool {
 	return m.queue.marked(answerSwallow) && m.queue.first().kind() == answerParse
 }
 
+// executesOwnCommand says whether the next answer is to an Execute of the machine's own.
+func (m *machine) executesOwnCommand() bool {
+	return m.queue.marked(answerSwallow) && m.queue.first().kind() == answerExecute
+}
+
 // answered decides about one message: whether the client gets it, or for what reason the backend must not send it now.
 func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reason string) {
 	if m.lend.early != nil {
@@ -136,7 +141,7 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 				return false, ""
 			}
 		}
-		return !m.lend.sweep.active && !m.parsesAgain() && !(m.rollsBack() && errorCode(body(fr, f)) == "25P01"), ""
+		return !m.lend.sweep.active && !m.parsesAgain() && !((m.rollsBack() || m.executesOwnCommand()) && errorCode(body(fr, f)) == "25P01"), ""
 	case 'S':
 		own := m.lend.restoring || m.lend.sweep.active || m.queue.marked(answerSwallow) && !m.rollsAhead()
 		return m.parameter(fr, f, own, w)

@@ -192,7 +192,7 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 	}
 	m.reading.skipping = false
 	m.began(w)
-	m.reading.batch = false
+	m.reading.batch, m.lend.portals.ended = false, false
 	m.named.batch++
 	m.lend.unnamed.sync()
 	m.unnamed.batched = false
@@ -234,7 +234,7 @@ func (m *machine) began(w engine.Wire) {
 // that it only flushes: the server ends that one's transaction behind it, and says that it is ready.
 func (m *machine) beganApart(w engine.Wire) {
 	m.began(w)
-	m.reading.batch = false
+	m.reading.batch, m.lend.portals.ended = false, false
 }
 
 // query passes on a simple Query.
@@ -419,7 +419,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		if len(statement) > 0 { // what it does is not known
 			m.lend.flight.add(verdict{commits: true})
-			m.lend.portals.bound(verdict{commits: true})
+			m.lend.portals.bound(verdict{commits: true}, len(portal) > 0)
 		}
 		if len(statement) > 0 && m.directSets {
 			m.settingsSent(verdict{}, nil, false)
@@ -457,6 +457,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.lend.flight.commits = m.lend.flight.commits || m.lend.portals.commits
 		m.named.clearing = m.named.clearing || m.lend.portals.deallocates
 		owed |= m.forgetting(verdict{})
+		m.lend.portals.ended = len(p) > 0 && p[0] == 0 && m.lend.portals.ends
 		if len(p) > 0 && p[0] == 0 {
 			owed |= answerPortal
 		}
@@ -507,7 +508,8 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 			m.prepareSequences(false, w)
 		}
 		m.report(v, m.unnamedText(), portal, w)
-		m.lend.portals.bound(v)
+		m.lend.portals.bound(v, portal)
+		m.lend.portals.ends = m.lend.portals.ends && (m.unnamed.inFlight == 0 || m.unnamed.batched)
 	}
 	m.prepareUnnamed(w)
 	return true

@@ -31,10 +31,15 @@ type flight struct {
 type portals struct {
 	commits     bool
 	deallocates bool // all statements
+	ends        bool // the one without a name ends a transaction, and does nothing else,
+	ended       bool // and was executed in this batch, and nothing bound since
 }
 
-// bound notes a Bind of a statement.
-func (p *portals) bound(v verdict) {
+// bound notes a Bind of a statement: to a portal with a name, or to the one without.
+func (p *portals) bound(v verdict, named bool) {
+	if p.ended = false; !named {
+		p.ends = v.inert && v.decides && !v.opens
+	}
 	p.commits = p.commits || v.commits
 	p.deallocates = p.deallocates || v.deallocates
 }

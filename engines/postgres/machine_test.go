@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/core/engine"
@@ -397,6 +398,34 @@ func TestASessionWhoseSearchPathNamesTheTemporarySchemaPinsWithWhateverItCreates
 		}
 		if got := s.pins.has(engine.KindTemporaryTable); got != pinned {
 			t.Errorf("%q: pinned %v", options, got)
+		}
+	}
+}
+
+func TestACallBehindTheEndOfATransactionInItsBatchIsTheFirstOfTheNext(t *testing.T) {
+	const discard = "P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, "
+	const rollback = "P berth|ROLLBACK, B berth|berth, E, C P|berth, C S|berth, "
+	for request, want := range map[string]string{
+		"P |ABORT, B |, E, P |CALL p(), B |, E, S":                    "P |ABORT, B |, E, " + discard + rollback + "P |CALL p(), B |, E, S",
+		"P |COMMIT AND CHAIN, B |, E, P |CALL p(), B |, E, S":         "P |COMMIT AND CHAIN, B |, E, " + discard + "P |CALL p(), B |, E, S",
+		"P |INSERT, B |, E, P |CALL p(), B |, E, S":                   "P |INSERT, B |, E, " + discard + "P |CALL p(), B |, E, S",
+		"P |ABORT, B |, P |CALL p(), B |, E, S":                       "P |ABORT, B |, " + discard + "P |CALL p(), B |, E, S",
+		"P |ABORT, B |, E, P |SELECT 1, B p|, P |CALL p(), B |, E, S": "P |ABORT, B |, E, P |SELECT 1, B p|, " + discard + "P |CALL p(), B |, E, S",
+		"P |ABORT, B |, E, S, P |SELECT 1, P |CALL p(), B |, E, S":    "P |ABORT, B |, E, S, P |SELECT 1, " + discard + "P |CALL p(), B |, E, S",
+	} {
+		s := run(t, []step{{"another", ""}, {"client", strings.ReplaceAll(request, "E, ", "E |, ")}}, func(left int) int { return left })
+		got := describeMessages(t, s.toBackend, true)
+		if strings.HasPrefix(request, "P |INSERT") { // which may use a sequence itself
+			want = strings.Replace(discard, "berth, C S|berth, ", "berth, C S|berth, S, ", 1) + "P |INSERT, B |, E, P |CALL p(), B |, E, S"
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", request, got, want)
+		}
+		if strings.Contains(want, rollback) {
+			s.server(messages("1, 2, C ROLLBACK, 1, 2, C DISCARD SEQUENCES, 3, 3, 1, 2, N SWARNING|C25P01|, C ROLLBACK, 3, 3, 1, 2, C CALL, Z I"))
+			if got := describeMessages(t, s.toClient, false); got != "1, 2, C ROLLBACK, 1, 2, C CALL, Z I" {
+				t.Errorf("the client gets %s", got)
+			}
 		}
 	}
 }

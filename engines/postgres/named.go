@@ -348,7 +348,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		}
 		v.opaque = v.opaque || v.garbled
 		m.report(v, s.shared.text, portal, w)
-		m.lend.portals.bound(v)
+		m.lend.portals.bound(v, portal)
 	}
 	return s, true
 }

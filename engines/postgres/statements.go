@@ -319,8 +319,11 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 	m.push(answerExecute | answerSwallow | answerSequences)
 	m.push(answerClose | answerSwallow)
 	m.push(answerClose | answerSwallow)
-	if !m.reading.batch { // CALL and others are refused behind another statement of their batch; in a batch it would end that
+	switch { // CALL and others are refused behind another statement of their transaction
+	case !m.reading.batch:
 		w.ToBackend(syncMessage)
 		m.push(answerSync | answerSwallow)
+	case m.lend.portals.ended: // a Sync would end the batch, too, and what follows is executed though something in it has failed
+		m.sendOwn("ROLLBACK", w)
 	}
 }
