@@ -11,6 +11,7 @@
 //     form they are the Options of a key, so that only sessions that started alike share backends, and RESET means the
 //     same on each of them. The server itself judges them, when a backend is dialed.
 //   - reported parameter: a name and value of a ParameterStatus.
+//   - base: what triggers on logins and the init query have set on a backend, with which every session begins there.
 //   - verifier: what SCRAM or md5 checks a password against.
 //
 // # Invariants
