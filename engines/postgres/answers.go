@@ -30,7 +30,7 @@ const (
 	answerUnnamed expected = 0x20
 	// answerSequences marks the Execute or Query that makes the backend forget its sequences.
 	answerSequences expected = 0x40
-	// answerNamed marks what has an op in named: a Parse, Describe or Close of a named statement, and answerFail.
+	// answerNamed marks what has an op in named: a Parse, Describe or Close of a named statement, a Describe of a portal of one, and answerFail.
 	answerNamed expected = 0x80
 	// answerForgets marks the Execute or Query that makes the server forget the application's name, unless it fails.
 	answerForgets expected = 0x100

@@ -233,7 +233,7 @@ func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	return false, false
 }
 
-// describesNamed says that the answer is to a Describe of a named statement.
+// describesNamed says that the answer is to a Describe of a named statement, or of a portal of one.
 func (a expected) describesNamed() bool { return a&answerNamed != 0 && a.kind() == answerDescribe }
 
 // ended takes out an answer that has come in full.

@@ -100,6 +100,9 @@ func (m *machine) begin(fr frame, f *feed, drop bool, w engine.Wire) {
 
 // clientMessage deals with one message, if it can: goOn is false if it has to wait, unconsumed.
 func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, err error) {
+	if m.backend != nil && fr.kind != 'D' {
+		m.lend.bound = nil
+	}
 	if m.reading.refused {
 		m.reading.refused = false
 		m.begin(fr, f, true, w)
@@ -436,6 +439,10 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 			return m.describeNamed(name, fr, f, w), nil
 		}
 		owed = answerDescribe
+		if s := m.describesBound(p); s != nil {
+			owed |= answerNamed
+			m.named.op(namedOp{describe: s, portal: true})
+		}
 		if ofUnnamed(p) && !m.useUnnamed(false, false, f, w) {
 			return false, nil
 		}

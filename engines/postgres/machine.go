@@ -102,6 +102,8 @@ type lend struct {
 	sets      pendingSettings
 	flight    flight
 	portals   portals
+	bound     *namedStatement // of the Bind before the message that comes next, if the columns of its portal tell something new
+	portal    []byte          // that one's name
 	rolling   rolling
 	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
 	mixed     bool   // a request was answered outside of a transaction while others were not

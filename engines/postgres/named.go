@@ -46,8 +46,9 @@ type namedStatement struct {
 	shared  *sharedStatement
 	verdict verdict
 	parsed  uint64 // when the client did it
-	// shape is a hash of what the client was told about its parameters and columns, 0 if nothing was.
-	shape uint64
+	// shape is a hash of what the client was told about its parameters and columns, columns of what it was told about the columns of it or
+	// of a portal; 0 if nothing was.
+	shape, columns uint64
 }
 
 // named is a session's statements with names.
@@ -79,6 +80,7 @@ type namedOp struct {
 	before   *namedStatement // nil: nothing
 	parses   *sharedStatement
 	describe *namedStatement
+	portal   bool   // of which a portal is described
 	refusal  []byte // the error that the client gets instead of the server's about the name
 }
 
@@ -249,10 +251,15 @@ func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wir
 	m.begin(fr, f, true, w)
 }
 
+// fits says that what a server tells of a statement is what the client was told of s, as far as it was.
+func (s *namedStatement) fits(shape, columns uint64) bool {
+	return (s.shape == 0 || s.shape == shape) && (s.columns == 0 || s.columns == columns)
+}
+
 // has says that the backend has s as the client knows it.
 func (m *machine) has(s *namedStatement) bool {
 	h := m.state.statements.held[s.shared]
-	return h != nil && h.parsed >= s.parsed && (s.shape == 0 || s.shape == h.shape || s.shared.fluid || m.named.stale == s)
+	return h != nil && h.parsed >= s.parsed && (s.fits(h.shape, h.columns) || s.shared.fluid || m.named.stale == s)
 }
 
 // present makes sure that the backend has s, as the client knows it, before a message that uses it is sent. It returns false
@@ -284,7 +291,7 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	if past {
 		m.sendCalendar(reading, m.readingNow(), w)
 	}
-	if s.shape == 0 || s.shared.fluid {
+	if s.fits(0, 0) || s.shared.fluid {
 		return true
 	}
 	w.ToBackend(s.shared.describe)
@@ -360,6 +367,7 @@ func (m *machine) bindNamed(before, name []byte, fr frame, f *feed, w engine.Wir
 	if s == nil {
 		return goOn
 	}
+	m.bound(s, before[:len(before)-1])
 	owed := answerBind
 	if len(before) == 1 {
 		owed |= answerPortal
@@ -395,6 +403,28 @@ func (m *machine) describeNamed(name []byte, fr frame, f *feed, w engine.Wire) b
 	return true
 }
 
+// bound notes the statement of a Bind if a Describe of the portal, which is how libpq and pgjdbc ask for columns, tells more than is known.
+func (m *machine) bound(s *namedStatement, portal []byte) {
+	h := m.state.statements.held[s.shared]
+	if h != nil && !s.shared.fluid && (s.columns == 0 || h.columns == 0) && len(portal) <= maxPortal {
+		m.lend.bound, m.lend.portal = s, append(m.lend.portal[:0], portal...)
+	}
+}
+
+// maxPortal is how long a portal's name may be for its columns to be noted.
+const maxPortal = 256
+
+// describesBound says of which statement a Describe of a portal tells the columns, nil if nobody needs to know.
+func (m *machine) describesBound(body []byte) *namedStatement {
+	if m.lend.bound == nil || len(body) == 0 || body[0] != 'P' {
+		return nil
+	}
+	if name, _, ok := cutString(body[1:]); !ok || string(name) != string(m.lend.portal) {
+		return nil
+	}
+	return m.lend.bound
+}
+
 // closeNamed takes a name from the session. The backend keeps the statement for others.
 func (m *machine) closeNamed(name []byte, fr frame, f *feed, w engine.Wire) bool {
 	if m.unsettled(f, w) {
@@ -420,60 +450,79 @@ func (m *machine) waitNamed(f *feed, w engine.Wire) bool {
 }
 
 // hashColumns adds the body of a RowDescription, but not which columns of which tables they are: for the server it is no
-// other result if they come from another table (plancache.c RevalidateCachedQuery).
-func hashColumns(h *maphash.Hash, body []byte) {
-	const table, rest = 4 + 2, 4 + 2 + 4 + 2 // behind the name: the table's and the column's number, then the type and format
+// other result if they come from another table (plancache.c RevalidateCachedQuery). Nor are formats of it, which are each portal's own. The
+// modifiers of types are left out for portals, whose plans may know more of them than their statements do.
+func hashColumns(h *maphash.Hash, body []byte, modifiers bool) {
+	const table, kind, modifier, format = 4 + 2, 4 + 2, 4, 2 // behind the name: the table's and the column's number, type and size
 	if len(body) < 2 {
 		return
 	}
 	for body = body[2:]; len(body) > 0; {
 		name, fields, ok := cutString(body)
-		if !ok || len(fields) < table+rest {
+		if !ok || len(fields) < table+kind+modifier+format {
 			_, _ = h.Write(body)
 			return
 		}
 		_, _ = h.Write(body[:len(name)+1])
-		_, _ = h.Write(fields[table : table+rest])
-		body = fields[table+rest:]
+		_, _ = h.Write(fields[table : table+kind])
+		if modifiers {
+			_, _ = h.Write(fields[table+kind : table+kind+modifier])
+		}
+		body = fields[table+kind+modifier+format:]
 	}
 }
 
 var shapeSeed = maphash.MakeSeed()
 
-// described takes in one message of the answer to a Describe of a named statement: 't', then 'T' or 'n'.
+// hashDescription is a hash of one message of a description, behind what came before.
+func hashDescription(before uint64, fr frame, body []byte, modifiers bool) uint64 {
+	var h maphash.Hash
+	h.SetSeed(shapeSeed)
+	var bytes [8]byte
+	for i := range bytes {
+		bytes[i] = byte(before >> (8 * i))
+	}
+	_, _ = h.Write(bytes[:])
+	_, _ = h.Write([]byte{fr.kind, byte(fr.size >> 24), byte(fr.size >> 16), byte(fr.size >> 8), byte(fr.size)})
+	if fr.kind == 'T' {
+		hashColumns(&h, body, modifiers)
+	} else {
+		_, _ = h.Write(body)
+	}
+	return h.Sum64() | 1
+}
+
+// described takes in one message of the answer to a Describe of a named statement, 't', then 'T' or 'n', or of a portal of one.
 func (m *machine) described(fr frame, body []byte, held bool) {
 	n := &m.named
 	if !held {
 		body = nil // too long to compare: any other of that length is taken for the same
 	}
-	var h maphash.Hash
-	h.SetSeed(shapeSeed)
-	var before [8]byte
-	for i := range before {
-		before[i] = byte(n.shape >> (8 * i))
-	}
-	_, _ = h.Write(before[:])
-	_, _ = h.Write([]byte{fr.kind, byte(fr.size >> 24), byte(fr.size >> 16), byte(fr.size >> 8), byte(fr.size)})
-	if fr.kind == 'T' {
-		hashColumns(&h, body)
-	} else {
-		_, _ = h.Write(body)
-	}
-	if n.shape = h.Sum64() | 1; fr.kind == 't' {
+	shape := hashDescription(n.shape, fr, body, true)
+	if fr.kind == 't' {
+		n.shape = shape
 		return
 	}
-	shape := n.shape
 	n.shape = 0
-	s := n.ops[n.head].describe
-	if held := m.state.statements.held[s.shared]; held != nil {
-		held.shape = shape
+	o := &n.ops[n.head]
+	s, columns := o.describe, hashDescription(0, fr, body, false)
+	h := m.state.statements.held[s.shared]
+	if h != nil {
+		h.columns = columns
+	}
+	if o.portal {
+		s.columns = columns
+		return
+	}
+	if h != nil {
+		h.shape = shape
 	}
 	if n.check == s {
 		n.check = nil
-		if shape != s.shape {
+		if !s.fits(shape, columns) {
 			n.stale = s
 		}
 		return
 	}
-	s.shape = shape
+	s.shape, s.columns = shape, columns
 }

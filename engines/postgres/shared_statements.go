@@ -132,8 +132,9 @@ func statementMessage(kind byte, name []byte) []byte {
 // heldStatement is a shared statement that a backend has.
 type heldStatement struct {
 	parsed uint64 // 0: it may be there or not
-	shape  uint64 // as the server described it, 0 if it did not
-	used   uint64 // when, by the backend's own clock
+	// as the server described it, 0 if it did not
+	shape, columns uint64
+	used           uint64 // when, by the backend's own clock
 }
 
 // backendStatements are those of one backend.

@@ -153,6 +153,54 @@ func TestAStatementNeverAnswersWithColumnsThatItsClientDoesNotKnow(t *testing.T)
 	})
 }
 
+// libpq and pgjdbc ask for the columns of portals, and pgjdbc only once: a later Bind asks for the formats of as many columns as it knows.
+func TestAStatementNeverAnswersWithOtherColumnsThanThoseOfAPortalOfIt(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		direct := conn(t, r.server.Endpoint, harness.App())
+		ask(t, direct, "drop table if exists reshaped")
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop table reshaped"); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, portal := range []string{"", "p"} {
+			for _, formats := range [][]int16{{0, 0}, nil} {
+				ask(t, direct, "drop table if exists reshaped")
+				ask(t, direct, "create table reshaped (a int, b int); insert into reshaped values (1, 2)")
+				first := frontend(t, conn(t, r.Endpoint, harness.App()))
+				first.send(&pgproto3.Parse{Name: "s", Query: "select * from reshaped"}, &pgproto3.Bind{DestinationPortal: portal, PreparedStatement: "s"},
+					&pgproto3.Describe{ObjectType: 'P', Name: portal}, &pgproto3.Execute{Portal: portal}, &pgproto3.Sync{})
+				if got := first.untilReady(); !strings.Contains(got, "D(1") {
+					t.Fatalf("the first execution: %s", got)
+				}
+				again := []pgproto3.FrontendMessage{&pgproto3.Bind{DestinationPortal: portal, PreparedStatement: "s", ResultFormatCodes: formats},
+					&pgproto3.Execute{Portal: portal}, &pgproto3.Sync{}}
+				// Its backend goes to a transaction of somebody else's, so that it gets one that has never seen the statement.
+				holder := conn(t, r.Endpoint, harness.App())
+				ask(t, holder, "begin")
+				first.send(again...)
+				if got := first.untilReady(); !strings.Contains(got, "D(1") {
+					t.Errorf("portal %q: on another backend: %s", portal, got)
+				}
+				ask(t, holder, "rollback")
+				hangUp(holder)
+				ask(t, direct, "alter table reshaped add c int default 3")
+				for range 3 {
+					holder = conn(t, r.Endpoint, harness.App())
+					ask(t, holder, "begin")
+					first.send(again...)
+					if got := first.untilReady(); !strings.Contains(got, "E(0A000)") || strings.Contains(got, "D(") {
+						t.Errorf("portal %q, formats %d: with other columns than it was told: %s", portal, formats, got)
+					}
+					hangUp(holder) // and its backend with it
+				}
+				first.send(&pgproto3.Terminate{})
+			}
+		}
+		r.whole(t)
+	})
+}
+
 func TestAFetchThatWasPreparedBeforeItsCursorIsExecuted(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
 		ctx := t.Context()
