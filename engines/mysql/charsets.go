@@ -1,6 +1,9 @@
 package mysql
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Servers read text in character_set_client, whose characters are not always what their bytes are in ASCII: those of big5, cp932, gbk, sjis and
 // gb18030 may end with the byte of a backslash or a backtick, and in swe7 some of ASCII's punctuation are letters.
@@ -141,4 +144,12 @@ func (m *Machine) ambiguous(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// broad says whether literals may have more bytes than their characters have in the session's character set: those are the names of
+// MariaDB's locks.
+func (m *Machine) broad() bool {
+	collation, _ := m.session.settings.or(m.state.base, connectionCollation)
+	return strings.HasPrefix(collation, "ucs2") || strings.HasPrefix(collation, "utf16") || strings.HasPrefix(collation, "utf32") ||
+		slices.Contains(m.session.asks, connectionCollation)
 }

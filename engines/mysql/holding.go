@@ -77,6 +77,7 @@ func (m *Machine) remember(c class, text []byte) {
 		}
 		m.request.act = actOf(text)
 		m.request.act.place(schema)
+		m.request.act.unnamed = m.request.act.unnamed || len(m.request.act.locks) > 0 && m.broad()
 		m.request.single = m.request.act.single
 	} else {
 		m.request.single = bytes.IndexByte(text, ';') < 0 // no character ends with that
@@ -248,12 +249,16 @@ func (m *Machine) undo(k engine.Kind, w engine.Wire) {
 // awaited first.
 func (m *Machine) inquire(w engine.Wire) (waits bool) {
 	h := m.holding
-	if m.session.wide && slices.ContainsFunc(h.names[holdLock], varies) && m.letters() {
-		return false // it would be asked for other names
-	}
 	if !h.unsure || m.pins.reported != bit(engine.KindNamedLock) || m.pins.result || m.pins.traits ||
 		h.lasting&bit(engine.KindNamedLock) != 0 {
 		return false
+	}
+	switch {
+	case slices.Contains(m.session.asks, connectionCollation):
+		m.askSettings(w)
+		return true
+	case m.broad(), m.session.wide && slices.ContainsFunc(h.names[holdLock], varies) && m.letters():
+		return false // it would be asked for other names
 	}
 	h.unsure, h.told = false, false
 	m.ask(locksQuery(h.names[holdLock]), purposeLocks, w)

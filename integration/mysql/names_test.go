@@ -121,6 +121,37 @@ func TestNamesInACharacterSetWithOtherLettersBelongToTheirSession(t *testing.T) 
 	})
 }
 
+// MariaDB's names of locks are the bytes that literals have in the character set of the connection, which may be one of more than one byte
+// for each character.
+func TestALockThatWasTakenUnderAnotherCollationOfTheConnectionHoldsItsSession(t *testing.T) {
+	r := harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "1s"}}
+	own(t, r, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "broad")
+		const ucs2, utf8 = "set collation_connection = ucs2_general_ci", "set character_set_connection = utf8mb4"
+		const free = "select is_free_lock('berth')"
+		b, alone := dial(t, f.Endpoint, l, modern), f.direct(t)
+		for _, c := range [][2]string{{ucs2, utf8}, {utf8, ucs2}} {
+			a := dial(t, f.Endpoint, l, modern)
+			a.do(t, c[0])
+			a.sees(t, "select get_lock('berth', 0)", "[1]")
+			a.do(t, c[1])
+			a.sees(t, "select release_lock('other')", "[NULL]")
+			alone.do(t, c[0])
+			alone.sees(t, free, "[0]")
+			b.sees(t, "select 1", "error 9501")
+			a.do(t, c[0])
+			a.sees(t, "select release_lock('berth')", "[1]")
+			if c[0] == utf8 {
+				b.sees(t, "select 1", "[1]")
+			}
+			a.quit()
+			eventually(t, b, "select 1", "[1]")
+		}
+		b.quit()
+		alone.quit()
+	})
+}
+
 // What a server reads behind characters of two bytes is what Berth reads there.
 func TestCharactersOfTwoBytesAreReadAsByServers(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 2}, func(t *testing.T, f front) {
