@@ -201,7 +201,7 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	if c := m.reading.collected; c != nil {
 		share = c.share
 	}
-	shared, now := m.e.statements.intern(m.readingNow(), rest, share)
+	shared, now := m.e.statements.intern(m.readingNow(), rest, share, m.private())
 	m.flush(f, w)
 	m.sendParse(shared, now, w)
 	m.pushBatch(answerParse|answerNamed, w)
@@ -272,9 +272,9 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 		return true
 	}
 	reading, past := m.readingFor(s.shared)
-	if reading != s.shared.reading {
+	if reading != s.shared.reading || s.shared.private || m.private() {
 		// It is parsed again with what is set now, as the server would do by itself where that matters.
-		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), s.shared.share)
+		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), s.shared.share, m.private())
 		if h := t.held[s.shared]; h != nil {
 			return m.present(s, f, w)
 		}
@@ -302,6 +302,14 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	return false
 }
 
+// private says that a statement that is parsed now may find tables that are not there for others, as they are not visible, or not yet, or
+// will never be: temporary ones, and what the transaction has made of others. Where the server finds such a statement's columns changed it
+// refuses to execute it (plancache.c), also for a session to which they never were other ones.
+func (m *machine) private() bool {
+	v, s := &m.lend.verify, &m.lend.sweep
+	return s.creates || (v.told | v.ignored | v.made | v.maybe | v.ends).has(engine.KindTemporaryTable)
+}
+
 // room makes sure that s may be kept as present needs it: where that is not as it was parsed, a long statement takes a share again.
 func (m *machine) room(s *namedStatement) bool {
 	if s.shared.share == nil || m.has(s) {
@@ -313,7 +321,7 @@ func (m *machine) room(s *namedStatement) bool {
 	}
 	share := m.e.share(statementCopies * len(s.shared.parse))
 	if share != nil {
-		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), share)
+		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), share, m.private())
 	}
 	return share != nil
 }

@@ -209,7 +209,7 @@ func TestASessionMayHaveSoManyStatements(t *testing.T) {
 
 func TestTextsThatNobodyHasAreForgotten(t *testing.T) {
 	var texts sharedStatements
-	texts.intern("", []byte("SELECT 1\x00\x00\x00"), nil)
+	texts.intern("", []byte("SELECT 1\x00\x00\x00"), nil, false)
 	for range 100 {
 		runtime.GC()
 		time.Sleep(time.Millisecond)
@@ -307,6 +307,46 @@ func TestAStatementThatSQLNamesIsParsedUnderTheSettingsOfItsParse(t *testing.T) 
 			if got := describeMessages(t, s.toBackend, true); got != want {
 				t.Errorf("%s of %s:\n got %s\nwant %s", sql, c.text, got, want)
 			}
+		}
+	}
+}
+
+// A libpq program asks for no description: the server alone knows which columns its statement had.
+func TestAStatementOfTablesThatOthersDoNotSeeIsNobodyElses(t *testing.T) {
+	for _, c := range []struct{ makes, tag, ends, endTag string }{
+		{"CREATE TEMP TABLE t (b text)", "C CREATE TABLE, Z I", "DROP TABLE t", "C DROP TABLE, Z I"},
+		{"BEGIN; ALTER TABLE t ADD b text", "C BEGIN, C ALTER TABLE, Z T", "ROLLBACK", "C ROLLBACK, Z I"},
+		{"BEGIN; DROP TABLE t", "C BEGIN, C DROP TABLE, Z T", "ROLLBACK", "C ROLLBACK, Z I"},
+	} {
+		s := newStage(t)
+		s.client(messages("P s|TABLE t, S"))
+		s.server(messages("1, Z I"))
+		other := newStage(t)
+		other.m = newMachine(s.m.e, sessionInfo{id: 8, key: s.m.session.key, cancelSecret: []byte{1, 2, 3, 4}}).(*machine)
+		other.m.Start(other)
+		other.does(c.makes, c.tag)
+		other.toBackend = nil
+		other.client(messages("P s|TABLE t, B |s, E, S"))
+		if got := describeMessages(t, other.toBackend, true); got != "P berth_2|TABLE t, B |berth_2, E, S" {
+			t.Errorf("behind %s: %s", c.makes, got)
+		}
+		other.server(messages("1, 2, C SELECT 1, Z " + c.tag[len(c.tag)-1:]))
+		other.does(c.ends, c.endTag)
+		if strings.HasPrefix(c.ends, "DROP") {
+			other.found()
+		}
+		if other.backend != nil {
+			t.Fatalf("behind %s it is kept: %v", c.ends, other.events)
+		}
+		s.free, s.toBackend = other.free, nil
+		s.client(messages("B |s, E, S"))
+		if got := describeMessages(t, s.toBackend, true); got != "P berth_1|TABLE t, B |berth_1, E, S" {
+			t.Errorf("behind %s and %s: %s", c.makes, c.ends, got)
+		}
+		other.free, other.toBackend = newTestBackend(s.m.session.key, s.backend.State.(*backendState).params), nil
+		other.client(messages("B |s, E, S"))
+		if got := describeMessages(t, other.toBackend, true); got != "P berth_1|TABLE t, B |berth_1, E, S" {
+			t.Errorf("its own, on another backend behind %s: %s", c.ends, got)
 		}
 	}
 }

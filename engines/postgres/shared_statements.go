@@ -37,6 +37,7 @@ type sharedStatement struct {
 	dated                  bool   // it has a string that may be a time
 	fluid                  bool   // its columns are found anew at each execution
 	share                  *share // of what the engine keeps, nil if it is short
+	private                bool   // it was parsed where others would not find the same tables
 }
 
 // sharedStatements are an engine's, as long as a session or a backend has them. Any goroutine may use them.
@@ -49,7 +50,10 @@ type sharedStatements struct {
 
 // statementKey tells statements apart: by what was set when they were parsed, and by what follows the name in a Parse, which is
 // the text and the types.
-type statementKey struct{ reading, rest string }
+type statementKey struct {
+	reading, rest string
+	private       uint64 // 0 unless nobody else may have it
+}
 
 // unique is a reading that nothing else has.
 func (s *sharedStatements) unique() string { return "\x00" + strconv.FormatUint(s.now(), 36) }
@@ -57,13 +61,17 @@ func (s *sharedStatements) unique() string { return "\x00" + strconv.FormatUint(
 // statementCopies is how much of the text of a statement is kept, in all: the message, the text, and the key.
 const statementCopies = 3
 
-// intern returns the statement of a Parse whose body, behind the name, is rest; and a time after all those given before. A long one
-// comes with its share.
-func (s *sharedStatements) intern(reading string, rest []byte, share *share) (shared *sharedStatement, time uint64) {
+// intern returns the statement of a Parse whose body, behind the name, is rest, a new one if it is private; and a time after all those
+// given before. A long one comes with its share.
+func (s *sharedStatements) intern(reading string, rest []byte, share *share, private bool) (shared *sharedStatement, time uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.times++
-	if known := s.byKey[statementKey{reading, string(rest)}].Value(); known != nil {
+	key := statementKey{reading: reading, rest: string(rest)}
+	if private {
+		key.private = s.times
+	}
+	if known := s.byKey[key].Value(); known != nil {
 		return known, s.times
 	}
 	s.last++
@@ -72,11 +80,10 @@ func (s *sharedStatements) intern(reading string, rest []byte, share *share) (sh
 	shared = &sharedStatement{
 		name: name, parse: parseMessage(name, rest), describe: statementMessage('D', name), close: statementMessage('C', name),
 	}
-	shared.reading, shared.share = reading, share
+	shared.reading, shared.share, shared.private = reading, share, private
 	shared.text, _, _ = cutString(rest)
 	shared.dated, shared.fluid = dated(shared.text), fluid(shared.text)
 	shared.text = bytes.Clone(shared.text)
-	key := statementKey{reading, string(rest)}
 	if s.byKey == nil {
 		s.byKey = make(map[statementKey]weak.Pointer[sharedStatement])
 	}
