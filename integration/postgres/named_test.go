@@ -646,3 +646,48 @@ func TestAStatementThatAFunctionPreparedIsFoundByTheProtocol(t *testing.T) {
 		r.whole(t)
 	})
 }
+
+// A program of libpq's asks for no descriptions, so that nobody but the server knows which columns its statement had.
+func TestATemporaryTableOfAnotherSessionsChangesNoStatement(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "hides", "create table hidden (a int)")
+		send := func(c *pgconn.PgConn, messages ...pgproto3.FrontendMessage) (failure string) {
+			t.Helper()
+			f := c.Frontend()
+			for _, m := range append(messages, &pgproto3.Sync{}) {
+				f.Send(m)
+			}
+			if err := f.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			for {
+				m, err := f.Receive()
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch m := m.(type) {
+				case *pgproto3.ErrorResponse:
+					failure = m.Code + " " + m.Message
+				case *pgproto3.ReadyForQuery:
+					return failure
+				}
+			}
+		}
+		parse, bind := &pgproto3.Parse{Name: "s", Query: "select * from hidden"}, &pgproto3.Bind{PreparedStatement: "s"}
+		for _, hides := range [][2]string{{"create temp table hidden (b text, c int)", "drop table pg_temp.hidden"}, {"begin; alter table hidden add d int", "rollback"}} {
+			a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+			ask(t, b, "select 1") // the server is asked about code
+			if got := send(b, parse); got != "" {
+				t.Fatal(got)
+			}
+			ask(t, a, hides[0])
+			if got := send(a, parse, bind, &pgproto3.Execute{}); got != "" {
+				t.Fatal(got)
+			}
+			ask(t, a, hides[1])
+			if got := send(b, bind, &pgproto3.Execute{}); got != "" {
+				t.Errorf("behind %s and %s: %s", hides[0], hides[1], got)
+			}
+		}
+	})
+}
