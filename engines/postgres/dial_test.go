@@ -482,6 +482,24 @@ func TestWhoAnInitQueryMakesTheSessionIsWhatItBeginsWith(t *testing.T) {
 	}
 }
 
+func TestAServerThatKnowsNoTriggersOnLoginsHasNone(t *testing.T) {
+	d := play(t, func(nc net.Conn) error {
+		b, _, err := begin(nc, append([]pgproto3.BackendMessage{letIn[0], &pgproto3.ParameterStatus{Name: "server_version", Value: "18.1"}}, letIn[1:]...)...)
+		if err == nil {
+			_, err = b.Receive()
+		}
+		if err != nil {
+			return err
+		}
+		b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42703", Message: "no such column"})
+		b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		return b.Flush()
+	})
+	if dialed, err := d.dial(t, engine.TargetTLSDisable, ""); err != nil || dialed.State.(*backendState).base != nil {
+		t.Errorf("%v, %v", dialed.State, err)
+	}
+}
+
 func TestASecretStoreThatFailsIsNoWrongPasswordToADialEither(t *testing.T) {
 	failed := errors.New("the store is down")
 	e := New(Config{Credentials: broken{failed}})

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Event triggers on logins (PostgreSQL 17, "Event Triggers") are executed once on a connection. What they have set there is what its
@@ -25,6 +28,9 @@ func (e *Engine) triggered(ctx context.Context, s *greeted) (base *settings, nam
 		return nil, nil, nil
 	}
 	rows, err := s.rows(ctx, triggersQuery)
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "42703" {
+		return nil, nil, nil // it has no such column: another product that goes by that version
+	}
 	if err != nil || len(rows) == 0 {
 		return nil, nil, err
 	}
