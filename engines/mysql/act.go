@@ -16,6 +16,8 @@ type act struct {
 	names []string // of the things made or ended
 	// single says that the text is one statement without executable comments.
 	single bool
+	// unlocks says that a statement of it begins as those do that end LOCK TABLES.
+	unlocks bool
 	// dynamic says that it may execute text that is not here.
 	dynamic bool
 	// harmless says that what it prepares leaves nothing when it is executed.
@@ -172,8 +174,10 @@ func actOf(text []byte) *act {
 	a := &act{single: true}
 	r := actReader{rest: text}
 	var all []piece
-	ended := false
+	ended, begins := false, true
 	for p := r.next(); p.kind != tokenNone; p = r.next() {
+		a.unlocks = a.unlocks || begins && p.is("UNLOCK", "LOCK", "BEGIN", "START")
+		begins = p.char(';') || begins && isDigit(p.bytes[0]) // the version of an executable comment
 		switch {
 		case p.char(';'):
 			ended = true

@@ -6,8 +6,8 @@ import (
 	"github.com/berthdb/berth/core/engine"
 )
 
-// maxRow is how many columns of a row ask keeps.
-const maxRow = maxSettings
+// maxRow is how many columns of a row ask keeps: those of readBase.
+const maxRow = 2 + maxSettings + 1
 
 // run executes query and drops what it returns.
 func (u *upstream) run(query string) error {

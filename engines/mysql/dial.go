@@ -68,6 +68,7 @@ type upstream struct {
 	server   string    // see backendState
 	reported []string  // the variables that answers said were set
 	base     *settings // see backendState
+	role     string    // see backendState
 }
 
 // open connects to t and logs in as key says. On failure the connection is closed, and the result nil.
@@ -229,6 +230,7 @@ func (u *upstream) state() *backendState {
 		status:       u.status,
 		base:         u.base,
 		arm:          u.arm(),
+		role:         u.role,
 	}
 }
 

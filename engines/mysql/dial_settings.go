@@ -29,9 +29,16 @@ func (u *upstream) readBase(initQuery string) error {
 			names = append(names[:len(names):len(names)], name)
 		}
 	}
-	row, err := u.ask("SELECT " + identity + ", @@SESSION." + strings.Join(names, ", @@SESSION."))
+	query, d := "SELECT "+identity+", @@SESSION."+strings.Join(names, ", @@SESSION."), dialectOf(u.greeting.version, u.greeting.mariaDB)
+	if d.hasRoles() {
+		query += ", CURRENT_ROLE()"
+	}
+	row, err := u.ask(query)
 	if err != nil {
 		return err
+	}
+	if d.hasRoles() && len(row) == 2+len(names)+1 {
+		u.role, row = d.setRole(row[len(row)-1]), row[:len(row)-1]
 	}
 	if len(row) != 2+len(names) {
 		return broken("not as many values as variables")
@@ -44,6 +51,17 @@ func (u *upstream) readBase(initQuery string) error {
 	}
 	u.collate(initQuery)
 	return nil
+}
+
+// setRole is the statement that takes the roles of CURRENT_ROLE(): MySQL lists them as SET ROLE does, MariaDB has one name, or NULL.
+func (d dialect) setRole(role string) string {
+	switch {
+	case d.mariaDB && role == "":
+		role = "NONE"
+	case d.mariaDB:
+		role = "`" + strings.ReplaceAll(role, "`", "``") + "`"
+	}
+	return "SET ROLE " + role
 }
 
 // collate adds to the base which collations character sets have: that of the handshake, as connections have at first, unless the

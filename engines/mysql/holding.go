@@ -153,6 +153,9 @@ func (m *Machine) apply(a *act) (known uint32) {
 	case verbEnd:
 		if !r.failed || len(a.names) == 1 && r.errno == endings[a.hold] {
 			h.remove(a.hold, a.names...)
+			if slices.Contains(a.names, lockTables) {
+				m.session.locked = false // which is not reported where it was before (stillLocked)
+			}
 			if a.hold == holdPrepared {
 				h.remove(a.hold, harmful+a.names[0])
 			}
@@ -170,6 +173,7 @@ func (m *Machine) apply(a *act) (known uint32) {
 	case verbBegin:
 		if !r.failed {
 			h.remove(a.hold, lockTables)
+			m.session.locked = false
 		}
 	case verbReleases:
 		if !r.failed {

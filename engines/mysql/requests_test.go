@@ -134,6 +134,51 @@ func TestAResetEndsThePinsAndArmsTheTrackers(t *testing.T) {
 	}
 }
 
+func TestARoleStaysBehindAResetAndKeepsItsBackend(t *testing.T) {
+	reset := command(protocol.COM_RESET_CONNECTION, "")
+	r := newRig(t, modernClient)
+	r.pool.State.(*backendState).role = "SET ROLE NONE"
+	r.ask(query("SET ROLE r"), query("SET ROLE r"), reply(okMySQL))
+	r.ask(reset, reset, reply(okPlain))
+	if want := query(trackers); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.answer(reply(okMySQL))
+	if r.held == nil || r.pins != 1 {
+		t.Fatalf("%d pins", r.pins)
+	}
+	// A role that no statement shows goes.
+	r = newRig(t, modernClient)
+	r.pool.State.(*backendState).role = "SET ROLE NONE"
+	r.ask(query("EXECUTE p"), query("EXECUTE p"), reply(okMySQL))
+	r.ask(reset, reset, reply(okPlain))
+	if want := append(query(trackers), query("SET ROLE NONE")...); !bytes.Equal(r.backend, want) {
+		t.Fatalf("backend got %q, not %q", r.backend, want)
+	}
+	r.answer(append(reply(okMySQL), reply(okMySQL)...))
+	if r.held != nil || r.pins != 0 {
+		t.Fatalf("held, events %v", r.events)
+	}
+}
+
+func TestTablesStayLockedBehindAStatementThatCommits(t *testing.T) {
+	tables := func(flags string) []byte { return reply("\x00\x00\x00\x02\x40\x00\x00\x00\x0b\x05\x09\x08" + flags) }
+	for _, unlock := range []string{"UNLOCK TABLES", "BEGIN"} {
+		r := newRig(t, modernClient)
+		r.ask(query("LOCK TABLES t WRITE"), query("LOCK TABLES t WRITE"), tables("_______L"))
+		for _, sql := range []string{"ALTER TABLE t ADD n INT", "/*!40000 ALTER TABLE t DISABLE KEYS */", "COMMIT"} {
+			r.ask(query(sql), query(sql), tables("________"))
+			if r.held == nil || r.pins != 1 {
+				t.Fatalf("%s: %d pins", sql, r.pins)
+			}
+		}
+		r.ask(query(unlock), query(unlock), reply(okMySQL))
+		if r.pins != 0 {
+			t.Fatalf("%s: events %v", unlock, r.events)
+		}
+	}
+}
+
 func TestAFileOfTheClientIsRelayed(t *testing.T) {
 	for name, cut := range chunkings() {
 		for _, caps := range []uint32{modernClient, oldClient} {

@@ -236,15 +236,22 @@ func (m *Machine) resetBackend(p purpose, w engine.Wire) {
 	m.send(protocol.COM_RESET_CONNECTION, "", w)
 	m.expect(shapeOne, p, 1)
 	m.ask(m.state.arm, p, w)
+	if m.state.role != "" {
+		m.ask(m.state.role, p, w)
+	}
 	if q := m.b.Target.InitQuery; q != "" {
 		m.ask(q, p, w)
 	}
 }
 
-// rearm brings back what COM_RESET_CONNECTION took from the backend beyond what was the client's.
+// rearm brings back what COM_RESET_CONNECTION took from the backend beyond what was the client's. Roles that code may have taken go; those
+// of SET ROLE stay, as they do on a server, and keep the backend.
 func (m *Machine) rearm(w engine.Wire) {
 	m.state.tracksLess = false
 	m.ask(m.state.arm, purposeArm, w)
+	if m.state.role != "" && m.pins.reported&bit(engine.KindRole) == 0 {
+		m.ask(m.state.role, purposeArm, w)
+	}
 	if q := m.b.Target.InitQuery; q != "" {
 		m.ask(q, purposeArm, w)
 	}
@@ -256,8 +263,12 @@ func (m *Machine) wasReset(w engine.Wire) {
 	m.resetVirtual()
 	m.adoptAutocommit()
 	m.wasCleaned()
+	role := m.pins.reported&bit(engine.KindRole) != 0
 	w.Report(engine.Event{Kind: engine.KindReset})
 	m.pins, m.holding, m.judging, m.toJudge = pins{}, nil, false, nil
+	if role { // servers keep it, and so does the session
+		m.keepLasting(engine.KindRole, w)
+	}
 	if (m.info.key.Database == "") != (m.session.schema == "") {
 		m.report(engine.KindSchema, w)
 	}

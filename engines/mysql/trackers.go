@@ -239,7 +239,7 @@ func (m *Machine) observe(o *okPacket) bool {
 		m.session.traits = r.traits
 	}
 	if r.hasLocked {
-		m.session.locked = r.locked
+		m.session.locked = r.locked || m.session.locked && m.stillLocked()
 	}
 	m.request.settings.reported = m.request.settings.reported || r.variables
 	m.request.settings.matter = m.request.settings.matter || r.matters
@@ -252,6 +252,13 @@ func (m *Machine) observe(o *okPacket) bool {
 		m.request.leaves(engine.KindUnknown)
 	}
 	return true
+}
+
+// stillLocked says whether tables are locked although the server reports that they are not: MySQL says so behind a statement that ends a
+// transaction, as ALTER TABLE does, and keeps the locks of LOCK TABLES (manual, "LOCK TABLES and UNLOCK TABLES Statements").
+func (m *Machine) stillLocked() bool {
+	a := m.request.act
+	return !m.state.mariaDB && a != nil && !a.unlocks
 }
 
 // setSchema notes that the default database of session and backend is name now.

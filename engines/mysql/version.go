@@ -37,6 +37,9 @@ func dialectOf(version string, mariaDB bool) dialect { return dialect{versionNum
 // isMySQL says whether the server is known to be no MariaDB.
 func (d dialect) isMySQL() bool { return d.version > 0 && !d.mariaDB }
 
+// hasRoles says whether the server is known to have roles.
+func (d dialect) hasRoles() bool { return d.version >= 80000 || d.mariaDB && d.version >= 100005 }
+
 // maxDigits is how many digits a version has at most in an executable comment.
 const maxDigits = 6
 

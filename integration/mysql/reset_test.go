@@ -54,6 +54,34 @@ func TestWhatTheHandshakeSaysOutlivesAReset(t *testing.T) {
 	})
 }
 
+// COM_RESET_CONNECTION leaves the role as it is: it is the session's, and never another one's.
+func TestARoleIsNobodyElsesBehindAReset(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		super := dial(t, f.server.Endpoint, superuser(), modern)
+		super.do(t, "create role if not exists reset_role", "grant reset_role to app@'%'")
+		t.Cleanup(func() { super.do(t, "drop role reset_role") })
+		const role = "select coalesce(nullif(current_role(), 'NONE'), '') <> ''"
+		for _, taken := range [][]string{
+			{"set role reset_role"}, {"prepare p from 'set role reset_role'", "execute p"}, {"prepare p from 'set role reset_role'", "execute p", "deallocate prepare p"},
+			{"drop procedure if exists takes", "create procedure takes() sql security invoker set role reset_role", "call takes()", "drop procedure takes"},
+		} {
+			a := f.client(t)
+			a.do(t, taken...)
+			a.sees(t, role, "[1]")
+			if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			if len(taken) == 1 {
+				a.sees(t, role, "[1]")
+			}
+			a.quit()
+			b := f.client(t)
+			b.sees(t, role, "[0]")
+			b.quit()
+		}
+	})
+}
+
 // A backend that Berth resets because of code that nobody sees keeps its default database, but not the character set of that.
 func TestTheCharacterSetOfTheDatabaseOutlivesWhatBerthCleans(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
