@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +89,34 @@ func (m *machine) createsCode(v verdict, text []byte) {
 		m.e.codeLater.Store(true)
 	}
 	s.creates = s.creates || v.delivers && m.e.codeLater.Load()
+}
+
+// creating distrusts them, and notes which settings the code sets that text creates: until the server is asked, nobody else says so.
+func (e *Engine) creating(text []byte) {
+	e.doubt()
+	var names []string
+	for _, match := range namedInCode.FindAllSubmatch(text, maxCustomNames+1) {
+		names = append(names, strings.ToLower(string(match[1])))
+	}
+	if len(names) > 0 {
+		e.unseen.each(func(u *unseen) { u.add(names) })
+	}
+}
+
+// namedInCode finds what unseenQuery does. Code in a string may have its own strings in two quotes.
+var namedInCode = regexp.MustCompile(`(?i)\b(?:set_config\s*[(]\s*e?'+|set\s+(?:session\s+)?)([a-z_][\w$]*(?:[.][a-z_][\w$]*)+)`)
+
+// add notes names of settings beside those that are known, until there are too many.
+func (u *unseen) add(names []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := slices.Clone(u.settings())
+	for _, name := range names {
+		if !slices.Contains(all, name) && len(all) <= maxCustomNames {
+			all = append(all, name)
+		}
+	}
+	u.names.Store(&all)
 }
 
 // settings are names of settings that the code sets.

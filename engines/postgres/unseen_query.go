@@ -39,18 +39,19 @@ const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
 
 const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 
-// codeNames is the part of it that asks for names: of settings, with dots in them, that a bare body sets, and of one that stands for
-// those that decide how texts are read, if a body mentions them.
+// codeNames is the part of it that asks for names: of settings, with dots in them, that a bare body sets, or asks for, if the maker says
+// so, and of one that stands for those that decide how texts are read, if a body mentions them.
 const codeNames = `SELECT '` + lexingName + `' AS name WHERE EXISTS (SELECT 1 FROM bare WHERE
   body ~* 'client_encoding|standard_conforming|[[:<:]]set[[:space:]]+(session[[:space:]]+|local[[:space:]]+)?names[[:>:]]')
- UNION ALL (SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare,
-  pg_catalog.regexp_matches(body, '[[:<:]](?:set_config[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched LIMIT 65)`
+ UNION ALL (SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare, maker,
+  pg_catalog.regexp_matches(body, '[[:<:]](?:(?:' || setting || ')[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched LIMIT 65)`
 
 const lexingName = "client_encoding"
 
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
-// them, that its functions set, at most 65 with commas between them. It works with either setting of
-// standard_conforming_strings, because there is no backslash in it, and on every version with extensions.
+// them, that its functions set, at most 65 with commas between them; also of those that they ask for, if some seem to make
+// such names of parts. It works with either setting of standard_conforming_strings, because there is no backslash in it, and on
+// every version with extensions.
 //
 // Functions are judged by their text, after comments without quotes have been taken out of it, or by their language.
 // Expressions elsewhere (views, rules, defaults, checks, policies, bodies in standard SQL) can only call functions: those of the
@@ -69,6 +70,8 @@ bare AS (SELECT l.lanname, pg_catalog.regexp_replace(p.prosrc, '--[^''"$*
  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN member m ON m.objid = p.oid
  WHERE p.oid >= 16384 AND p.prosrc <> 'aggregate_dummy' AND NOT (m.harmless IS TRUE)
  AND NOT (l.lanname IN ('c', 'internal') AND (m.objid IS NOT NULL OR p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace))),
+maker AS (SELECT CASE WHEN EXISTS (SELECT 1 FROM bare WHERE body ~* '[[:<:]]set_config[[:space:]]*[(][[:space:]]*(?!''[^'']*''[[:space:]]*,)|''[[:space:]]*set[[:space:]]')
+ THEN 'set_config|current_setting' ELSE 'set_config' END AS setting),
 code AS (SELECT lanname, body, pg_catalog.regexp_replace(body, 'HARMLESS_PHRASES', ' ', 'gi') AS rest FROM bare),
 setter AS (SELECT p.oid, CASE WHEN p.proname ~ '^(STICKERS)$' THEN 2 ELSE 1 END AS level
  FROM pg_catalog.pg_proc p WHERE p.proname ~ '^(SETTERS)$'),

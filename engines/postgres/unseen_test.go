@@ -48,6 +48,44 @@ func TestASuspectedBackendIsAskedAndCleanedBeforeItGoesBack(t *testing.T) {
 	}
 }
 
+func TestCodeThatIsNewIsAskedAboutTheSettingsThatItsTextSets(t *testing.T) {
+	for _, create := range []string{
+		"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$SELECT set_config('My.Own', 'x', false)$$",
+		"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT set_config(''my.own'', ''x'', false)'",
+		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$BEGIN SET SESSION my.own = 5; END$$",
+	} {
+		s, u := suspected(t, suspicionNone)
+		s.client(queryMessage(create))
+		s.server(messages("C CREATE FUNCTION, Z I"))
+		if u.now() != suspicionNew {
+			t.Fatalf("%s: suspicion %d", create, u.now())
+		}
+		s.toBackend = nil
+		if s.backend != nil {
+			s.found()
+			s.server(messages("C CLOSE, C RESET, Z I, C SET, Z I"))
+		}
+		s.client(messages("Q SELECT f()"))
+		s.server(messages("C SELECT 1, Z I"))
+		if !strings.Contains(string(s.toBackend), "'{my.own}'") {
+			t.Errorf("%s: asked %q", create, s.toBackend)
+		}
+	}
+}
+
+func TestCodeThatIsNewAndSetsTooManySettingsPins(t *testing.T) {
+	s, _ := suspected(t, suspicionNone)
+	var body strings.Builder
+	for i := range maxCustomNames + 1 {
+		fmt.Fprintf(&body, "PERFORM set_config('my.own%d', 'x', false); ", i)
+	}
+	s.client(queryMessage("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$BEGIN " + body.String() + "END$$"))
+	s.server(messages("C CREATE FUNCTION, Z I"))
+	if s.backend == nil || !s.m.pins.has(engine.KindUnknown) {
+		t.Errorf("%v", s.events)
+	}
+}
+
 func TestTransactionsWithoutStatementsNeedNoReset(t *testing.T) {
 	s, _ := suspected(t, suspicionReset)
 	s.client(messages("Q BEGIN; COMMIT"))

@@ -138,7 +138,7 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 	case s == suspicionNone:
 		m.lend.sweep.used = false
 		return false, false
-	case s == suspicionPin && !v.told.has(engine.KindUnknown):
+	case (s == suspicionPin || len(u.settings()) > maxCustomNames) && !v.told.has(engine.KindUnknown):
 		m.hold(engine.KindUnknown, nil, w)
 	case u.take():
 		m.lend.sweep.verdict, m.lend.sweep.names = suspicionReset, nil // unless the answer says otherwise
@@ -379,6 +379,9 @@ func (m *machine) judge(text []byte) verdict {
 	sets := v.kinds.has(engine.KindSetting)
 	if (v.opaque || sets) && !m.remember(text) || sets && !m.readNames(text) {
 		v.kinds.add(engine.KindUnknown)
+	}
+	if v.creates {
+		m.e.creating(text)
 	}
 	if u := m.state.unseen; v.foreign && u != nil && u.now() != suspicionNone {
 		m.rememberStrings(text)

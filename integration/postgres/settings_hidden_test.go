@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -53,6 +54,37 @@ func TestWhatTheServerSaysIsSetIsTheSessionsOwn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Names of settings that the server does not define are taken from the code, which may be a moment old, or make them of parts.
+func TestWhatCodeHasSetIsTheSessionsOwn(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		schema := fmt.Sprintf("hidden_%d", os.Getpid())
+		harness.Exec(t, r.server, "create schema "+schema+" authorization app",
+			"create function "+schema+".makes() returns text language plpgsql as $$ begin return set_config('hidden.' || 'part', 'made', false); end $$",
+			"create function "+schema+".reads() returns text language sql as $$ select nullif(current_setting('hidden.part', true), '') $$")
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop schema "+schema+" cascade"); err != nil {
+				t.Error(err)
+			}
+		})
+		a, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		for _, c := range []struct{ create, call, name, want string }{
+			{"select 1", "makes()", "hidden.part", "made"},
+			{"create function " + schema + ".sets() returns text language plpgsql as $$ begin return set_config('hidden.code', 'mine', false); end $$", "sets()", "hidden.code", "mine"},
+		} {
+			ask(t, a, c.create)
+			ask(t, a, "select "+schema+"."+c.call)
+			for range 2 {
+				if got := ask(t, a, "select current_setting('"+c.name+"', true)"); got != c.want {
+					t.Errorf("%s: the session finds %q", c.call, got)
+				}
+				if got := ask(t, other, "select coalesce(current_setting('"+c.name+"', true), '')"); got != "" {
+					t.Errorf("%s: another session finds %q", c.call, got)
+				}
+			}
+		}
+	})
 }
 
 func TestWhatASessionHasSetEndsNoOtherSession(t *testing.T) {
