@@ -523,5 +523,10 @@ func settingSQL(name, value string) (sql string, ok bool) {
 		// SET would take a string for one element of the list (variable_is_guc_list_quote).
 		return "SELECT pg_catalog.set_config('" + name + "', " + value + ", false)", true
 	}
+	if value == "''" && strings.Contains(name, ".") {
+		// RESET leaves a library's setting so where that is not loaded. Where it is, a number or a word cannot be empty.
+		return "SELECT pg_catalog.set_config('" + name + "', '', false) WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings" +
+			" WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) '" + name + "' AND vartype OPERATOR(pg_catalog.<>) 'string')", true
+	}
 	return "SET " + quoteSetting(name) + " = " + value, true
 }

@@ -53,7 +53,7 @@ func TestReadingATextWithoutSettingsOrWithLocalOnesAllocatesNothing(t *testing.T
 
 func TestValuesAreWrittenSoThatTheyMeanTheSameUnderAllSettings(t *testing.T) {
 	for value, want := range map[string]string{
-		"": "''", "a": "'a'", "it's": "'it''s'", `a\b`: `$berth$a\b$berth$`, `'\`: `$berth$'\$berth$`, `\$berth$`: "", `\$`: "", "\u00fc": "", "a\x00": "",
+		"a": "'a'", "it's": "'it''s'", `a\b`: `$berth$a\b$berth$`, `'\`: `$berth$'\$berth$`, `\$berth$`: "", `\$`: "", "\u00fc": "", "a\x00": "",
 	} {
 		if want != "" {
 			want = `SET "a"."b" = ` + want
@@ -61,6 +61,13 @@ func TestValuesAreWrittenSoThatTheyMeanTheSameUnderAllSettings(t *testing.T) {
 		if got, _ := settingSQL("a.b", value); got != want {
 			t.Errorf("%q: %s, want %s", value, got, want)
 		}
+	}
+	const defined = `SELECT pg_catalog.set_config('a.b', '', false) WHERE NOT EXISTS (`
+	if got, ok := settingSQL("a.b", ""); !ok || !strings.HasPrefix(got, defined) {
+		t.Errorf("an empty one: %s", got)
+	}
+	if got, _ := settingSQL("a", ""); got != `SET "a" = ''` {
+		t.Errorf("an empty one of the server's: %s", got)
 	}
 	for name, want := range map[string]string{
 		"role": "SET ROLE 'x'", "session_authorization": "SET SESSION AUTHORIZATION 'x'", "timezone": `SET "timezone" = 'x'`,

@@ -56,6 +56,28 @@ func TestWhatTheServerSaysIsSetIsTheSessionsOwn(t *testing.T) {
 	}
 }
 
+// RESET leaves a library's setting empty on a connection that has not loaded it; on one that has, that is no value.
+func TestASettingOfALibraryThatWasResetDoesNotEndItsSession(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		harness.Exec(t, r.server, "create extension if not exists pg_trgm")
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop extension pg_trgm"); err != nil {
+				t.Error(err)
+			}
+		})
+		a, other := conn(t, r.Endpoint, harness.App()), conn(t, r.Endpoint, harness.App())
+		ask(t, a, "set pg_trgm.similarity_threshold = 0.1")
+		ask(t, a, "do $$ begin perform set_config('pg_trgm.similarity_threshold', null, false); end $$")
+		for range 2 {
+			for who, c := range map[string]*pgconn.PgConn{"the session": a, "another session": other} {
+				if got := ask(t, c, "select show_limit()"); got != "0.3" {
+					t.Errorf("%s finds %s", who, got)
+				}
+			}
+		}
+	})
+}
+
 // Names of settings that the server does not define are taken from the code, which may be a moment old, or make them of parts.
 func TestWhatCodeHasSetIsTheSessionsOwn(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
