@@ -377,7 +377,7 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 func (m *machine) judge(text []byte) verdict {
 	v := classify(text, m.lexing)
 	sets := v.kinds.has(engine.KindSetting)
-	if (v.opaque || sets) && !m.remember(text) || sets && !m.readNames(text) {
+	if (v.opaque || sets) && !m.remember(text) || sets && !m.readNames(text) || v.opaque && makesNames(text) {
 		v.kinds.add(engine.KindUnknown)
 	}
 	if v.creates {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -162,6 +163,22 @@ func (m *machine) rememberStrings(text []byte) {
 		}
 	}
 }
+
+// makesNames says that the code in text, as of a DO, sets something whose name it makes of parts: by set_config, or in a string that is executed.
+func makesNames(text []byte) bool {
+	for _, at := range setterInCode.FindAllIndex(text, -1) {
+		if !nameInCode.Match(text[at[1]:]) {
+			return true
+		}
+	}
+	return madeInCode.Match(text)
+}
+
+var (
+	setterInCode = regexp.MustCompile(`(?i)\bset_config"?\s*[(]`)
+	nameInCode   = regexp.MustCompile(`^\s*[eE]?'+[\w.$ ]+'+(?:\s*::\s*\w+)?\s*,`)
+	madeInCode   = regexp.MustCompile(`(?i)'\s*set\s+(?:session\s+)?[\w.$"]*(?:%|'\s*[|])`)
+)
 
 // customNames yields whatever in text may be the name of a setting with a dot in it (20.1, 20.16): names with dots between them.
 func customNames(text []byte) func(yield func([]byte) bool) {

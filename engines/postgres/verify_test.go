@@ -466,6 +466,30 @@ func TestNamesOfSettingsAreTakenOutOfTexts(t *testing.T) {
 	}
 }
 
+func TestCodeThatMakesNamesOfSettingsIsKnown(t *testing.T) {
+	for text, want := range map[string]bool{
+		"do $$ begin perform set_config('my.own', 'x', false); set my.own = 'y'; execute 'set my.own = 5'; update t set a = b; end $$": false,
+		"do 'begin perform set_config(''my.own'', ''x'', false); end'":                                                                 false,
+		"do $$ begin perform pg_catalog.set_config( 'my.own'::text , k || 'x', false); execute 'update t set a = ' || b; end $$":       false,
+		"do $$ begin perform set_config('my.' || k, 'x', false); end $$":                                                               true,
+		"do $$ begin perform \"set_config\"(k, 'x', false); end $$":                                                                    true,
+		"do $$ begin perform set_config(format('my.%s', k), 'x', false); end $$":                                                       true,
+		"do $$ begin execute format('set my.%s = %L', k, v); end $$":                                                                   true,
+		"do $$ begin execute 'SET ' || k || ' = 5'; end $$":                                                                            true,
+		"do $$ begin execute format('set session %I = 5', k); end $$":                                                                  true,
+	} {
+		if got := makesNames([]byte(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	s := newStage(t)
+	s.client(queryMessage("DO $$ BEGIN PERFORM set_config('my.' || k, 'x', false); END $$"))
+	s.server(messages("C DO, Z I"))
+	if s.backend == nil || !s.m.pins.has(engine.KindUnknown) {
+		t.Errorf("%v", s.events)
+	}
+}
+
 func TestAResetByTheExtendedProtocolEndsPins(t *testing.T) {
 	s := newStage(t)
 	s.client(messages("P |LISTEN a, B |, E, S"))
