@@ -94,6 +94,8 @@ func readsNoTable(text []byte) bool {
 // has set, and any other needs all.
 func (m *Machine) alignTracking(c class, w engine.Wire) {
 	switch {
+	case m.session.ownTrackers && !m.state.tracksLess:
+		m.trackOwn(w)
 	case m.session.ownTrackers || c.has(classTracking) == m.state.tracksLess:
 	case m.state.tracksLess && m.pins.result && onlyShows(c):
 	case m.state.tracksLess:
@@ -102,12 +104,17 @@ func (m *Machine) alignTracking(c class, w engine.Wire) {
 			m.previous.list = list{gone: true}
 		}
 	default:
-		value := "DEFAULT"
-		if t := m.session.tracked; t != nil {
-			value = t.value
-		}
-		m.ask("SET @@SESSION."+trackedVariable+"="+value, purposeTrack, w)
+		m.trackOwn(w)
 	}
+}
+
+// trackOwn makes the held backend report what the session has set.
+func (m *Machine) trackOwn(w engine.Wire) {
+	value := "DEFAULT"
+	if t := m.session.tracked; t != nil {
+		value = t.value
+	}
+	m.ask("SET @@SESSION."+trackedVariable+"="+value, purposeTrack, w)
 }
 
 // trackAll makes the held backend report all variables again, once it has said what the session has made of the variable.

@@ -81,6 +81,26 @@ func TestASessionHearsOfTheVariablesThatItAskedFor(t *testing.T) {
 	})
 }
 
+// A session that sets another tracker keeps its backend, which reports from then on what the session itself has asked for.
+func TestASessionWithTrackersOfItsOwnHearsOfTheVariablesThatItAskedFor(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		for _, asks := range []string{"do 1", "set session_track_system_variables = ''", "set session_track_system_variables = 'max_error_count'"} {
+			mine, alone := f.client(t, protocol.CLIENT_SESSION_TRACK), f.direct(t, protocol.CLIENT_SESSION_TRACK)
+			for _, w := range []*wire{mine, alone} {
+				w.do(t, asks, "set session_track_schema = off")
+			}
+			for _, q := range []string{"set max_error_count = 5", "set time_zone = '+01:00'", "select @@session_track_system_variables"} {
+				got, want := mine.executed(t, q), alone.executed(t, q)
+				if show(got, nil) != show(want, nil) || !slices.Equal(reports(got), reports(want)) {
+					t.Errorf("%s; %s: %s, reports %q, alone %s, %q", asks, q, show(got, nil), reports(got), show(want, nil), reports(want))
+				}
+			}
+			mine.quit()
+			alone.quit()
+		}
+	})
+}
+
 func TestWarningsAboutWhatIsTrackedPinForAStatement(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
 		other, mine, alone := f.client(t), f.client(t), f.direct(t)
