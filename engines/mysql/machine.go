@@ -103,6 +103,7 @@ type session struct {
 	tracks      bool      // it may have set that since the backend has said what it is
 	ownTrackers bool      // the backend reports what the session has set, and it keeps it
 	nullsPin    bool      // nulls does pin
+	roles       bool      // it may have others than its login: it does not see the code that others of its user reach
 	wide        bool      // its character set has characters that end with a backslash, or letters in place of punctuation
 	ending      ending    // what may have become of the transaction that was open
 }
@@ -287,7 +288,7 @@ func (m *Machine) forget() {
 	m.b, m.state, m.holding = nil, nil, nil
 	m.queue.clear()
 	m.reader = reader{}
-	m.session.traits, m.session.locked = false, false
+	m.session.traits, m.session.locked, m.session.roles = false, false, false
 	m.loseStatements()
 	m.session.status &^= statusInTrans | statusReadOnly
 	m.session.unsaid, m.session.ending = false, endingNone

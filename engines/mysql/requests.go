@@ -446,6 +446,7 @@ func (m *Machine) finish(w engine.Wire) {
 	m.changedCode()
 	m.loginsChanged()
 	r.class.kinds |= m.called(r.class)
+	m.session.roles = m.session.roles || r.class.kinds&bit(engine.KindRole) != 0
 	m.leftSchema()
 	m.finishTracking()
 	m.tellSettings(w)

@@ -172,7 +172,7 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 	clean := u == nil || m.clean()
 	if m.unseenChanges == engine.UnseenPin && !clean && !m.pins.pinned {
 		switch gone := u.outlived(m.state.used); {
-		case !gone && u.asksItself():
+		case !gone && u.asksItself() && !m.session.roles:
 			m.askUnseen(w)
 			return true
 		case !gone && u.now() == suspicionNew:
