@@ -27,6 +27,7 @@ const (
 	purposeEnd                     // ends a transaction of the machine's own
 	purposeClear                   // clears what the statements of another session left to SHOW WARNINGS
 	purposeRepeat                  // leaves an error of an earlier request of the session to SHOW WARNINGS
+	purposeRows                    // makes ROW_COUNT() what the session's is
 	purposeTrack                   // makes the backend report what the session wants to hear
 	purposeTracked                 // asks what that is
 	purposeTrackAll                // makes the backend report all

@@ -133,6 +133,7 @@ type request struct {
 	single    bool // it is one statement, where that may matter; false if that is not known
 	failed    bool
 	cleared   bool   // the diagnostics of others are gone
+	counted   bool   // ROW_COUNT() is the session's
 	results   uint16 // before the one at hand
 	fetches   int    // errors of its session's that were made again in their place
 	usesTable bool   // its text surely does, where the list of warnings depends on that
@@ -249,7 +250,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 	m.adoptAutocommit()
 	m.queue.clear()
 	m.insertID.touched, m.insertID.exact = false, false
-	m.request.cleared, m.request.fetches = false, 0 // those of a backend that was lost
+	m.request.cleared, m.request.counted, m.request.fetches = false, false, 0 // those of a backend that was lost
 	m.used, m.judging, m.ignored, m.dirty = false, false, false, false
 	m.toJudge = nil
 }

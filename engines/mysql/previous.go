@@ -82,7 +82,7 @@ func (m *Machine) disturb(command byte, text string) {
 // sendDiagnostics leaves the diagnostics of the session's previous statement on a backend that does not have them, for a request of
 // class c. Others keep their backend.
 func (m *Machine) sendDiagnostics(c class, w engine.Wire) {
-	v, asks := &m.previous, c.has(classDiagnostics) || m.countsList()
+	v, asks := &m.previous, m.asksList(c)
 	switch {
 	case m.request.fetches > 0: // the rest of many
 	case m.pins.result && m.state.last == m: // there are those that it had before a request that was answered here

@@ -223,7 +223,7 @@ func (m *Machine) forward(p packet, c class, s shape, w engine.Wire) (int, error
 // began marks the request as under way.
 func (m *Machine) began(w engine.Wire) {
 	r := &m.request
-	r.active, r.scanned, r.cleared, r.fetches, r.failed = true, false, false, 0, false
+	r.active, r.scanned, r.cleared, r.counted, r.fetches, r.failed = true, false, false, false, 0, false
 	r.warnings, r.oks, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, 0, nil
 	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
 	r.results = 0
@@ -238,7 +238,7 @@ func (m *Machine) began(w engine.Wire) {
 
 // reply answers a request without a backend.
 func (m *Machine) reply(w engine.Wire, p []byte) {
-	m.request.scanned, m.request.cleared, m.request.fetches = false, false, 0
+	m.request.scanned, m.request.cleared, m.request.counted, m.request.fetches = false, false, false, 0
 	w.Observe(engine.RequestBegan)
 	w.ToClient(p)
 	w.Observe(engine.RequestEnded)

@@ -64,7 +64,7 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	}
 	m.alignTracking(c, w)
 	foreign := m.foreign()
-	asks := c.has(classDiagnostics) || m.countsList() || m.state.stale && !m.pins.result && m.keepsList()
+	asks := m.asksList(c) || m.state.stale && !m.pins.result && m.keepsList()
 	if !m.insertID.exact && (c.has(classInsertID) || m.mayRead(c)) {
 		m.alignInsertID(c, w)
 		if asks && m.queue.count > 0 {
@@ -74,10 +74,40 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 	if m.state.stale && m.state.mariaDB && m.state.last != m || asks && foreign && (!m.pins.result || m.previous.unknown != "") && !m.request.cleared {
 		m.sendDiagnostics(c, w)
 	}
+	if foreign && m.queue.count == 0 {
+		m.alignRows(c, w)
+	}
 	if (c.has(classPrevious) && foreign || c.has(classAsksFound) && !m.foundHere()) && m.queue.count == 0 {
 		m.refusal = errPrevious
 	}
 	return m.queue.count == 0 && m.refusal == nil
+}
+
+// codeReads says whether a statement of class c may execute code that reads ROW_COUNT() and the like of the statement before.
+func (m *Machine) codeReads(c class) bool {
+	return c.has(classCode) && !c.has(classDiagnostics) && m.hides(hiddenPrevious)
+}
+
+// asksList says whether a statement of class c may read the list of warnings and errors, or the length of one that no backend has.
+func (m *Machine) asksList(c class) bool {
+	return c.has(classDiagnostics) || m.countsList() || m.codeReads(c) && (m.previous.repeats() || m.previous.deprecated)
+}
+
+// alignRows makes ROW_COUNT() on the held backend, which has not the session's, what it is known to be, if code may read it. What code
+// reads of a statement that has changed rows is where that was executed: the session has kept its backend.
+func (m *Machine) alignRows(c class, w engine.Wire) {
+	v := &m.previous
+	if m.request.counted || !v.rowsKnown || m.refusal != nil || !m.codeReads(c) {
+		return
+	}
+	m.request.counted = true
+	switch {
+	case v.rows == 0:
+		m.send(protocol.COM_PING, "", w)
+		m.expect(shapeOne, purposeRows, 1)
+	case v.rows < 0 && !m.request.cleared && (v.local || !m.pins.result): // it replaces the list
+		m.ask("SELECT 1", purposeRows, w)
+	}
 }
 
 // mayRead says whether a statement that does not say so may read LAST_INSERT_ID(), where the backend's may not be the

@@ -386,3 +386,36 @@ func TestAPinBehindCodeThatNobodyKnowsEndsWithTheNextStatement(t *testing.T) {
 		t.Errorf("%v, %d pins", err, r.pins)
 	}
 }
+
+func TestCodeFindsTheRowCountOfWhatWasAnsweredHere(t *testing.T) {
+	for name, c := range map[string]struct {
+		request, before []byte
+		answer          string
+	}{
+		"an unknown statement": {about(protocol.COM_STMT_EXECUTE, 9, "\x00\x01\x00\x00\x00"), about(protocol.COM_STMT_FETCH, 9, "\x00\x00\x00\x00"),
+			"\xff\xdb\x04#HY000Unknown prepared statement handler"},
+		"CONNECTION_ID()": {query("SELECT CONNECTION_ID()"), query("SELECT 1"), ""},
+		"a ping":          {command(protocol.COM_PING, ""), command(protocol.COM_PING, ""), okPlain},
+	} {
+		r, u := suspected(t, suspicionNone)
+		u.hidden.Store(uint32(hiddenPrevious))
+		call := query("INSERT INTO t VALUES (1)")
+		r.send(c.request)
+		if len(r.backend) > 0 {
+			t.Fatalf("%s: backend got %q", name, r.backend)
+		}
+		answer := reply(c.answer)
+		if c.answer == "" {
+			answer = reply("\x01", columnOne, "\x011", endMySQL)
+		}
+		r.send(call)
+		if name == "an unknown statement" { // the list is empty on any backend but for that
+			r.steps([2][]byte{append(query(clearDiagnostics), c.before...), append(reply("\x01", columnOne, "\x011", endMySQL), answer...)})
+		} else {
+			r.steps([2][]byte{c.before, answer})
+		}
+		if !bytes.Equal(r.backend, call) {
+			t.Errorf("%s: backend got %q", name, r.backend)
+		}
+	}
+}

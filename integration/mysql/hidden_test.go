@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/berthdb/berth/integration/harness"
 )
 
@@ -136,6 +138,50 @@ func TestWhatHiddenCodeReadsIsNotWhatTheProxyAskedInBetween(t *testing.T) {
 			}
 			c.same(i, "drop table ids")
 			c.same(i, "create table ids (id int auto_increment primary key, n int)")
+		}
+	})
+}
+
+// TestCodeReadsTheRowCountOfWhatWasAnsweredHere has procedures read ROW_COUNT() behind requests that reach no backend.
+func TestCodeReadsTheRowCountOfWhatWasAnsweredHere(t *testing.T) {
+	rotating(t, harness.Route{Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "answered_here", "create procedure p_mine() select row_count()", "create table x (n int) engine=memory")
+		first := dial(t, f.Endpoint, l, modern)
+		first.do(t, "select 1", "select 1") // the verdict is known
+		first.quit()
+		for name, request := range map[string]func(w *wire, s statement){
+			"nothing": func(*wire, statement) {},
+			"an execution of an unknown statement": func(w *wire, _ statement) {
+				_, _ = w.one(protocol.COM_STMT_EXECUTE, 99, 0, 0, 0, 0, 1, 0, 0, 0)
+			},
+			"a reset of an unknown statement": func(w *wire, _ statement) { _, _ = w.one(protocol.COM_STMT_RESET, 99, 0, 0, 0) },
+			"a reset of a statement":          func(w *wire, s statement) { w.about(t, protocol.COM_STMT_RESET, s); _, _ = w.read() },
+			"a ping":                          func(w *wire, _ statement) { _, _ = w.one(protocol.COM_PING) },
+			"CONNECTION_ID()":                 func(w *wire, _ statement) { w.do(t, "select connection_id()") },
+			"ROW_COUNT()":                     func(w *wire, _ statement) { w.do(t, "select row_count()") },
+			"two executions of none": func(w *wire, _ statement) {
+				_, _ = w.one(protocol.COM_STMT_EXECUTE, 99, 0, 0, 0, 0, 1, 0, 0, 0)
+				_, _ = w.one(protocol.COM_STMT_EXECUTE, 98, 0, 0, 0, 0, 1, 0, 0, 0)
+			},
+		} {
+			for _, first := range []string{"", "select 1", "insert into x values (1), (2)", "selekt", "delete from x where n = 77", "do 1"} {
+				told := func(e harness.Endpoint) string {
+					w := dial(t, e, l, modern)
+					defer w.quit()
+					s := w.mustPrepare(t, "select 1")
+					if first != "" {
+						w.outcome(first)
+					}
+					request(w, s)
+					return w.outcome("call p_mine()")
+				}
+				other := dial(t, f.Endpoint, l, modern)
+				other.do(t, "insert into x values (1), (2), (3), (4), (5)")
+				if got, want := told(f.Endpoint), told(f.server.Endpoint); got != want {
+					t.Errorf("%q, %s: %s, with the server itself %s", first, name, got, want)
+				}
+				other.quit()
+			}
 		}
 	})
 }
