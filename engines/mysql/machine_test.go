@@ -38,7 +38,7 @@ type wire struct {
 	discarded bool
 	idles     int
 	asked     bool
-	moments   [4]int
+	moments   [engine.WriteRefused + 1]int
 	killed    []uint32
 	killErr   error
 	aside     func(context.Context) func(engine.Wire) // is to be done
@@ -393,7 +393,7 @@ func TestAPlainQueryGivesItsBackendBack(t *testing.T) {
 	if r.held != nil || len(r.events) != 0 {
 		t.Fatalf("held %v, events %v", r.held, r.events)
 	}
-	if r.moments != [4]int{1, 1, 1} {
+	if r.moments != [engine.WriteRefused + 1]int{1, 1, 1} {
 		t.Fatalf("moments %v", r.moments)
 	}
 }

@@ -260,6 +260,8 @@ func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire
 		t.brought++ // if it is gathered
 	case p == purposePrepare && m.fullServer(failure, w):
 		return // it is tried again
+	case p == purposePrepare && m.endsFirst(s, failure, w):
+		return // then, too
 	case t.gathering:
 		t.brought++
 		m.miss(s)
@@ -267,6 +269,18 @@ func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire
 		m.refusal = failure
 	}
 	t.restoring = nil
+}
+
+// endsFirst ends a READ ONLY transaction in which MariaDB does not prepare s again, which would end it when it is executed: CREATE TABLE
+// and the like, whatever becomes of them.
+func (m *Machine) endsFirst(s *statement, failure *engine.ServerError, w engine.Wire) bool {
+	if failure.Number != protocol.ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION || !m.state.mariaDB || m.session.status&statusReadOnly == 0 ||
+		!s.class.has(classEnds) || s.params > 0 || m.statements.gathering {
+		return false
+	}
+	m.session.status &^= statusInTrans | statusReadOnly
+	m.ask("COMMIT AND NO CHAIN NO RELEASE", purposeEnd, w)
+	return true
 }
 
 // fullServer closes all that the backend has for everybody if a COM_STMT_PREPARE failed because the server has too many

@@ -761,3 +761,27 @@ func TestTypesThatDidNotReachTheServerAreSentWithTheNextExecution(t *testing.T) 
 	s.class.flags &^= classInsertID
 	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00\x07\x00"), about(protocol.COM_STMT_EXECUTE, 40, once+short+"\x07\x00"), reply(okMySQL))
 }
+
+func TestAStatementThatEndsAReadOnlyTransactionIsPreparedBehindIt(t *testing.T) {
+	const errReadOnly = "\xff\x00\x07#25006Cannot execute statement in a READ ONLY transaction"
+	for text, ends := range map[string]bool{"CREATE TABLE t (n int)": true, "INSERT INTO t VALUES (1)": false} {
+		r := newRig(t, modernClient)
+		r.pool.State.(*backendState).mariaDB = true
+		id := r.prepares(text, 5, 0)
+		r.pool = &engine.Backend{ID: 2, State: &backendState{id: 78, mariaDB: true}}
+		begin := query("START TRANSACTION READ ONLY")
+		r.ask(begin, begin, reply("\x00\x00\x00\x03\x20\x00\x00"))
+		r.client, r.backend = nil, nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, "\x00\x01\x00\x00\x00"))
+		prepare, execute := command(protocol.COM_STMT_PREPARE, text), about(protocol.COM_STMT_EXECUTE, 6, "\x00\x01\x00\x00\x00")
+		if !ends {
+			r.steps([2][]byte{prepare, reply(errReadOnly)})
+			wantErr(t, r.client, 1, 1792)
+			continue
+		}
+		r.steps([2][]byte{prepare, reply(errReadOnly)}, [2][]byte{query("COMMIT AND NO CHAIN NO RELEASE"), reply(okMariaDB)}, [2][]byte{prepare, prepareOK(6, 0)})
+		if !bytes.Equal(r.backend, execute) {
+			t.Errorf("backend got %q", r.backend)
+		}
+	}
+}

@@ -977,3 +977,31 @@ func TestAStatementThatIsTooLongToMovePins(t *testing.T) {
 		}
 	})
 }
+
+// TestAStatementThatEndsAReadOnlyTransactionIsPreparedAgainInIt is about MariaDB, which executes it there and does not prepare it.
+func TestAStatementThatEndsAReadOnlyTransactionIsPreparedAgainInIt(t *testing.T) {
+	rotating(t, harness.Route{Users: accounts()}, func(t *testing.T, f front) {
+		name := table(t, f.server, "read_only", "(n int)")
+		told := func(w *wire) (all []string) {
+			defer w.quit()
+			create, insert := w.mustPrepare(t, "create table "+name+" (n int)"), w.mustPrepare(t, "insert into "+name+" values (?)")
+			w.do(t, "drop table if exists "+name, "select 1", "select 2")
+			for range 2 {
+				w.do(t, "start transaction read only")
+				r, err := w.execute(create, 0)
+				all = append(all, show(r, err), w.outcome("insert into "+name+" values (1)"), w.outcome("select count(*) from "+name))
+				w.do(t, "rollback")
+			}
+			w.do(t, "select 1", "start transaction read only")
+			r, err := w.execute(insert, 0, "5")
+			all = append(all, show(r, err), w.outcome("insert into "+name+" values (1)"))
+			w.do(t, "rollback")
+			return all
+		}
+		for range 3 {
+			if got, want := told(f.client(t)), told(f.direct(t)); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%q, with the server itself %q", got, want)
+			}
+		}
+	})
+}
