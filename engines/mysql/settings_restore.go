@@ -18,6 +18,11 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 	r := &m.request
 	if r.class.sets() == nil && changed {
 		r.leaves(engine.KindSetting) // it may be anything, and it may have passed already
+		for name, value := range variables(state) {
+			if string(name) == clientCharset { // but for how texts are read from now on
+				m.session.wide = wideCharsetName(string(value))
+			}
+		}
 		return
 	}
 	for name, value := range variables(state) {

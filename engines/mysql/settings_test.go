@@ -523,3 +523,26 @@ func TestAUserVariableTooLargeToBeReadIsNotEmpty(t *testing.T) {
 		t.Errorf("%q is restored", users)
 	}
 }
+
+func TestTextsAreReadInTheCharacterSetThatAnotherStatementCameBehind(t *testing.T) {
+	r := newRig(t, modernClient)
+	first, second := query("SET NAMES gbk; SELECT 1"), query("SET NAMES utf8mb4; SELECT 1")
+	row := reply("\x01", columnOne, "\x011", endMySQL)
+	set := func(charset string) []byte {
+		ok := reports("character_set_client", charset)
+		ok[headerSize+3] |= 8 // there are more results
+		return append(ok, pack(2, "\x01", columnOne, "\x011", endMySQL)...)
+	}
+	r.ask(first, first, set("gbk"))
+	if !r.m.session.wide || r.held == nil {
+		t.Fatalf("wide %v, held %v", r.m.session.wide, r.held)
+	}
+	hides := query("SELECT '\xbf\x5c', GET_LOCK('x', 1)") // behind a character that ends with the byte of a backslash
+	if r.ask(hides, hides, row); !slices.Contains(r.kinds(), engine.KindUnknown) {
+		t.Errorf("events %v", r.events)
+	}
+	r.ask(second, second, set("utf8mb4"))
+	if r.m.session.wide {
+		t.Error("the session's character set is taken for another one")
+	}
+}
