@@ -246,16 +246,21 @@ func (m *Machine) reply(w engine.Wire, p []byte) {
 
 // refuse answers a request with an error, which no server has in its list, unless it is made there, too (repeats).
 func (m *Machine) refuse(err error, w engine.Wire) {
-	if id := unknownID(0); errors.As(err, &id) {
-		m.previous = m.refusedUnknown(id)
-	} else {
-		m.previous = previous{rows: -1, rowsKnown: true, local: true, list: list{gone: true}}
-	}
+	m.noteRefused(err)
 	m.reply(w, m.e.render(nil, m.request.sequence+1, m.info.capabilities, err))
 	if m.b != nil && m.previous.list.gone {
 		m.endResult(w)
 		m.settle(w)
 	}
+}
+
+// noteRefused notes what a request leaves that was answered with an error here.
+func (m *Machine) noteRefused(err error) {
+	if id := unknownID(0); errors.As(err, &id) {
+		m.previous = m.refusedUnknown(id)
+		return
+	}
+	m.previous = previous{rows: -1, rowsKnown: true, local: true, list: list{gone: true}}
 }
 
 // refused takes the request p and answers it with m.refusal; a long one when it is over.

@@ -341,6 +341,10 @@ func TestALongRequestWithoutABackendIsReadToItsEnd(t *testing.T) {
 	if r.m.Busy() || r.closed {
 		t.Fatal("still busy")
 	}
+	r.cut = func(n int) int { return n }
+	if got := r.ask(query("SELECT ROW_COUNT()"), nil, nil); !bytes.Contains(got, []byte("\x02-1")) {
+		t.Errorf("ROW_COUNT() behind it is told as %q", got)
+	}
 }
 
 func TestQueryAttributesAreBlankedForABackendThatDoesNotKnowThem(t *testing.T) {

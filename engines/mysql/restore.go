@@ -318,7 +318,7 @@ func (m *Machine) wasCleaned() {
 // loseVirtual is what a reset of the backend does to a session with state that neither pins nor is restored.
 func (m *Machine) loseVirtual() {
 	s := m.session
-	m.session = session{schema: s.schema, settings: s.settings, status: statusOf(s.settings), wide: s.wide}
+	m.session = session{schema: s.schema, settings: s.settings, status: statusOf(s.settings), wide: s.wide, tracked: s.tracked, owed: s.owed}
 }
 
 // resetVirtual is what COM_RESET_CONNECTION does to the session.

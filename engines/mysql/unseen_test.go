@@ -419,3 +419,18 @@ func TestCodeFindsTheRowCountOfWhatWasAnsweredHere(t *testing.T) {
 		}
 	}
 }
+
+func TestAResetForWhatIsIgnoredLeavesWhatASessionHears(t *testing.T) {
+	r, _ := suspected(t, suspicionNone)
+	hears, _ := trackedOf("*")
+	owed, _ := (*settings)(nil).with("time_zone", "+01:00")
+	r.m.session.tracked, r.m.session.owed = hears, owed
+	one, ok := query("SELECT 1"), reply(okMySQL)
+	r.send(one)
+	r.m.ignored = true
+	r.answer(reply("\x01", columnOne, "\x011", endMySQL))
+	r.answer(append(ok, ok...))
+	if r.held != nil || r.m.ignored || r.m.session.tracked != hears || r.m.session.owed != owed {
+		t.Errorf("held %v, ignored %v, hears %v, owed %v", r.held, r.m.ignored, r.m.session.tracked, r.m.session.owed)
+	}
+}

@@ -71,9 +71,13 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 		err := m.refusal
 		m.refusal, m.request.active = nil, false
 		if answered(m.request.command) {
+			m.noteRefused(err)
 			w.ToClient(m.e.render(nil, m.request.sequence+1, m.info.capabilities, err))
 		}
 		w.Observe(engine.RequestEnded)
+		if m.b != nil && answered(m.request.command) && m.previous.list.gone {
+			m.endResult(w)
+		}
 		m.settle(w)
 		return nil
 	}
