@@ -274,6 +274,9 @@ func (c *classifier) name(next byte) {
 	if next == '(' && c.calls && !first && !c.relation && !(c.kind == tokenWord && !qualified && c.syntax()) {
 		c.call(known)
 	}
+	if next != '(' && qualified && c.calls && (c.length == 0 || attributeCalls(c.word())) {
+		c.call(true)
+	}
 	if c.calls && next == '(' && !qualified && c.is("treat") { // TREAT (a AS b) calls the function pg_catalog.b, whatever it is
 		c.kinds.add(engine.KindUnknown)
 		c.opaque = true

@@ -281,6 +281,18 @@ func keepsOwnState(name []byte) bool {
 	return bytes.HasPrefix(name, []byte("dblink"))
 }
 
+// attributeCalls says that a name behind a value and a dot, if it is no column's, calls a function that leaves something in the session: one
+// that needs no more than one argument can be written so (4.2.4 and 36.5.3; "(1::bigint).pg_advisory_lock").
+func attributeCalls(name []byte) bool {
+	switch string(name) {
+	case "nextval", "currval", "setseed", "set_limit", "ts_stat", "pg_advisory_lock", "pg_advisory_lock_shared",
+		"pg_try_advisory_lock", "pg_try_advisory_lock_shared", "pg_advisory_unlock", "pg_advisory_unlock_shared",
+		"pg_replication_origin_session_setup", "pg_create_physical_replication_slot", "pg_backup_start", "pg_start_backup":
+		return true
+	}
+	return bytes.HasPrefix(name, []byte("dblink")) || bytes.HasPrefix(name, []byte("crosstab"))
+}
+
 // local says that the third argument of set_config is the word true and nothing else (9.28.1).
 func (c *classifier) local() bool {
 	ahead := c.scanner
