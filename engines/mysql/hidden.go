@@ -57,23 +57,26 @@ const usersSchemas = "NOT IN ('mysql', 'sys', 'information_schema', 'performance
 func hiddenBits(body, alien string, previous func(body string) string, calls, sets string) string {
 	lower := "LOWER(" + body + ")"
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
-		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|next[[:space:]]+value|previous[[:space:]]+value' OR " +
+		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|currval|(next|previous)" + gap + "+value' OR " +
 		lower + " REGEXP '" + silentSET + "')*" + decimalOf(hiddenLeaves) +
 		"+(" + lower + " REGEXP 'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
-		"+(" + lower + " REGEXP 'last_insert_id`?[[:space:]]*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
+		"+(" + lower + " REGEXP 'last_insert_id`?" + gap + "*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
 		"+(" + lower + " REGEXP '" + calls + "')*" + decimalOf(hiddenCallsLeave) +
 		"+(" + lower + " REGEXP '" + sets + "')*" + decimalOf(hiddenSets) + " END"
 }
 
-// silentSET is SET @@name = value, of which MariaDB reports nothing.
-const silentSET = "(^|[^a-z0-9_$])set[[:space:]][^;]*@@`?[a-z0-9_]+`?[[:space:]]*:?="
+// gap is what may stand between two words, or a piece of it: white space, comments and the ends of those that are executed.
+const gap = "([[:space:]]|/[*]([^*]|[*]+[^*/])*[*]+/|/[*]m?![0-9]*|[*]/|(#|--)[^\n]*\n)"
 
-// What procedures may do besides: execute text that is not in them, call what the server brings, open a HANDLER, lock all tables, take
+// silentSET is SET @@name = value, of which MariaDB reports nothing. It needs no white space around @@name, and comments may be there.
+const silentSET = "(^|[^a-z0-9_$])set([^a-z0-9_$;][^;]*)?@@`?[a-z0-9_]+`?[[:space:]]*(:?=|/[*]|#|--)"
+
+// What procedures may do besides: execute text that is not in them, call what the server brings, lock all tables, take
 // a role. Of temporary tables servers report those that are not made from a SELECT.
 const (
-	proceduresLeave = "execute|prepare|temporary|flush|backup|lock[[:space:]]+instance|handler[[:space:]]+[^[:space:]]+[[:space:]]+open|" +
-		"(sys|mysql|mariadb_schema)`?[.]|set[[:space:]]+(default[[:space:]]+)?role|resource[[:space:]]+group"
+	proceduresLeave = "execute|prepare|temporary|flush|backup|lock" + gap + "+instance|" +
+		"(sys|mysql|mariadb_schema)`?" + gap + "*[.]|set" + gap + "+(default" + gap + "+)?role|resource" + gap + "+group"
 	never = "^$"
 	// anySET is SET, also of what is local, or of UPDATE.
 	anySET = "(^|[^a-z0-9_$])set[^a-z0-9_$]"

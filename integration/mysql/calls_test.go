@@ -102,7 +102,7 @@ var leavingCode = []string{
 	"do get_lock(concat(database(), '.call'), 0)", "set @hidden = 1", "select 5 into @hidden",
 	"begin prepare p from 'set @hidden = 2'; execute p; deallocate prepare p; end", "prepare p from 'select 1'",
 	"create temporary table kept_a (a int)", "create temporary table kept_a as select 3 as n", "set sql_mode = 'ANSI'", "set session transaction read only",
-	"begin set sort_buffer_size = 100000; signal sqlstate '45000'; end", "set role none",
+	"begin set sort_buffer_size = 100000; signal sqlstate '45000'; end", "set role none", "set/* a */role/**/none", "set # a\n role none", "create/**/temporary table kept_a as select 3 as n",
 	"begin select 1; set sort_buffer_size = 100000; end", "begin set sort_buffer_size = 100000; select 1; end",
 	"begin select 1; set sort_buffer_size = 100000; select 2; end", "begin if 1 then set sort_buffer_size = 100000; end if; end",
 	"begin declare continue handler for sqlexception begin end; set sort_buffer_size = 100000; select * from nowhere; end",

@@ -112,3 +112,23 @@ func TestUnseenChangesPinOrAreTrustedAsConfigured(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatCodeSetsWithoutTheServersReportReachesNoOtherSession(t *testing.T) {
+	for _, set := range []string{"set @@sort_buffer_size = 33333", "set@@sort_buffer_size=33333", "set/**/@@sort_buffer_size/**/=/**/33333", "set timestamp = default, @@`sort_buffer_size` := 33333"} {
+		own(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
+			l := callersSchema(t, f.server, "unreported", "create function f_set() returns int deterministic begin "+set+"; return 1; end", "create view v_set as select f_set()")
+			a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+			clean := b.outcome("select @@sort_buffer_size")
+			a.do(t, "select * from v_set")
+			if f.pinned(t) > 0 {
+				a.quit()
+				unpins(t, f)
+			}
+			if got := b.outcome("select @@sort_buffer_size"); got != clean {
+				t.Errorf("behind %s another session has %s, not %s", set, got, clean)
+			}
+			_ = a.Close()
+			b.quit()
+		})
+	}
+}
