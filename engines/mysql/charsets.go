@@ -1,12 +1,14 @@
 package mysql
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
 
 // Servers read text in character_set_client, whose characters are not always what their bytes are in ASCII: those of big5, cp932, gbk, sjis and
-// gb18030 may end with the byte of a backslash or a backtick, and in swe7 some of ASCII's punctuation are letters.
+// gb18030 may end with the byte of a backslash or a backtick, in swe7 some of ASCII's punctuation are letters, and many with one byte a
+// character have a space that does not break.
 
 // wideCharsets are the names of such character sets by the ids of their collations.
 var wideCharsets = map[byte]string{
@@ -111,6 +113,38 @@ func (p pairs) ends(c byte) bool {
 		return c >= 0xa1 && c <= 0xfe
 	}
 	return c >= 0x80 && c <= 0xfe
+}
+
+// spaced says whether bytes that stand for letters here may be white space in the session's character set, between words: whether that is
+// none of those in which there are no such bytes.
+func (m *Machine) spaced() bool {
+	name, ok := m.session.settings.value(clientCharset)
+	switch {
+	case slices.Contains(m.session.asks, clientCharset):
+		return true
+	case ok:
+		name = reported(clientCharset, name)
+		return !strings.HasPrefix(name, "utf8") && name != "ascii" && name != "binary" && (!wideCharsetName(name) || name == swe7)
+	}
+	return !spacelessCharset(m.info.charset)
+}
+
+// spacelessCharset says whether an id is of a collation of utf8mb4, utf8mb3, ascii, binary, or a character set of two bytes.
+func spacelessCharset(id byte) bool {
+	switch id {
+	case 11, 33, 45, 46, 63, 65, 76, 83, 255:
+		return true
+	}
+	return id >= 192 && id < 248 || wideCharset(id) && wideCharsets[id] != swe7
+}
+
+// highSpace says whether a byte is white space in some character set of one byte a character: armscii8, cp1250, dec8, geostd8, greek, hebrew,
+// latin1, latin2, latin5 and latin7 have one of them, cp852, cp866 and keybcs2 the other.
+func highSpace(c byte) bool { return c == 0xa0 || c == 0xff }
+
+// spacedIn says whether a text may be parted by such a byte.
+func (m *Machine) spacedIn(text []byte) bool {
+	return (bytes.IndexByte(text, 0xa0) >= 0 || bytes.IndexByte(text, 0xff) >= 0) && m.spaced()
 }
 
 // invariant says whether a byte is the same character in every character set of a client, wherever it is a character of its own.

@@ -97,3 +97,30 @@ func TestANameIsToldInTheCharacterSetThatServersReportItIn(t *testing.T) {
 		r.m.forget()
 	}
 }
+
+func TestBytesThatMayBeWhiteSpaceHideNothing(t *testing.T) {
+	for _, c := range []struct {
+		charset byte
+		text    string
+		unknown bool
+	}{
+		{8, "SELECT 1 x\xa0INTO @a", true}, {8, "SELECT\xa01", true}, {40, "SELECT\xff1", true}, {8, "SELECT '\xa0'", false}, {8, "SELECT \xe9", false},
+		{45, "SELECT 1 \xc3\xa0INTO", false}, {33, "SELECT \xc3\xa0", false}, {63, "SELECT \xa0", false}, {28, "SELECT \xb0\xa0", false},
+		{45, "SELECT 1 --\x7f'\nINTO @a -- '", true}, {8, "SELECT 1 --\xa0'\nINTO @a -- '", true}, {45, "SELECT 1--1", false},
+	} {
+		r := newRig(t, modernClient)
+		r.m.become(sessionInfo{key: r.m.info.key, capabilities: modernClient, charset: c.charset})
+		got := r.m.classify(packet{bytes: query(c.text), size: len(query(c.text))}, []byte(c.text)).kinds&bit(engine.KindUnknown) != 0
+		if got != c.unknown {
+			t.Errorf("charset %d: %q: unknown %v", c.charset, c.text, got)
+		}
+	}
+	r := newRig(t, modernClient)
+	r.m.become(sessionInfo{key: r.m.info.key, capabilities: modernClient, charset: 45})
+	for name, want := range map[string]bool{"latin1": true, "cp852": true, "swe7": true, "utf8mb3": false, "utf8mb4": false, "gbk": false, "binary": false} {
+		r.m.session.settings, _ = (*settings)(nil).with(clientCharset, name)
+		if got := r.m.spaced(); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

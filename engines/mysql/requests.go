@@ -366,6 +366,7 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	}
 	if m.upload.active && !m.upload.discard {
 		l := m.newLexer()
+		l.spaced = m.spaced()
 		m.upload.lexer = &l
 		m.upload.lexer.feed(p.body()[at:])
 	}
@@ -387,6 +388,7 @@ func (m *Machine) classify(p packet, text []byte) class {
 	}
 	m.request.read = m.reading()
 	l := m.newLexer()
+	l.spaced = m.spacedIn(text)
 	c := scanAs(text, &l)
 	if m.ambiguous(text) {
 		return c // characters may hide what settingsIn looks for

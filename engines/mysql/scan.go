@@ -34,6 +34,7 @@ type lexer struct {
 	pairs            pairs
 	half             bool // the byte before may be the first of two of a character
 	at               bool // of a name that begins with @, which servers read byte by byte
+	spaced           bool // some bytes that are letters here may be white space, see highSpace
 	dialect          dialect
 }
 
@@ -113,6 +114,7 @@ func (l *lexer) plain(c byte) {
 		l.half = l.pairs.begins(c)
 		l.mode, l.wordSize, l.firstByte = lexWord, 1, c
 		l.word[0], l.last = upper(c), c
+		l.doubtSpace(c)
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == 0:
 	case c == '\'' || c == '"' || c == '`':
 		l.half = false
@@ -156,12 +158,20 @@ func (l *lexer) words(p []byte, i int) int {
 		}
 		l.half = !paired && l.pairs.begins(c)
 		l.last = c
+		l.doubtSpace(c)
 		if l.wordSize < maxWord {
 			l.word[l.wordSize] = upper(c)
 		}
 		l.wordSize++
 	}
 	return i
+}
+
+// doubtSpace notes that what is taken for a byte of a word may be between two.
+func (l *lexer) doubtSpace(c byte) {
+	if l.spaced && highSpace(c) {
+		l.doubt()
+	}
 }
 
 func (l *lexer) endWord() {
@@ -231,7 +241,10 @@ func (l *lexer) between(c byte) bool {
 		return l.was('-')
 	case lexDashes:
 		// Only with a space or control character behind it is -- a comment (manual, "'--' as the Start of a
-		// Comment").
+		// Comment"). Which bytes are such, but for ASCII's first, the character set says.
+		if c >= 0x7f {
+			l.doubt()
+		}
 		if c > ' ' {
 			l.punctuation('-')
 			l.mode = lexDash // the second may begin one yet

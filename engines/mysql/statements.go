@@ -133,6 +133,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	m.streamOn(p)
 	if m.upload.active {
 		l := m.newLexer()
+		l.spaced = m.spaced()
 		m.upload.lexer = &l
 		m.upload.lexer.feed(text)
 	}
