@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/berthdb/berth/core/engine"
@@ -45,7 +44,7 @@ func (m *machine) judgeCall(body []byte) verdict {
 	case 2078: // set_config
 		v.kinds.add(engine.KindSetting)
 		var t settingText
-		t.name(string(bytes.ToLower(firstArgument(body[4:]))))
+		t.name(lowered(firstArgument(body[4:])))
 		m.nameless = m.nameless || t.nameless
 	}
 	if !m.remember(body) {

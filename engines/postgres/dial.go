@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -176,7 +175,7 @@ func (e *Engine) initial(ctx context.Context, s *greeted, initQuery string, name
 		return nil, nil // it will be refused
 	}
 	for name := range customNames([]byte(initQuery)) {
-		names = append(names, string(bytes.ToLower(name)))
+		names = append(names, lowered(name))
 	}
 	found, err := s.settings(ctx, names)
 	if err != nil {

@@ -89,14 +89,15 @@ func (t *settingText) word(s *scanner) {
 			t.nameless = true
 			break
 		}
-		t.name(string(bytes.ToLower(name)))
+		t.name(lowered(name))
 	}
 }
 
-// name notes the name of a setting that is changed. The server does not tell a seed, and of some only a superuser.
+// name notes the name of a setting that is changed. The server does not tell a seed, and of some only a superuser. Other letters than
+// ASCII's may be lower case to it where they are not here.
 func (t *settingText) name(name string) {
 	switch {
-	case name == "seed" || secret(name) || strings.ContainsAny(name, `"',{}\`):
+	case name == "seed" || secret(name) || strings.ContainsAny(name, `"',{}\`) || strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }):
 		t.nameless = true
 	case strings.Contains(name, "."):
 		t.names = append(t.names, name)
@@ -229,7 +230,7 @@ func settingName(s *scanner) (name string, ok bool) {
 		if s.kind != tokenWord && s.kind != tokenQuoted || s.length == 0 {
 			return "", false
 		}
-		name += string(bytes.ToLower(s.word()))
+		name += lowered(s.word())
 		if s.next() != '.' {
 			return name, true
 		}

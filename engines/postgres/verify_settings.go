@@ -54,15 +54,31 @@ type foundSettings struct {
 // add notes a row of the answer, in which value is nil if it is NULL. user is who has logged in. roles says that the role may have been left on purpose: the server
 // does not tell what it would be otherwise.
 func (f *foundSettings) add(name, value []byte, user string, roles bool) {
-	n := strings.ToLower(string(name))
+	n := lowered(name)
 	if n == "role" && string(value) == "none" && !roles || n == "session_authorization" && string(value) == user {
 		return
+	}
+	if len(value) == 0 && strings.ContainsFunc(n, func(r rune) bool { return r >= 0x80 }) {
+		return // a reset leaves that, of a name that cannot be restored
 	}
 	sql, ok := settingSQL(n, string(value))
 	if !ok || value == nil || !restorable(n) && !distant(n, string(value)) {
 		f.strange, sql = true, ""
 	}
 	f.list = append(f.list, setting{n, sql})
+}
+
+// lowered returns a name as the server compares names of settings: without regard to the case of ASCII letters, and of no others
+// (guc.c, guc_name_compare).
+func lowered(name []byte) string {
+	b := make([]byte, len(name))
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b[i] = c
+	}
+	return string(b)
 }
 
 const authorization = "session_authorization"
@@ -114,7 +130,7 @@ func (m *machine) settingsVerified() bool {
 // remember takes the names of settings out of a text that is executed. It returns false if there are too many.
 func (m *machine) remember(text []byte) bool {
 	for name := range customNames(text) {
-		if !m.rememberName(string(bytes.ToLower(name))) {
+		if !m.rememberName(lowered(name)) {
 			return false
 		}
 	}

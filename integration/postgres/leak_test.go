@@ -60,6 +60,9 @@ type change struct {
 var pinning = []change{
 	{"a function in COPY that sets", []string{"create temp table c (n text)", "insert into c select FN()"}, "show work_mem", "9MB"},
 	{"CREATE TEMP TABLE", []string{"create temp table tmp as select 7 as n"}, "select n from tmp", "7"},
+	{"SET of a custom setting with other letters", []string{"set my.É = 'x'"}, "show my.É", "x"},
+	{"set_config of a custom setting with other letters", []string{"select set_config('my.É', 'x', false)"}, "show my.É", "x"},
+	{"set_config in DO of a custom setting with other letters", []string{"do $$ begin perform set_config('my.É', 'x', false); end $$"}, "show my.É", "x"},
 	{"CREATE TABLE pg_temp", []string{"create table pg_temp.tmp as select 7 as n"}, "select n from pg_temp.tmp", "7"},
 	{"SELECT INTO TEMP", []string{"select 7 as n into temp tmp"}, "select n from tmp", "7"},
 	{"CREATE TEMP VIEW", []string{"create temporary view tmp as select 7 as n"}, "select n from tmp", "7"},
@@ -84,6 +87,7 @@ var restored = []change{
 	{"SET behind a comment", []string{"/* app */ -- x\n SeT\twork_mem to '9MB'"}, "show work_mem", "9MB"},
 	{"SET SESSION", []string{"set session work_mem = '9MB'"}, "show work_mem", "9MB"},
 	{"SET of a custom setting", []string{"set my.own = 'x'"}, "show my.own", "x"},
+	{"SET of a quoted custom setting", []string{`set "My"."Own" = 'x'`}, "show my.own", "x"},
 	{"SET TIME ZONE", []string{"set time zone 'America/Lima'"}, "show timezone", "America/Lima"},
 	{"SET NAMES", []string{"set names 'LATIN1'"}, "show client_encoding", "LATIN1"},
 	{"SET in a transaction", []string{"begin", "set work_mem = '9MB'", "commit"}, "show work_mem", "9MB"},
