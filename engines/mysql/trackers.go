@@ -75,6 +75,7 @@ func (r *report) parse(state []byte) bool {
 		case trackVariables:
 			for len(data.rest) > 0 && !data.bad {
 				name := data.text()
+				f.bad = f.bad || len(name) == 0
 				r.variable(name, data.text())
 			}
 		case trackSchema:
