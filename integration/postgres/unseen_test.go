@@ -100,6 +100,25 @@ func alone() harness.Route {
 	return harness.Route{MaxConnections: 1, Users: []harness.Account{{User: harness.Superuser().User, Password: harness.Superuser().Password}}}
 }
 
+func TestAStringDoesNotMakeASettingLocal(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		for _, value := range []string{"'b, true)'", "$q$b, true)$q$", `E'\'b, true)'`, "'b''c, true)'"} {
+			l := ownDatabase(t, r.server, "string", "create function f() returns text language plpgsql as $$begin return set_config('h.x', "+value+", false); end$$",
+				"create view v as select f()")
+			a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+			set := ask(t, a, "select * from v")
+			if got := ask(t, b, "select coalesce(current_setting('h.x', true), '')"); got != "" {
+				t.Errorf("%s: another session finds %s", value, got)
+			}
+			if got := ask(t, a, "select current_setting('h.x', true)"); got != set {
+				t.Errorf("%s: the session finds %s, not %s", value, got, set)
+			}
+			hangUp(a)
+			hangUp(b)
+		}
+	})
+}
+
 func TestWhatHiddenCodeLeavesReachesNoOtherSession(t *testing.T) {
 	each(t, alone(), func(t *testing.T, r *rig) {
 		l := ownDatabase(t, r.server, "hidden", hiding...)
