@@ -30,12 +30,49 @@ func wideCharsetName(name string) bool {
 
 const swe7 = "swe7"
 
+// charset is the id of a collation of the character set that the session has as long as it has set none.
+func (m *Machine) charset() byte {
+	if m.session.imposed != 0 {
+		return m.session.imposed
+	}
+	return m.info.charset
+}
+
+// imposed returns the id of a collation of a character set that is read like the one of that name, 0 if the one that was asked for by id is.
+// Servers may be told to use a character set of their own (skip-character-set-client-handshake, init_connect).
+func imposed(name string, id byte) byte {
+	const latin1, utf8mb4 = 8, 45
+	like := byte(utf8mb4)
+	switch {
+	case wideCharsetName(name):
+		for id, each := range wideCharsets {
+			if each == name {
+				like = id
+			}
+		}
+	case spacedCharsetName(name):
+		like = latin1
+	}
+	if wideCharsets[like] == wideCharsets[id] && spacelessCharset(like) == spacelessCharset(id) {
+		return 0
+	}
+	return like
+}
+
+// impose notes that backends have another character set than the session has asked for, unless it has set one.
+func (m *Machine) impose(charset byte) {
+	if _, own := m.session.settings.value(clientCharset); !own {
+		m.session.imposed = charset
+		m.session.wide = wideCharset(charset) || slices.Contains(m.session.asks, clientCharset)
+	}
+}
+
 // wideAsKnown says whether the session brings such a character set to another backend.
 func (m *Machine) wideAsKnown() bool {
 	if name, ok := m.session.settings.value(clientCharset); ok {
 		return wideCharsetName(reported(clientCharset, name))
 	}
-	return wideCharset(m.info.charset)
+	return wideCharset(m.charset())
 }
 
 // knownCharset is the name of the session's character set where it may matter to how text is read, "" if it does not or is not known.
@@ -47,7 +84,7 @@ func (m *Machine) knownCharset() string {
 	case ok:
 		name = reported(clientCharset, name)
 	default:
-		name = wideCharsets[m.info.charset]
+		name = wideCharsets[m.charset()]
 	}
 	if !wideCharsetName(name) {
 		return ""
@@ -123,10 +160,14 @@ func (m *Machine) spaced() bool {
 	case slices.Contains(m.session.asks, clientCharset):
 		return true
 	case ok:
-		name = reported(clientCharset, name)
-		return !strings.HasPrefix(name, "utf8") && name != "ascii" && name != "binary" && (!wideCharsetName(name) || name == swe7)
+		return spacedCharsetName(reported(clientCharset, name))
 	}
-	return !spacelessCharset(m.info.charset)
+	return !spacelessCharset(m.charset())
+}
+
+// spacedCharsetName says whether a character set of that name may have such bytes.
+func spacedCharsetName(name string) bool {
+	return !strings.HasPrefix(name, "utf8") && name != "ascii" && name != "binary" && (!wideCharsetName(name) || name == swe7)
 }
 
 // spacelessCharset says whether an id is of a collation of utf8mb4, utf8mb3, ascii, binary, or a character set of two bytes.

@@ -217,6 +217,15 @@ func (u *upstream) prepare(initQuery string) error {
 	return nil
 }
 
+// imposed returns the id of a collation of what the server reads in place of what it was asked for, 0 if that is the same.
+func (u *upstream) imposed() byte {
+	name, ok := u.base.value(clientCharset)
+	if !ok {
+		return 0
+	}
+	return imposed(reported(clientCharset, name), u.charset)
+}
+
 func (u *upstream) state() *backendState {
 	return &backendState{
 		id:           u.greeting.id,
@@ -226,6 +235,7 @@ func (u *upstream) state() *backendState {
 		mariaDB:      u.greeting.mariaDB,
 		capabilities: u.caps,
 		charset:      u.charset,
+		imposed:      u.imposed(),
 		user:         u.user,
 		status:       u.status,
 		base:         u.base,

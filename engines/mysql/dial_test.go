@@ -128,7 +128,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 	if q := within(t, seen); q != "\x03\x00\x01SELECT "+identity+", @@SESSION."+strings.Join(fundamental, ", @@SESSION.")+", CURRENT_ROLE()" {
 		t.Errorf("third query %q", q)
 	}
-	want := &backendState{id: 4711, server: "7 7", version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, user: "app", status: 2, role: "SET ROLE 7"}
+	want := &backendState{id: 4711, server: "7 7", version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, imposed: 8, user: "app", status: 2, role: "SET ROLE 7"}
 	want.arm = trackers + ", @@SESSION.character_set_client=7, @@SESSION.character_set_results=7, @@SESSION.collation_connection=7"
 	for _, name := range fundamental {
 		want.base, _ = want.base.with(name, "7")

@@ -105,6 +105,7 @@ type session struct {
 	nullsPin    bool      // nulls does pin
 	roles       bool      // it may have others than its login: it does not see the code that others of its user reach
 	wide        bool      // its character set has characters that end with a backslash, or letters in place of punctuation
+	imposed     byte      // the id of a collation like that of the character set that servers have for it, 0: what its login asked for
 	ending      ending    // what may have become of the transaction that was open
 }
 
@@ -246,6 +247,9 @@ func (m *Machine) adopt(b *engine.Backend) {
 	state.sent = state.sent[:0]
 	if _, own := m.session.settings.value("sql_mode"); !own {
 		m.session.status |= state.status & statusLiteralBackslash
+	}
+	if state.imposed != 0 {
+		m.impose(state.imposed)
 	}
 	m.adoptAutocommit()
 	m.queue.clear()

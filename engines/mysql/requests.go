@@ -401,10 +401,13 @@ func (m *Machine) literalBackslash() bool { return m.session.status&statusLitera
 // reading is what a text may be read in one way or another by.
 type reading struct {
 	literalBackslash bool
+	imposed          byte
 	dialect          dialect
 }
 
-func (m *Machine) reading() reading { return reading{m.literalBackslash(), m.dialect()} }
+func (m *Machine) reading() reading {
+	return reading{m.literalBackslash(), m.session.imposed, m.dialect()}
+}
 
 func (m *Machine) newLexer() lexer {
 	return lexer{literalBackslash: m.literalBackslash(), wide: m.session.wide, letters: m.letters(), pairs: pairsOf(m.knownCharset()), dialect: m.dialect()}

@@ -318,13 +318,15 @@ func (m *Machine) wasCleaned() {
 // loseVirtual is what a reset of the backend does to a session with state that neither pins nor is restored.
 func (m *Machine) loseVirtual() {
 	s := m.session
-	m.session = session{schema: s.schema, settings: s.settings, status: statusOf(s.settings), wide: s.wide, tracked: s.tracked, owed: s.owed}
+	m.session = session{schema: s.schema, settings: s.settings, status: statusOf(s.settings), wide: s.wide, imposed: s.imposed, tracked: s.tracked, owed: s.owed}
 }
 
 // resetVirtual is what COM_RESET_CONNECTION does to the session.
 func (m *Machine) resetVirtual() {
 	m.loginsAnew()
-	m.session = session{schema: m.session.schema, status: statusAutocommit, wide: wideCharset(m.info.charset)}
+	imposed := m.session.imposed
+	m.session = session{schema: m.session.schema, status: statusAutocommit, imposed: imposed}
+	m.session.wide = wideCharset(m.charset())
 	m.previous.setRows(0)
 	m.previous.list, m.previous.deprecated, m.previous.unsupported, m.previous.unknown = list{}, false, nil, ""
 	m.statements = sessionStatements{}

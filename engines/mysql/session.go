@@ -17,6 +17,7 @@ type backendState struct {
 	dialect      dialect
 	capabilities uint32 // what Dial and the server agreed on
 	charset      byte   // id of the handshake's collation: what COM_RESET_CONNECTION goes back to
+	imposed      byte   // that of one like what the server reads in its place, 0 if that is the same
 	user         string
 	unseen       *unseen   // what is known of the code that the user can reach; nil if nobody asks
 	base         *settings // what Dial found of the session's variables: what COM_RESET_CONNECTION goes back to

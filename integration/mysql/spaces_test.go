@@ -32,3 +32,28 @@ func TestWhiteSpaceOfACharacterSetHidesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A server may give whoever comes another character set than the login asks for: by init_connect, as here, or by skip-character-set-client-handshake.
+func TestACharacterSetThatTheServerImposesHidesNothing(t *testing.T) {
+	for _, c := range []struct{ charset, text string }{{"gbk", "select '\xbf\\' into @hidden -- '"}, {"latin1", "select 7\xa0into @hidden"}} {
+		for _, name := range harness.MySQLNames() {
+			t.Run(c.charset+"/"+name, func(t *testing.T) {
+				s := harness.Own(t, name, "init_connect=set names "+c.charset)
+				p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: 1, Pool: harness.Keys{"connection_borrow_timeout": "3s"}}}})
+				f := front{p.Endpoint(name), p, s}
+				a, b := f.client(t), f.client(t)
+				a.sees(t, "select @@character_set_client", "["+c.charset+"]")
+				if got := a.outcome(c.text); strings.HasPrefix(got, "error") {
+					t.Errorf("%q: %s", c.text, got)
+				}
+				if f.pinned(t) > 0 {
+					a.quit()
+					unpins(t, f)
+				}
+				b.sees(t, "select @hidden", "[NULL]")
+				_ = a.Close()
+				b.quit()
+			})
+		}
+	}
+}
