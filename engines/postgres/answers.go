@@ -26,7 +26,7 @@ const (
 
 	// answerSwallow marks what the machine itself asked; the client must not see it.
 	answerSwallow expected = 0x10
-	// answerUnnamed marks a Parse or Close of the unnamed statement.
+	// answerUnnamed marks a Parse, Describe or Close of the unnamed statement, or a Describe of a portal of it.
 	answerUnnamed expected = 0x20
 	// answerSequences marks the Execute or Query that makes the backend forget its sequences.
 	answerSequences expected = 0x40

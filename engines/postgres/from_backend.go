@@ -97,7 +97,7 @@ func (m *machine) heldWhole(fr frame) bool {
 			return len(m.named.standIns) > 0
 		}
 	case 't', 'T', 'n':
-		return !m.queue.empty() && m.queue.first().describesNamed() && fr.holdable()
+		return !m.queue.empty() && m.queue.first().describes() && fr.holdable()
 	}
 	return false
 }
@@ -195,8 +195,8 @@ func (m *machine) answered(fr frame, f *feed, w engine.Wire) (forward bool, reas
 		m.copyBegan()
 	}
 	ends, ok := a.answeredBy(fr.kind)
-	if ok && a.describesNamed() {
-		m.described(fr, body(fr, f), whole(fr, f))
+	if ok && a.describes() {
+		m.described(a, fr, body(fr, f), whole(fr, f))
 	}
 	if !ok {
 		return false, fmt.Sprintf("message type %q as answer %#x", fr.kind, uint16(a))
@@ -233,8 +233,10 @@ func (a expected) answeredBy(kind byte) (ends, ok bool) {
 	return false, false
 }
 
-// describesNamed says that the answer is to a Describe of a named statement, or of a portal of one.
-func (a expected) describesNamed() bool { return a&answerNamed != 0 && a.kind() == answerDescribe }
+// describes says that the answer tells of a statement that is known, or of a portal of it.
+func (a expected) describes() bool {
+	return a&(answerNamed|answerUnnamed) != 0 && a.kind() == answerDescribe
+}
 
 // ended takes out an answer that has come in full.
 func (m *machine) ended(a expected) {
@@ -246,9 +248,10 @@ func (m *machine) ended(a expected) {
 		m.named.standing = a&answerStands != 0
 	}
 	if a&answerUnnamed != 0 {
-		if a.kind() == answerParse {
+		switch a.kind() {
+		case answerParse:
 			m.parsed(a)
-		} else {
+		case answerClose:
 			m.unnamedGone()
 		}
 	}
@@ -411,6 +414,7 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 		// The backend has lost statements, or the plan of one does not fit any more.
 		m.state.statements.doubt()
 	}
+	m.named.shape = 0 // of a description that ends here
 	undone := 0
 	if a&answerNamed != 0 {
 		undone = 1
@@ -458,6 +462,7 @@ func (m *machine) skipped(a expected) {
 	if a.kind() == answerParse && a&answerUnnamed != 0 && a&answerSwallow == 0 {
 		m.unnamed.inFlight--
 	}
+	m.lend.checks = m.lend.checks && a != checksUnnamed
 }
 
 // errorCode reads the SQLSTATE in the body of an ErrorResponse, "" if there is none.

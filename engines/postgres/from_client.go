@@ -101,7 +101,7 @@ func (m *machine) begin(fr frame, f *feed, drop bool, w engine.Wire) {
 // clientMessage deals with one message, if it can: goOn is false if it has to wait, unconsumed.
 func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, err error) {
 	if m.backend != nil && fr.kind != 'D' {
-		m.lend.bound = nil
+		m.lend.bound, m.lend.ofUnnamed = nil, false
 	}
 	if m.reading.refused {
 		m.reading.refused = false
@@ -112,7 +112,7 @@ func (m *machine) clientMessage(fr frame, f *feed, w engine.Wire) (goOn bool, er
 		m.begin(fr, f, true, w)
 		return true, nil
 	}
-	if m.backend != nil && (m.lend.sweep.active || m.named.check != nil || m.restoreHolds()) {
+	if m.backend != nil && (m.lend.sweep.active || m.named.check != nil || m.lend.checks || m.restoreHolds()) {
 		return false, nil
 	}
 	switch fr.kind {
@@ -417,8 +417,11 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if len(statement) > 0 && m.mapped(statement) {
 			return m.bindNamed(p[:len(portal)+1], statement, fr, f, w), nil
 		}
-		if len(statement) == 0 && !m.useUnnamed(true, len(portal) > 0, f, w) {
-			return false, nil
+		if len(statement) == 0 {
+			if ready, goOn := m.useUnnamed(true, len(portal) > 0, fr, f, w); !ready {
+				return goOn, nil
+			}
+			m.boundUnnamed(portal)
 		}
 		if len(statement) > 0 { // what it does is not known
 			m.lend.flight.add(verdict{commits: true})
@@ -438,13 +441,12 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		if name != nil && m.mapped(name) {
 			return m.describeNamed(name, fr, f, w), nil
 		}
-		owed = answerDescribe
-		if s := m.describesBound(p); s != nil {
-			owed |= answerNamed
-			m.named.op(namedOp{describe: s, portal: true})
-		}
-		if ofUnnamed(p) && !m.useUnnamed(false, false, f, w) {
-			return false, nil
+		owed = answerDescribe | m.describesBound(p)
+		if ofUnnamed(p) {
+			if ready, goOn := m.useUnnamed(false, false, fr, f, w); !ready {
+				return goOn, nil
+			}
+			owed |= answerUnnamed
 		}
 	case 'C':
 		name := statementName(p)
@@ -491,9 +493,9 @@ func statementName(body []byte) []byte {
 	return name
 }
 
-// useUnnamed makes the unnamed statement ready for a message that uses it. It returns false if that message must wait for
+// useUnnamed makes the unnamed statement ready for a message that uses it. If it is not, the message was refused (goOn) or has to wait for
 // answers.
-func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool {
+func (m *machine) useUnnamed(executed, portal bool, fr frame, f *feed, w engine.Wire) (ready, goOn bool) {
 	var v verdict
 	if m.unnamed.exists {
 		v = m.unnamed.verdict
@@ -506,18 +508,25 @@ func (m *machine) useUnnamed(executed, portal bool, f *feed, w engine.Wire) bool
 	}
 	if m.waits(m.lend.unnamed, f, w) || executed && v.sequence && m.waits(m.lend.sequences, f, w) ||
 		executed && v.names && !m.goDirect(v, m.unnamedText(), portal, f, w) {
-		return false
+		return false, false
+	}
+	if m.lend.stale {
+		m.lend.stale = false
+		m.refuse(planChanged, fr, f, w)
+		return false, true
 	}
 	m.flush(f, w)
+	if executed && v.sequence {
+		m.prepareSequences(false, w)
+	}
+	if m.prepareUnnamed(w); m.lend.checks {
+		return false, false
+	}
 	if executed {
 		m.guess(&v, int(m.unnamed.inFlight)) // its Parse, if that is not over
-		if v.sequence {
-			m.prepareSequences(false, w)
-		}
 		m.report(v, m.unnamedText(), portal, w)
 		m.lend.portals.bound(v, portal)
 		m.lend.portals.ends = m.lend.portals.ends && (m.unnamed.inFlight == 0 || m.unnamed.batched)
 	}
-	m.prepareUnnamed(w)
-	return true
+	return true, true
 }

@@ -104,6 +104,9 @@ type lend struct {
 	portals   portals
 	bound     *namedStatement // of the Bind before the message that comes next, if the columns of its portal tell something new
 	portal    []byte          // that one's name
+	ofUnnamed bool            // it is one of the unnamed statement, and bound is nil
+	checks    bool            // the client's message waits until it is known whether the unnamed statement is still what it was
+	stale     bool            // it is not
 	rolling   rolling
 	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
 	mixed     bool   // a request was answered outside of a transaction while others were not
@@ -201,7 +204,7 @@ func (m *machine) attach(b *engine.Backend, w engine.Wire) {
 		panic("BUG: postgres: a backend of another engine")
 	}
 	m.state = state
-	state.lend = lend{tx: 'I', ready: true, owed: !m.reading.starting, ownValues: m.arrive(state)}
+	state.lend = lend{tx: 'I', ready: true, owed: !m.reading.starting, ownValues: m.arrive(state), portal: state.lend.portal[:0]}
 	m.lend = &state.lend
 	m.align(w)
 	if m.lost.tx == 'E' {

@@ -89,14 +89,14 @@ func TestACopyCountsTheSyncsThatTheServerAnswers(t *testing.T) {
 }
 
 func TestTheUnnamedStatementBelongsToTheSession(t *testing.T) {
-	again := []step{{"client", "P |SELECT 1, D S|, S"}, {"server", "1, t, T a, Z I"}, {"another", ""}, {"client", "B |, E, S"}}
+	again := []step{{"client", "P |SELECT 1, S"}, {"server", "1, Z I"}, {"another", ""}, {"client", "B |, E, S"}}
 	runCases(t, []relayCase{
 		{"it is there again on the same backend", []step{{"client", "P |SELECT 1, S"}, {"server", "1, Z I"}, {"client", "B |, E, S"}, {"server", "2, C SELECT 1, Z I"}},
 			"P |SELECT 1, S, B |, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"it is parsed again on another", append(again[:len(again):len(again)], step{"server", "1, 2, C SELECT 1, Z I"}),
-			"P |SELECT 1, D S|, S, P |SELECT 1, B |, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+			"P |SELECT 1, S, P |SELECT 1, B |, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"a failure to do so is the batch's", append(again[:len(again):len(again)], step{"server", "! 42P01, Z I"}, step{"client", "B |, S"}, step{"server", "1, 2, Z I"}),
-			"P |SELECT 1, D S|, S, P |SELECT 1, B |, E, S, P |SELECT 1, B |, S", "1, t, T a, Z I, ! 42P01, Z I, 2, Z I", "idle, idle, idle"},
+			"P |SELECT 1, S, P |SELECT 1, B |, E, S, P |SELECT 1, B |, S", "1, Z I, ! 42P01, Z I, 2, Z I", "idle, idle, idle"},
 		{"another session's is never bound", []step{{"another", ""}, {"client", "B |, E, S"}, {"server", "3, ! 26000, Z I"}},
 			"C S|, B |, E, S", "! 26000, Z I", "idle"},
 		{"a simple query ends it, also one that fails", []step{{"client", "P |SELECT 1, S"}, {"server", "1, Z I"}, {"client", "Q SELECT"}, {"server", "! 42601, Z I"},
@@ -115,6 +115,51 @@ func TestTheUnnamedStatementBelongsToTheSession(t *testing.T) {
 		{"one whose text is not known any more keeps its backend while it lives",
 			[]step{{"client", "P |SELECT 1, B |, P |SELECT 2, B |, S"}, {"server", "1, ! 22012, Z I"}, {"client", "Q SELECT 3"}, {"server", "C SELECT 1, Z I"}},
 			"P |SELECT 1, B |, P |SELECT 2, B |, S, Q SELECT 3", "1, ! 22012, Z I, C SELECT 1, Z I", "prepared_statement, undo prepared_statement, idle"},
+	})
+}
+
+// Where another backend gets the statement the server is asked, before it is used, whether its columns are those that the client knows.
+func TestWhatAClientWasToldAboutItsUnnamedStatementStaysTrue(t *testing.T) {
+	told := []step{{"client", "P |SELECT * FROM t, D S|, S"}, {"server", "1, t, T a, Z I"}, {"another", ""}, {"client", "B |, E , S"}}
+	portal := []step{{"client", "P |SELECT * FROM t, B p|, D P|p, E p, S"}, {"server", "1, 2, T a, C SELECT 1, Z I"}, {"another", ""}, {"client", "B |, E , S"}}
+	const asked, askedPortal = "P |SELECT * FROM t, D S|, S, P |SELECT * FROM t, D S|, H", "P |SELECT * FROM t, B p|, D P|p, E, S, P |SELECT * FROM t, D S|, H"
+	on := func(before []step, more ...step) []step { return append(before[:len(before):len(before)], more...) }
+	runCases(t, []relayCase{
+		{"another backend is asked first", on(told, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
+			asked + ", B |, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"once", on(told, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}, step{"client", "B |, E , S"}, step{"server", "2, C SELECT 1, Z I"}),
+			asked + ", B |, E, S, B |, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
+		{"other columns are an error", on(told, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
+			asked + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+		{"each time", on(told, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}, step{"client", "B |, E , S"}, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
+			asked + ", B |berth_, E, S, P |SELECT * FROM t, D S|, H, B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I, ! 0A000, Z I", "idle, idle, idle"},
+		{"in the pipeline behind it, too", on(told, step{"client", "D S|, S"}, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I, 1, t, T a|b"}, step{"server", "! 26000, Z I"}),
+			asked + ", B |berth_, E, S, P |SELECT * FROM t, D S|, H, B |berth_, S", "1, t, T a, Z I, ! 0A000, Z I, ! 0A000, Z I", "idle, idle"},
+		{"or no columns", on(told, step{"server", "1, t, n"}, step{"server", "! 26000, Z I"}),
+			asked + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+		{"until they are back", on(told, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}, step{"client", "B |, E , S"}, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
+			asked + ", B |berth_, E, S, P |SELECT * FROM t, D S|, H, B |, E, S", "1, t, T a, Z I, ! 0A000, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
+		{"what the client is told of a new statement counts", on(told[:3], step{"client", "P |SELECT * FROM u, B |, E , S"}, step{"server", "1, 2, C SELECT 1, Z I"}, step{"another", ""}, step{"client", "B |, E , S"}, step{"server", "1, 2, C SELECT 1, Z I"}),
+			"P |SELECT * FROM t, D S|, S, P |SELECT * FROM u, B |, E, S, P |SELECT * FROM u, B |, E, S", "1, t, T a, Z I, 1, 2, C SELECT 1, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
+		{"those of a portal are the statement's", on(portal, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
+			askedPortal + ", B |, E, S", "1, 2, T a, C SELECT 1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"and others an error", on(portal, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
+			askedPortal + ", B |berth_, E, S", "1, 2, T a, C SELECT 1, Z I, ! 0A000, Z I", "idle, idle"},
+		{"behind what precedes it in its batch", on(portal[:3], step{"client", "P s|SELECT 1, B |, E , S"}, step{"server", "1, 1, t, T a|b"}, step{"server", "! 26000, Z I"}),
+			"P |SELECT * FROM t, B p|, D P|p, E, S, P berth_1|SELECT 1, P |SELECT * FROM t, D S|, H, B |berth_, E, S", "1, 2, T a, C SELECT 1, Z I, 1, ! 0A000, Z I", "idle, idle"},
+		{"where an error came before it is skipped", on(portal[:3], step{"client", "E x, B |, E , S"}, step{"server", "! 34000"}, step{"server", "Z I"}, step{"client", "B |, S"}, step{"server", "1, t, T a"}, step{"server", "2, Z I"}),
+			"P |SELECT * FROM t, B p|, D P|p, E, S, E, P |SELECT * FROM t, D S|, H, S, P |SELECT * FROM t, D S|, H, B |, S", "1, 2, T a, C SELECT 1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+		{"a table that is gone is the server's error", on(told, step{"server", "! 42P01"}, step{"server", "Z I"}),
+			asked + ", S", "1, t, T a, Z I, ! 42P01, Z I", "idle, idle"},
+		{"so is what comes while it is asked", on(told, step{"server", "1, ! 57014"}, step{"server", "Z I"}, step{"client", "B |, S"}, step{"server", "2, Z I"}),
+			asked + ", S, B |, S", "1, t, T a, Z I, ! 57014, Z I, 2, Z I", "idle, idle, idle"},
+		{"and a backend that is lost then ends the batch", on(told, step{"lost", ""}, step{"client", "B |, E , S"}, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
+			asked + ", P |SELECT * FROM t, D S|, H, B |, E, S", "1, t, T a, Z I, ! 40001, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+		{"sequences are forgotten once", []step{{"client", "P |SELECT lastval(), D S|, S"}, {"server", "1, t, T a, Z I"}, {"another", ""}, {"client", "B |, E , S"},
+			{"server", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, 1, t, T a"}, {"server", "2, ! 55000, Z I"}},
+			"P |SELECT lastval(), D S|, S, P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, S, P |SELECT lastval(), D S|, H, B |, E, S", "1, t, T a, Z I, 2, ! 55000, Z I", "idle, idle"},
+		{"those of a cursor are found anew by the server itself", []step{{"client", "P |FETCH c, D S|, S"}, {"server", "1, t, T a, Z I"}, {"another", ""}, {"client", "B |, E , S"}, {"server", "1, 2, C FETCH 1, Z I"}},
+			"P |FETCH c, D S|, S, P |FETCH c, B |, E, S", "1, t, T a, Z I, 2, C FETCH 1, Z I", "idle, idle"},
 	})
 }
 
@@ -312,6 +357,7 @@ func (q *quiet) Observe(engine.Moment)                         {}
 var roundTrips = map[string][2]string{
 	"simple":   {"Q SELECT abalance FROM pgbench_accounts WHERE aid = 12345;", "T abalance, D 1, C SELECT 1, Z I"},
 	"extended": {"P |SELECT abalance FROM pgbench_accounts WHERE aid = $1, B |, D P|, E, S", "1, 2, T abalance, D 1, C SELECT 1, Z I"},
+	"portal":   {"P |SELECT 1, B cursor|, D P|cursor, E cursor, S", "1, 2, T abalance, D 1, C SELECT 1, Z I"},
 	"bind":     {"B |, E, S", "2, D 1, C SELECT 1, Z I"},
 }
 

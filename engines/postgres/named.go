@@ -46,10 +46,12 @@ type namedStatement struct {
 	shared  *sharedStatement
 	verdict verdict
 	parsed  uint64 // when the client did it
-	// shape is a hash of what the client was told about its parameters and columns, columns of what it was told about the columns of it or
-	// of a portal; 0 if nothing was.
-	shape, columns uint64
+	told
 }
+
+// told is what a client was told about a statement. shape is a hash of its parameters and columns, columns of what was told about the columns
+// of it or of a portal; 0 if nothing was.
+type told struct{ shape, columns uint64 }
 
 // named is a session's statements with names.
 type named struct {
@@ -251,9 +253,9 @@ func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wir
 	m.begin(fr, f, true, w)
 }
 
-// fits says that what a server tells of a statement is what the client was told of s, as far as it was.
-func (s *namedStatement) fits(shape, columns uint64) bool {
-	return (s.shape == 0 || s.shape == shape) && (s.columns == 0 || s.columns == columns)
+// fits says that what a server tells of a statement is what the client was told, as far as it was.
+func (t told) fits(shape, columns uint64) bool {
+	return (t.shape == 0 || t.shape == shape) && (t.columns == 0 || t.columns == columns)
 }
 
 // has says that the backend has s as the client knows it.
@@ -422,15 +424,26 @@ func (m *machine) bound(s *namedStatement, portal []byte) {
 // maxPortal is how long a portal's name may be for its columns to be noted.
 const maxPortal = 256
 
-// describesBound says of which statement a Describe of a portal tells the columns, nil if nobody needs to know.
-func (m *machine) describesBound(body []byte) *namedStatement {
-	if m.lend.bound == nil || len(body) == 0 || body[0] != 'P' {
-		return nil
+// boundUnnamed is bound for the unnamed statement.
+func (m *machine) boundUnnamed(portal []byte) {
+	if u := &m.unnamed; (u.inFlight > 0 || u.unnamedTexts != nil && u.columns == 0) && len(portal) <= maxPortal {
+		m.lend.ofUnnamed, m.lend.portal = true, append(m.lend.portal[:0], portal...)
+	}
+}
+
+// describesBound returns the mark of a Describe if it is of the portal of the Bind before it, and somebody needs to know what it tells.
+func (m *machine) describesBound(body []byte) expected {
+	if m.lend.bound == nil && !m.lend.ofUnnamed || len(body) == 0 || body[0] != 'P' {
+		return 0
 	}
 	if name, _, ok := cutString(body[1:]); !ok || string(name) != string(m.lend.portal) {
-		return nil
+		return 0
 	}
-	return m.lend.bound
+	if m.lend.ofUnnamed {
+		return answerUnnamed
+	}
+	m.named.op(namedOp{describe: m.lend.bound, portal: true})
+	return answerNamed
 }
 
 // closeNamed takes a name from the session. The backend keeps the statement for others.
@@ -500,20 +513,26 @@ func hashDescription(before uint64, fr frame, body []byte, modifiers bool) uint6
 	return h.Sum64() | 1
 }
 
-// described takes in one message of the answer to a Describe of a named statement, 't', then 'T' or 'n', or of a portal of one.
-func (m *machine) described(fr frame, body []byte, held bool) {
+// described takes in one message of the answer to a Describe of a statement, 't', then 'T' or 'n', or of a portal of one.
+func (m *machine) described(a expected, fr frame, body []byte, held bool) {
 	n := &m.named
 	if !held {
 		body = nil // too long to compare: any other of that length is taken for the same
 	}
-	shape := hashDescription(n.shape, fr, body, true)
 	if fr.kind == 't' {
-		n.shape = shape
+		n.shape = hashDescription(0, fr, body, true)
 		return
 	}
-	n.shape = 0
+	shape, columns := n.shape, hashDescription(0, fr, body, false)
+	if n.shape = 0; shape != 0 {
+		shape = hashDescription(shape, fr, body, true)
+	}
+	if a&answerUnnamed != 0 {
+		m.describedUnnamed(a, told{shape, columns})
+		return
+	}
 	o := &n.ops[n.head]
-	s, columns := o.describe, hashDescription(0, fr, body, false)
+	s := o.describe
 	h := m.state.statements.held[s.shared]
 	if h != nil {
 		h.columns = columns
@@ -532,5 +551,5 @@ func (m *machine) described(fr frame, body []byte, held bool) {
 		}
 		return
 	}
-	s.shape, s.columns = shape, columns
+	s.told = told{shape, columns}
 }

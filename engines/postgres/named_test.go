@@ -77,6 +77,9 @@ func TestWhatAClientWasToldAboutAStatementStaysTrue(t *testing.T) {
 			sent + ", B |berth_1, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"other columns are an error", append(described[:4:4], step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
 			sent + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+		{"a description that ends with an error is none", append(append([]step{{"client", "P s|SELECT * FROM t, D S|s, S"}, {"server", "1, t, ! 57014, Z I"}, {"client", "D S|s, S"}, {"server", "t, T a, Z I"}}, described[2:]...),
+			step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
+			"P berth_1|SELECT * FROM t, D S|berth_1, S, D S|berth_1, S, P berth_1|SELECT * FROM t, D S|berth_1, H, B |berth_1, E, S", "1, t, ! 57014, Z I, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
 		{"a table that is gone is the server's error", append(described[:4:4], step{"server", "! 42P01"}, step{"server", "Z I"}),
 			sent + ", S", "1, t, T a, Z I, ! 42P01, Z I", "idle, idle"},
 	})

@@ -46,6 +46,7 @@ type unnamedTexts struct {
 	parse   kept    // the whole message of the one that exists
 	verdict verdict // on its text
 	reading string  // with which its times are read (named_literals.go)
+	told
 
 	// The last Parse that was sent and may not have been answered yet.
 	pending        kept
@@ -179,7 +180,7 @@ func (m *machine) parsed(a expected) {
 	if a&answerSwallow == 0 {
 		u.inFlight--
 		u.generation++
-		u.exists = true
+		u.exists, u.told = true, told{}
 		// With another one in flight, pending is that other one's text.
 		if u.lost = u.inFlight > 0 || len(u.pending.message) == 0; u.inFlight == 0 {
 			u.parse, u.pending = u.pending, u.parse
@@ -238,8 +239,10 @@ func (m *machine) reportUnnamed(w engine.Wire) {
 
 // Messages of the machine's own. The names are used for the length of one exchange.
 var (
-	closeUnnamed = []byte("C\x00\x00\x00\x06S\x00")
-	closeProbe   = []byte("C\x00\x00\x00\x0bPberth\x00S\x00\x00\x00\x04")
+	closeUnnamed    = statementMessage('C', []byte{0})
+	describeUnnamed = statementMessage('D', []byte{0})
+
+	closeProbe = []byte("C\x00\x00\x00\x0bPberth\x00S\x00\x00\x00\x04")
 
 	discardSequences = []byte("Q\x00\x00\x00\x16DISCARD SEQUENCES\x00")
 	// The same for the middle of a batch, where a simple Query would end the implicit transaction, by a portal and a
@@ -265,7 +268,8 @@ func (m *machine) sendOwn(sql string, w engine.Wire) {
 }
 
 // prepareUnnamed makes sure, before a Bind or Describe of the unnamed statement is sent, that it means the session's own. If
-// the session has none, the backend must not have one either, and then says so itself (26000).
+// the session has none, the backend must not have one either, and then says so itself (26000). If it is parsed again, and the client was
+// told what its columns are, the server is asked whether they still are, and the message waits (checks).
 func (m *machine) prepareUnnamed(w engine.Wire) {
 	if m.lend.unnamed != standingNo {
 		return
@@ -284,10 +288,38 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 		if past {
 			m.sendCalendar(reading, m.readingNow(), w)
 		}
+		if m.unnamed.told != (told{}) && !fluid(m.unnamed.parse.text()) {
+			m.began(w)
+			m.reading.batch, m.lend.checks = true, true
+			w.ToBackend(describeUnnamed)
+			w.ToBackend(flushMessage)
+			m.push(checksUnnamed)
+		}
 		return
 	}
 	w.ToBackend(closeUnnamed)
 	m.push(answerClose | answerUnnamed | answerSwallow)
+}
+
+const checksUnnamed = answerDescribe | answerUnnamed | answerSwallow
+
+// describedUnnamed notes what the server tells of the unnamed statement, or of a portal of it, and then of its columns only. If they are not
+// what the client was told, the server itself, had it parsed the statement then, would execute it no more (plancache.c), on whatever backend.
+func (m *machine) describedUnnamed(a expected, is told) {
+	u := &m.unnamed
+	switch {
+	case u.unnamedTexts == nil: // there is none
+	case a == checksUnnamed:
+		m.lend.checks = false
+		if !u.fits(is.shape, is.columns) {
+			m.lend.stale = true
+			m.state.unnamed, m.lend.unnamed = anyStatement, standingNo // as the next one must not find it either
+		}
+	case is.shape == 0:
+		u.columns = is.columns
+	default:
+		u.told = is
+	}
 }
 
 // waits says that a message must wait until something is certain that was sent in an earlier batch. What was sent of its own

@@ -691,3 +691,66 @@ func TestATemporaryTableOfAnotherSessionsChangesNoStatement(t *testing.T) {
 		}
 	})
 }
+
+// So does the unnamed one, which clients may bind again without a Parse: Berth parses it where its session goes.
+func TestTheUnnamedStatementNeverAnswersWithOtherColumnsThanItsClientWasTold(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		direct := conn(t, r.server.Endpoint, harness.App())
+		ask(t, direct, "drop table if exists reshaped")
+		t.Cleanup(func() {
+			if err := r.server.Exec(context.Background(), "drop table reshaped"); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, described := range []pgproto3.Describe{{ObjectType: 'P'}, {ObjectType: 'P', Name: "p"}, {ObjectType: 'S'}} {
+			for _, formats := range [][]int16{{0, 0}, nil} {
+				ask(t, direct, "drop table if exists reshaped")
+				ask(t, direct, "create table reshaped (a int, b int); insert into reshaped values (1, 2)")
+				begin := []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select * from reshaped"}, &pgproto3.Bind{DestinationPortal: described.Name},
+					&described, &pgproto3.Execute{Portal: described.Name}, &pgproto3.Sync{}}
+				again := []pgproto3.FrontendMessage{&pgproto3.Bind{DestinationPortal: described.Name, ResultFormatCodes: formats},
+					&pgproto3.Execute{Portal: described.Name}, &pgproto3.Sync{}}
+				theirs, first := frontend(t, conn(t, r.server.Endpoint, harness.App())), frontend(t, conn(t, r.Endpoint, harness.App()))
+				for _, f := range []*raw{theirs, first} {
+					f.send(begin...)
+					if got := f.untilReady(); !strings.Contains(got, "D(1") {
+						t.Fatalf("the first execution: %s", got)
+					}
+				}
+				// Its backend goes to a transaction of somebody else's, so that it gets one that has never seen the statement.
+				holder := conn(t, r.Endpoint, harness.App())
+				ask(t, holder, "begin")
+				first.send(again...)
+				if got := first.untilReady(); !strings.Contains(got, "D(1") {
+					t.Errorf("%c %q: on another backend: %s", described.ObjectType, described.Name, got)
+				}
+				ask(t, holder, "rollback")
+				hangUp(holder)
+				ask(t, direct, "alter table reshaped add c int default 3")
+				theirs.send(again...)
+				want := theirs.untilReady()
+				if !strings.Contains(want, "E(0A000)") {
+					t.Errorf("the server itself says %s", want)
+				}
+				for range 3 {
+					holder = conn(t, r.Endpoint, harness.App())
+					ask(t, holder, "begin")
+					first.send(again...)
+					if got := first.untilReady(); got != want {
+						t.Errorf("%c %q, formats %d: with other columns than it was told: %s, the server itself says %s", described.ObjectType, described.Name, formats, got, want)
+					}
+					hangUp(holder) // and its backend with it
+				}
+				ask(t, direct, "alter table reshaped drop c")
+				for _, f := range []*raw{theirs, first} {
+					f.send(again...)
+					if got := f.untilReady(); !strings.Contains(got, "D(1") {
+						t.Errorf("%c %q: with its columns back: %s", described.ObjectType, described.Name, got)
+					}
+					f.send(&pgproto3.Terminate{})
+				}
+			}
+		}
+		r.whole(t)
+	})
+}

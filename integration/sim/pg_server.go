@@ -104,7 +104,7 @@ func (s *pgSession) handle(kind byte, body []byte) bool {
 		s.out = message(s.out, '2')
 	case 'D':
 		switch name := strings.TrimRight(string(body[1:]), "\x00"); {
-		case body[0] == 'S' && s.named[name] == "":
+		case body[0] == 'S' && s.named[name] == "" && (name != "" || s.unnamed == nil):
 			s.complain("26000", "? error no statement")
 			return true
 		case body[0] == 'S':
