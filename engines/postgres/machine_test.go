@@ -475,3 +475,18 @@ func TestACallBehindTheEndOfATransactionInItsBatchIsTheFirstOfTheNext(t *testing
 		}
 	}
 }
+
+func TestACallIsTheFirstOfItsBatchOnABackendThatDoesNotHaveItsStatement(t *testing.T) {
+	const discard, discarded = ", S, P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, S, ", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, "
+	elsewhere := func(name, parse, told, answer string) []step {
+		return []step{{"client", parse + ", S"}, {"server", told + ", Z I"}, {"other backend", ""}, {"another", ""}, {"client", "B |" + name + ", E , S"}, {"server", discarded + answer}, {"server", "2, C CALL, Z I"}}
+	}
+	runCases(t, []relayCase{
+		{"with a name", elsewhere("s", "P s|CALL p()", "1", "1"), "P berth_1|CALL p()" + discard + "P berth_1|CALL p(), B |berth_1, E, S", "1, Z I, 2, C CALL, Z I", "idle, idle"},
+		{"that was described", elsewhere("s", "P s|CALL p(), D S|s", "1, t, n", "1, t, n"), "P berth_1|CALL p(), D S|berth_1" + discard + "P berth_1|CALL p(), D S|berth_1, H, B |berth_1, E, S",
+			"1, t, n, Z I, 2, C CALL, Z I", "idle, idle"},
+		{"without a name", elsewhere("", "P |CALL p()", "1", "1"), "P |CALL p()" + discard + "P |CALL p(), B |, E, S", "1, Z I, 2, C CALL, Z I", "idle, idle"},
+		{"described", elsewhere("", "P |CALL p(), D S|", "1, t, n", "1, t, n"), "P |CALL p(), D S|" + discard + "P |CALL p(), D S|, H, B |, E, S",
+			"1, t, n, Z I, 2, C CALL, Z I", "idle, idle"},
+	})
+}

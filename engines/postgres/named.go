@@ -350,6 +350,10 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		m.refuseStatement("53200", "prepared statements of more than 64 KiB take too much memory in the proxy", fr, f, w)
 		return nil, true
 	}
+	if executed && v.sequence { // what is parsed here begins a batch, and CALL must be the first that is executed in one
+		m.flush(f, w)
+		m.prepareSequences(false, w)
+	}
 	if !own && !m.present(s, f, w) {
 		return nil, false
 	}
@@ -360,9 +364,6 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	m.flush(f, w)
 	if executed {
-		if v.sequence {
-			m.prepareSequences(false, w)
-		}
 		v.opaque = v.opaque || v.garbled
 		m.report(v, s.shared.text, portal, w)
 		m.lend.portals.bound(v, portal)

@@ -82,6 +82,27 @@ func TestASequenceValueOfAFunctionCallIsKept(t *testing.T) {
 	})
 }
 
+// What a backend has to be given first must not be executed in the batch of a CALL: a procedure may commit only where it is the first there.
+func TestACallMayCommitOnABackendThatDoesNotHaveItsStatement(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "calling", "create table counted (n bigserial)",
+			"create procedure commits() language plpgsql as $$ begin insert into counted default values; commit; insert into counted default values; end $$")
+		for _, name := range []string{"", "s"} {
+			f := frontend(t, conn(t, r.Endpoint, l))
+			f.send(&pgproto3.Parse{Name: name, Query: "call commits()"}, &pgproto3.Describe{ObjectType: 'S', Name: name}, &pgproto3.Sync{})
+			f.expect("1 t n Z(I)")
+			holder := conn(t, r.Endpoint, l)
+			ask(t, holder, "begin")
+			hangUp(holder) // and its backend with it
+			ask(t, conn(t, r.Endpoint, l), "insert into counted default values")
+			f.send(&pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			if got := f.untilReady(); got != "2 C(CALL) Z(I)" {
+				t.Errorf("statement %q: %s", name, got)
+			}
+		}
+	})
+}
+
 // The names that Berth knows of the server's own functions are those of the newest server.
 func TestTheServersOwnFunctionsAreKnownByName(t *testing.T) {
 	const from = "../../engines/postgres/"
