@@ -80,6 +80,11 @@ func (mysql) accepted() []acceptance {
 			reason: "MariaDB reads OUT and INOUT parameters of a CALL by the types of the procedure's own when it is executed again without types, and refuses what is too " +
 				"short for them; to a connection on which the client's types are not known for sure they are sent, and that is understood",
 		},
+		{
+			request: regexp.MustCompile(`^request \d+: field list `), want: regexp.MustCompile(`^ROW "\\x00\\x00\\x00\\x02\\x00\\x00\\x00"`), got: regexp.MustCompile(`^ERR "\\x16\\x04#3D000No database selected"`),
+			behind: regexp.MustCompile(`(?i)\bwith\b`),
+			reason: "without a default database MariaDB answers COM_FIELD_LIST behind a WITH by an OK, where a client expects columns",
+		},
 		{request: regexp.MustCompile(`^request \d+: query (select|show) [^;@]*(@@[^;@]*)*$`), got: refused, reason: reason, alone: true},
 		{got: refused, reason: reason},
 		{
