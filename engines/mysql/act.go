@@ -41,7 +41,7 @@ const (
 	verbEnd
 	verbNeutral  // neither
 	verbExecute  // a prepared statement
-	verbLock     // LOCK TABLES: the server says whether tables are locked
+	verbLock     // LOCK TABLES: if it fails the server says whether tables are locked
 	verbBegin    // BEGIN, START TRANSACTION: unlocks tables
 	verbReleases // RELEASE_ALL_LOCKS() and nothing else
 )

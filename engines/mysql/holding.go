@@ -169,6 +169,8 @@ func (m *Machine) apply(a *act) (known uint32) {
 		h.remove(a.hold, lockTables)
 		if r.failed {
 			h.add(a.hold, lockTables)
+		} else {
+			m.session.locked = true // which MySQL does not report if it has not reported the end of other locks on this connection
 		}
 	case verbBegin:
 		if !r.failed {

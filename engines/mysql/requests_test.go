@@ -179,6 +179,18 @@ func TestTablesStayLockedBehindAStatementThatCommits(t *testing.T) {
 	}
 }
 
+func TestTablesAreLockedThoughNothingIsReported(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("LOCK TABLES t WRITE"), query("LOCK TABLES t WRITE"), reply(okMySQL))
+	if r.held == nil || r.pins != 1 {
+		t.Fatalf("%d pins", r.pins)
+	}
+	r.ask(query("UNLOCK TABLES"), query("UNLOCK TABLES"), reply(okMySQL))
+	if r.pins != 0 {
+		t.Fatalf("events %v", r.events)
+	}
+}
+
 func TestAFileOfTheClientIsRelayed(t *testing.T) {
 	for name, cut := range chunkings() {
 		for _, caps := range []uint32{modernClient, oldClient} {

@@ -75,6 +75,25 @@ func TestTablesStayLockedBehindStatementsThatCommit(t *testing.T) {
 	})
 }
 
+func TestTablesAreLockedAgainBehindAReset(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		name := table(t, f.server, "again", "(n int)")
+		a, b := f.client(t), f.client(t)
+		b.do(t, "set lock_wait_timeout = 1")
+		for range 2 {
+			a.do(t, "lock tables "+name+" write")
+			b.sees(t, "select * from "+name, "error 1205")
+			b.do(t, "select 1", "select 2")
+			b.sees(t, "select * from "+name, "error 1205")
+			if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			b.sees(t, "select count(*) from "+name, "[0]")
+		}
+		unpins(t, f)
+	})
+}
+
 func TestAGlobalReadLockEndsWithItsSession(t *testing.T) {
 	// It stops everybody who writes, so it needs a server of its own.
 	for _, name := range []string{"mariadb1011", "mysql97"} {
