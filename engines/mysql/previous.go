@@ -191,7 +191,7 @@ func (m *Machine) notePrevious() {
 	case r.command == protocol.COM_INIT_DB && r.failed && v.recounted > 0 && v.recounted < 255:
 		v.recounted++
 	case r.command == protocol.COM_INIT_DB:
-	case r.class.has(classDiagnostics) && !r.failed && !r.class.has(classCountsDiagnostics):
+	case r.class.has(classDiagnostics) && !r.failed && !r.class.has(classCountsDiagnostics) && r.results == 0:
 		v.recount()
 	default:
 		v.recounted = 0

@@ -508,7 +508,9 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	}
 	told := r.failed || r.warnings > 0 || r.warned && m.state.mariaDB // whose list stays behind what uses no table
 	m.noteListed(told)
-	if !r.class.has(classDiagnostics) || r.failed || r.class.has(classGets) && r.warnings > 0 {
+	several := r.class.has(classDiagnostics) && r.results > 0 // of which one that shows the list is not the only one
+	told = told || several && (r.warned || m.pins.result)
+	if !r.class.has(classDiagnostics) || r.failed || several || r.class.has(classGets) && r.warnings > 0 {
 		if left := (told || m.pins.result && m.keepsList()) && !m.previous.repeats() || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)

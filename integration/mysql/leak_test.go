@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
 )
 
 // trace is something that a session may leave on its connection. What sessions see is compared with what the server
@@ -227,4 +229,31 @@ func (w *wire) sendChange(user, password, database string) error {
 	body = append(append(body, database...), 0, 45, 0)
 	body = append(append(body, w.plugin...), 0)
 	return w.command(protocol.COM_CHANGE_USER, body...)
+}
+
+func TestWarningsBehindAnotherStatementThatShowsSomeAreKept(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
+		for _, text := range []string{
+			"show count(*) errors; select cast('1x' as signed)", "show warnings; select cast('1x' as signed)", "select cast('1x' as signed); show warnings",
+			"select cast('1x' as signed); show count(*) warnings; show warnings",
+		} {
+			a, direct := f.client(t, multi), f.direct(t, multi)
+			others := []*wire{f.client(t), f.client(t)}
+			a.outcome(text)
+			direct.outcome(text)
+			for _, b := range others {
+				if f.pinned(t) == 0 {
+					b.do(t, "select 1")
+				}
+			}
+			for _, q := range []string{"show count(*) warnings", "show warnings"} {
+				if got, want := a.outcome(q), direct.outcome(q); got != want {
+					t.Errorf("%s: %s: %s, not %s", text, q, got, want)
+				}
+			}
+			for _, w := range append(others, a, direct) {
+				w.quit()
+			}
+		}
+	})
 }
