@@ -39,7 +39,7 @@ func clientTLS(l config.Listener, log zerolog.Logger) (engine.ClientTLS, error) 
 	if l.TLS.CertFile == "" {
 		err = serveSelfSigned(cfg, l.Address)
 	} else {
-		r := &reloader{certFile: l.TLS.CertFile, keyFile: l.TLS.KeyFile, log: log.With().Str("listener", l.Name).Logger()}
+		r := &reloader{certFile: l.TLS.CertFile, keyFile: l.TLS.KeyFile, renewal: renewal{log: log.With().Str("listener", l.Name).Logger()}}
 		err = r.load()
 		cfg.GetCertificate = r.certificate
 	}
@@ -109,32 +109,43 @@ func selfSigned(address string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
 }
 
-// reloader serves a certificate from files, and takes a new one when they change. A bad new one changes nothing.
-type reloader struct {
-	certFile, keyFile string
-	log               zerolog.Logger
+// renewal looks now and then whether what was read from files is to be read again. What cannot be used changes nothing.
+type renewal struct {
+	log zerolog.Logger
 
-	mu        sync.Mutex
-	current   *tls.Certificate
-	cert, key []byte // what current was made of
+	mu        sync.Mutex // held by load, too
 	looked    time.Time
 	complaint string // what was logged last, "" since all was well
+}
+
+// look calls load if that is due, with the lock held, which the caller has. Its error is logged, once, behind refused.
+func (r *renewal) look(load func() error, refused string) {
+	if time.Since(r.looked) < reloadEvery {
+		return
+	}
+	complaint := ""
+	if err := load(); err != nil {
+		complaint = err.Error()
+	}
+	if complaint != "" && complaint != r.complaint {
+		r.log.Error().Str("reason", complaint).Msg(refused)
+	}
+	r.complaint = complaint
+}
+
+// reloader serves a certificate from files, and takes a new one when they change. A bad new one changes nothing.
+type reloader struct {
+	renewal
+	certFile, keyFile string
+
+	current   *tls.Certificate
+	cert, key []byte // what current was made of
 }
 
 func (r *reloader) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.looked) < reloadEvery {
-		return r.current, nil
-	}
-	complaint := ""
-	if err := r.load(); err != nil {
-		complaint = err.Error()
-	}
-	if complaint != "" && complaint != r.complaint {
-		r.log.Error().Str("reason", complaint).Msg("new certificate refused, the old one stays")
-	}
-	r.complaint = complaint
+	r.look(r.load, "new certificate refused, the old one stays")
 	return r.current, nil
 }
 
@@ -171,31 +182,18 @@ func readKey(key, name string) ([]byte, error) {
 
 // roots are those of a target group, from a file: new ones are taken when it changes. A bad new file changes nothing.
 type roots struct {
+	renewal
 	file string
-	log  zerolog.Logger
 
-	mu        sync.Mutex
-	current   *x509.CertPool
-	pem       []byte // what current was made of
-	looked    time.Time
-	complaint string // what was logged last, "" since all was well
+	current *x509.CertPool
+	pem     []byte // what current was made of
 }
 
 // pool returns them. Any goroutine may call it.
 func (r *roots) pool() *x509.CertPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.looked) < reloadEvery {
-		return r.current
-	}
-	complaint := ""
-	if err := r.load(); err != nil {
-		complaint = err.Error()
-	}
-	if complaint != "" && complaint != r.complaint {
-		r.log.Error().Str("reason", complaint).Msg("new root certificates refused, the old ones stay")
-	}
-	r.complaint = complaint
+	r.look(r.load, "new root certificates refused, the old ones stay")
 	return r.current
 }
 

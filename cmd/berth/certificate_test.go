@@ -59,7 +59,7 @@ func newReloader(t *testing.T, log zerolog.Logger) (*reloader, files, string) {
 	cert, key := pemPair(t)
 	f.write("crt", cert)
 	f.write("key", key)
-	r := &reloader{certFile: filepath.Join(f.dir, "crt"), keyFile: filepath.Join(f.dir, "key"), log: log}
+	r := &reloader{certFile: filepath.Join(f.dir, "crt"), keyFile: filepath.Join(f.dir, "key"), renewal: renewal{log: log}}
 	if err := r.load(); err != nil {
 		t.Fatal(err)
 	}

@@ -399,7 +399,7 @@ func wirePatroni(d config.Discovery) (target.Source, error) {
 func wireLike(tg config.TargetGroup, log zerolog.Logger) (engine.Target, error) {
 	tls := engine.TargetTLS{Mode: targetModes[tg.TLS.Mode], ServerName: tg.TLS.ServerName}
 	if tg.TLS.CAFile != "" {
-		r := &roots{file: tg.TLS.CAFile, log: log.With().Str("target_group", tg.Name).Logger()}
+		r := &roots{file: tg.TLS.CAFile, renewal: renewal{log: log.With().Str("target_group", tg.Name).Logger()}}
 		if err := r.load(); err != nil {
 			return engine.Target{}, err
 		}
