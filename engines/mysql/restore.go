@@ -143,65 +143,60 @@ func (m *Machine) alignInsertID(c class, w engine.Wire) {
 
 // swallowed deals with the answer to something that the machine asked itself.
 func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wire) error {
-	if p == purposeUnseen || p == purposeReset && failure == nil {
+	switch {
+	case p == purposeUnseen || p == purposeReset && failure == nil:
 		m.swept(p, failure)
-		if !m.request.scanned {
-			m.settle(w)
-		}
-		return nil
-	}
-	if p == purposeStored {
+	case p == purposeStored:
 		m.functionsKnown(failure, w)
 		m.settle(w)
 		return nil
-	}
-	if p == purposeLocks {
+	case p == purposeLocks:
 		m.inquired(w)
 		m.settle(w)
 		return nil
-	}
-	if p == purposePlace || p == purposePrepare || p == purposeMeaning {
+	case p == purposePlace || p == purposePrepare || p == purposeMeaning:
 		m.restored(p, failure, w)
-		if !m.request.scanned {
-			m.settle(w)
-		}
-		return nil
-	}
-	if p == purposeSettings {
+	case p == purposeSettings:
 		m.answeredSettings(failure, w)
-		if !m.request.scanned {
-			m.settle(w)
-		}
-		return nil
-	}
-	if p == purposeRepeat {
+	case p == purposeRepeat:
 		m.repeated(failure)
-		if !m.request.scanned {
-			m.settle(w)
-		}
+	case failure != nil:
+		return m.swallowedFailure(p, failure, w)
+	case p == purposeSchema && m.login == loginPending:
+		m.state.schema = m.session.schema
+		m.e.verifyDatabase(m.info.loginDatabase(), m.session.schema)
+		m.welcome(w)
 		return nil
+	default:
+		if err := m.done(p, w); err != nil {
+			return err
+		}
 	}
-	if failure != nil {
-		if p == purposeRestore && m.refusedRestore(failure, w) {
-			return nil
-		}
-		if p == purposeRestore || p == purposeCompare {
-			return notRestored(failure)
-		}
-		if p != purposeSchema {
-			return failure // the backend's state is not known any more
-		}
+	if !m.request.scanned {
+		m.settle(w)
+	}
+	return nil
+}
+
+// swallowedFailure deals with the failure of something that nothing else is prepared for.
+func (m *Machine) swallowedFailure(p purpose, failure *engine.ServerError, w engine.Wire) error {
+	switch {
+	case p == purposeRestore && m.refusedRestore(failure, w):
+		return nil
+	case p == purposeRestore || p == purposeCompare:
+		return notRestored(failure)
+	case p == purposeSchema:
 		m.noSchema(failure, w)
 		return nil
 	}
+	return failure // the backend's state is not known any more
+}
+
+// done notes that something has been executed.
+func (m *Machine) done(p purpose, w engine.Wire) error {
 	switch p {
 	case purposeSchema:
 		m.state.schema = m.session.schema
-		if m.login == loginPending {
-			m.e.verifyDatabase(m.info.loginDatabase(), m.session.schema)
-			m.welcome(w)
-			return nil
-		}
 	case purposeAfresh:
 		m.disown()
 		m.wasCleaned()
@@ -228,9 +223,6 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.insertID.exact = true
 	case purposeZero:
 		m.insertID.exact = false
-	}
-	if !m.request.scanned {
-		m.settle(w)
 	}
 	return nil
 }
