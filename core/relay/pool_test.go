@@ -31,14 +31,20 @@ type wild struct{ engine.Engine }
 
 func (wild) Dial(context.Context, engine.Target, engine.Key) (engine.Dialed, error) { panic("dial") }
 
-func TestAPanicInADialIsADialThatFails(t *testing.T) {
+// running is a loop that runs until the test is over.
+func running(t *testing.T) *loop.Poll {
 	l, err := loop.New(0, loop.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); l.Run() }()
-	defer func() { l.Stop(); <-ended }()
+	t.Cleanup(func() { l.Stop(); <-ended })
+	return l
+}
+
+func TestAPanicInADialIsADialThatFails(t *testing.T) {
+	l := running(t)
 	w := NewWorker(l, NewRegistry(), nil, zerolog.Nop())
 	p := NewPool(wild{}, engine.Target{}, pool.Config{Max: 1}, &telemetry.Target{}, new(atomic.Uint64), zerolog.Nop())
 	l.Post(task(func() {
@@ -57,13 +63,7 @@ type task func()
 func (t task) Run() { t() }
 
 func TestAPoolThatClosesBreaksOffItsDials(t *testing.T) {
-	l, err := loop.New(0, loop.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { defer close(ended); l.Run() }()
-	defer func() { l.Stop(); <-ended }()
+	l := running(t)
 	w := NewWorker(l, NewRegistry(), nil, zerolog.Nop())
 	e := deaf{dialing: make(chan struct{})}
 	p := NewPool(e, engine.Target{}, pool.Config{Max: 1}, &telemetry.Target{}, new(atomic.Uint64), zerolog.Nop())
