@@ -20,13 +20,7 @@ var wideCharsets = map[byte]string{
 func wideCharset(id byte) bool { return wideCharsets[id] != "" }
 
 // wideCharsetName says the same of a character set's name.
-func wideCharsetName(name string) bool {
-	switch name {
-	case "big5", "cp932", "gbk", "sjis", "gb18030", swe7:
-		return true
-	}
-	return false
-}
+func wideCharsetName(name string) bool { return pairsOf(name) != noPairs || name == swe7 }
 
 const swe7 = "swe7"
 
