@@ -195,13 +195,18 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 	}
 	m.reading.skipping = false
 	m.began(w)
+	m.endBatch()
+	return true
+}
+
+// endBatch notes that a Sync was sent for the client.
+func (m *machine) endBatch() {
 	m.reading.batch, m.lend.portals.ended = false, false
 	m.named.batch++
 	m.lend.unnamed.sync()
 	m.unnamed.batched = false
 	m.lend.sequences.sync()
 	m.push(answerSync)
-	return true
 }
 
 var readyIdle = appendReady(nil)
@@ -255,6 +260,10 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		v = m.judge(text)
 	default:
 		owed = answerCall // the server refuses to read it, and answers with an error and ReadyForQuery
+	}
+	if answer := m.reservedName(v, text); answer != nil {
+		m.refuseSimple(answer, fr, f, w)
+		return true
 	}
 	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false
@@ -346,6 +355,10 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if ok {
 		v = m.judge(text)
 	}
+	if answer := m.reservedName(v, text); answer != nil {
+		m.refuse(answer, fr, f, w)
+		return true, nil
+	}
 	if ok && m.executesOwn(v, text) && !m.goDirect(v, text, false, f, w) {
 		return false, nil
 	}
@@ -356,7 +369,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		return m.parseNamed(fr, name, rest, v, f, w), nil
 	}
 	if len(name) > 0 && reserved(name) {
-		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
+		m.refuse(alreadyExists(string(name)), fr, f, w)
 		return true, nil
 	}
 	if v.sequence && m.waits(m.lend.sequences, f, w) {

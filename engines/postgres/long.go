@@ -60,7 +60,7 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 	}
 	switch {
 	case named && (reserved(name) || m.named.byName[string(name)] != nil):
-		m.refuseStatement("42P05", `prepared statement "`+string(name)+`" already exists`, fr, f, w)
+		m.refuse(alreadyExists(string(name)), fr, f, w)
 		return true
 	case named && !m.named.direct && m.collect(fr, f, w):
 		return true

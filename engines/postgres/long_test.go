@@ -282,7 +282,7 @@ func TestALongStatementWithANameIsSharedWhereThereIsRoom(t *testing.T) {
 		if got := strings.Join(s.events, ", "); got != map[bool]string{true: "idle", false: "prepared_statement"}[shared] {
 			t.Fatalf("%d bytes: events %s", size, got)
 		}
-		if got, want := len(s.toBackend), size+len(message("P berth_1|SELECT ''"))+len(messages("B |berth_1, E, S")); shared && got != want {
+		if got, want := len(s.toBackend), size+len(message("P berth:1|SELECT ''"))+len(messages("B |berth:1, E, S")); shared && got != want {
 			t.Fatalf("%d bytes: %d sent, not %d", size, got, want)
 		}
 		if !shared {
@@ -290,7 +290,7 @@ func TestALongStatementWithANameIsSharedWhereThereIsRoom(t *testing.T) {
 		}
 		s.moves()
 		s.client(messages("B |p, E, S"))
-		if got := s.toBackend[:min(len(s.toBackend), size)]; !bytes.HasPrefix(got, []byte("P\x00")) || !bytes.Contains(got[:20], []byte("berth_1")) {
+		if got := s.toBackend[:min(len(s.toBackend), size)]; !bytes.HasPrefix(got, []byte("P\x00")) || !bytes.Contains(got[:20], []byte("berth:1")) {
 			t.Errorf("%d bytes are not there on another backend", size)
 		}
 		s.server(messages("1, 2, C SELECT 1, Z I"))
@@ -319,7 +319,7 @@ func TestALongStatementWithANameWaitsAndIsSkippedLikeOthers(t *testing.T) {
 	s.client(messages("P p|SELECT 1, S"))
 	s.sends(long)
 	s.sends(messages("S"))
-	if got := describeMessages(t, s.toBackend, true); got != "P berth_1|SELECT 1, S, H" {
+	if got := describeMessages(t, s.toBackend, true); got != "P berth:1|SELECT 1, S, H" {
 		t.Errorf("before the answer: sent %.200s", got)
 	}
 	s.server(messages("! 42601, Z I"))
@@ -363,7 +363,7 @@ func TestLongStatementsWithNamesAreBounded(t *testing.T) {
 func TestALongStatementWithANameGoesToAnotherBackendWhereItsOwnIsLost(t *testing.T) {
 	long := append(message("P p|SELECT '"+strings.Repeat("x", 100<<10)+"'"), messages("B |p, E, S")...)
 	for _, before := range []struct{ request, answer, sent, told string }{
-		{"", "", "P berth_1|SELECT, B |berth_1, E, S", "1, 2, C SELECT 1, Z I"},
+		{"", "", "P berth:1|SELECT, B |berth:1, E, S", "1, 2, C SELECT 1, Z I"},
 		{"Q BEGIN", "C BEGIN, Z T", "", "C BEGIN, Z T, ! 40001, Z E"}, // what comes behind a lost transaction is not executed
 	} {
 		s := newStage(t)

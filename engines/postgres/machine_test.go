@@ -79,10 +79,10 @@ func TestACopyCountsTheSyncsThatTheServerAnswers(t *testing.T) {
 			"Q COPY x FROM STDIN, d a, c", "! 42P01, Z I", "idle"},
 		{"an extended one fails after a Sync that may have been ignored, and was",
 			[]step{{"client", "P |COPY t FROM STDIN, B |, E, S"}, {"server", "1, 2, G"}, {"client", "d a, c, S"}, {"server", "! 22P02, Z I"}, {"server", "3, Z I"}},
-			"P |COPY t FROM STDIN, B |, E, S, d a, c, S, C P|berth, S", "1, 2, G, ! 22P02, Z I", "idle"},
+			"P |COPY t FROM STDIN, B |, E, S, d a, c, S, C P|berth:-, S", "1, 2, G, ! 22P02, Z I", "idle"},
 		{"and was not", []step{{"client", "P |COPY t FROM STDIN, B |, E, S"}, {"server", "1, 2, G"}, {"client", "d a, c, S"},
 			{"server", "! 22P02, Z I"}, {"server", "Z I, 3, Z I"}},
-			"P |COPY t FROM STDIN, B |, E, S, d a, c, S, C P|berth, S", "1, 2, G, ! 22P02, Z I, Z I", "idle"},
+			"P |COPY t FROM STDIN, B |, E, S, d a, c, S, C P|berth:-, S", "1, 2, G, ! 22P02, Z I, Z I", "idle"},
 		{"both ways", []step{{"client", "Q START_REPLICATION x"}, {"server", "W, d a"}, {"client", "d b, c"}, {"server", "c, C COPY, Z I"}},
 			"Q START_REPLICATION x, d b, c, Q (all settings)", "W, d a, c, C COPY, Z I", ""},
 	})
@@ -130,23 +130,23 @@ func TestWhatAClientWasToldAboutItsUnnamedStatementStaysTrue(t *testing.T) {
 		{"once", on(told, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}, step{"client", "B |, E , S"}, step{"server", "2, C SELECT 1, Z I"}),
 			asked + ", B |, E, S, B |, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
 		{"other columns are an error", on(told, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
-			asked + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+			asked + ", B |berth:, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
 		{"each time", on(told, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}, step{"client", "B |, E , S"}, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
-			asked + ", B |berth_, E, S, P |SELECT * FROM t, D S|, H, B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I, ! 0A000, Z I", "idle, idle, idle"},
+			asked + ", B |berth:, E, S, P |SELECT * FROM t, D S|, H, B |berth:, E, S", "1, t, T a, Z I, ! 0A000, Z I, ! 0A000, Z I", "idle, idle, idle"},
 		{"in the pipeline behind it, too", on(told, step{"client", "D S|, S"}, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I, 1, t, T a|b"}, step{"server", "! 26000, Z I"}),
-			asked + ", B |berth_, E, S, P |SELECT * FROM t, D S|, H, B |berth_, S", "1, t, T a, Z I, ! 0A000, Z I, ! 0A000, Z I", "idle, idle"},
+			asked + ", B |berth:, E, S, P |SELECT * FROM t, D S|, H, B |berth:, S", "1, t, T a, Z I, ! 0A000, Z I, ! 0A000, Z I", "idle, idle"},
 		{"or no columns", on(told, step{"server", "1, t, n"}, step{"server", "! 26000, Z I"}),
-			asked + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+			asked + ", B |berth:, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
 		{"until they are back", on(told, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}, step{"client", "B |, E , S"}, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
-			asked + ", B |berth_, E, S, P |SELECT * FROM t, D S|, H, B |, E, S", "1, t, T a, Z I, ! 0A000, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
+			asked + ", B |berth:, E, S, P |SELECT * FROM t, D S|, H, B |, E, S", "1, t, T a, Z I, ! 0A000, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
 		{"what the client is told of a new statement counts", on(told[:3], step{"client", "P |SELECT * FROM u, B |, E , S"}, step{"server", "1, 2, C SELECT 1, Z I"}, step{"another", ""}, step{"client", "B |, E , S"}, step{"server", "1, 2, C SELECT 1, Z I"}),
 			"P |SELECT * FROM t, D S|, S, P |SELECT * FROM u, B |, E, S, P |SELECT * FROM u, B |, E, S", "1, t, T a, Z I, 1, 2, C SELECT 1, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
 		{"those of a portal are the statement's", on(portal, step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
 			askedPortal + ", B |, E, S", "1, 2, T a, C SELECT 1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"and others an error", on(portal, step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
-			askedPortal + ", B |berth_, E, S", "1, 2, T a, C SELECT 1, Z I, ! 0A000, Z I", "idle, idle"},
+			askedPortal + ", B |berth:, E, S", "1, 2, T a, C SELECT 1, Z I, ! 0A000, Z I", "idle, idle"},
 		{"behind what precedes it in its batch", on(portal[:3], step{"client", "P s|SELECT 1, B |, E , S"}, step{"server", "1, 1, t, T a|b"}, step{"server", "! 26000, Z I"}),
-			"P |SELECT * FROM t, B p|, D P|p, E, S, P berth_1|SELECT 1, P |SELECT * FROM t, D S|, H, B |berth_, E, S", "1, 2, T a, C SELECT 1, Z I, 1, ! 0A000, Z I", "idle, idle"},
+			"P |SELECT * FROM t, B p|, D P|p, E, S, P berth:1|SELECT 1, P |SELECT * FROM t, D S|, H, B |berth:, E, S", "1, 2, T a, C SELECT 1, Z I, 1, ! 0A000, Z I", "idle, idle"},
 		{"where an error came before it is skipped", on(portal[:3], step{"client", "E x, B |, E , S"}, step{"server", "! 34000"}, step{"server", "Z I"}, step{"client", "B |, S"}, step{"server", "1, t, T a"}, step{"server", "2, Z I"}),
 			"P |SELECT * FROM t, B p|, D P|p, E, S, E, P |SELECT * FROM t, D S|, H, S, P |SELECT * FROM t, D S|, H, B |, S", "1, 2, T a, C SELECT 1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"a table that is gone is the server's error", on(told, step{"server", "! 42P01"}, step{"server", "Z I"}),
@@ -157,7 +157,7 @@ func TestWhatAClientWasToldAboutItsUnnamedStatementStaysTrue(t *testing.T) {
 			asked + ", P |SELECT * FROM t, D S|, H, B |, E, S", "1, t, T a, Z I, ! 40001, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"sequences are forgotten once", []step{{"client", "P |SELECT lastval(), D S|, S"}, {"server", "1, t, T a, Z I"}, {"another", ""}, {"client", "B |, E , S"},
 			{"server", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, 1, t, T a"}, {"server", "2, ! 55000, Z I"}},
-			"P |SELECT lastval(), D S|, S, P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, S, P |SELECT lastval(), D S|, H, B |, E, S", "1, t, T a, Z I, 2, ! 55000, Z I", "idle, idle"},
+			"P |SELECT lastval(), D S|, S, P berth:-|DISCARD SEQUENCES, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, S, P |SELECT lastval(), D S|, H, B |, E, S", "1, t, T a, Z I, 2, ! 55000, Z I", "idle, idle"},
 		{"those of a cursor are found anew by the server itself", []step{{"client", "P |FETCH c, D S|, S"}, {"server", "1, t, T a, Z I"}, {"another", ""}, {"client", "B |, E , S"}, {"server", "1, 2, C FETCH 1, Z I"}},
 			"P |FETCH c, D S|, S, P |FETCH c, B |, E, S", "1, t, T a, Z I, 2, C FETCH 1, Z I", "idle, idle"},
 	})
@@ -182,23 +182,23 @@ func TestSessionStatePinsUntilAReset(t *testing.T) {
 			"Q BEGIN, Q DISCARD SEQUENCES, Q INSERT INTO t DEFAULT VALUES, Q SELECT lastval(), Q COMMIT",
 			"C BEGIN, Z T, C INSERT 0 1, Z T, C SELECT 1, Z T, C COMMIT, Z I", "idle"},
 		{"nor in a batch", []step{{"another", ""}, {"client", "P |SELECT lastval(), B |, E, S"}, {"server", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, 1, 2, ! 55000, Z I"}},
-			"P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, S, P |SELECT lastval(), B |, E, S", "1, 2, ! 55000, Z I", "idle"},
+			"P berth:-|DISCARD SEQUENCES, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, S, P |SELECT lastval(), B |, E, S", "1, 2, ! 55000, Z I", "idle"},
 		{"nor behind the end of a transaction that has failed", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q SELECT 1/0"}, {"server", "! 22012, Z E"},
 			{"client", "Q COMMIT; SELECT lastval()"}, {"server", "! 42601|exec_parse_message, Z E"}, {"server", "C ROLLBACK, Z I"}, {"server", "C DISCARD SEQUENCES, Z I, N C25P01, C COMMIT, ! 55000, Z I"}},
-			"Q BEGIN, Q SELECT 1/0, P berth|COMMIT; SELECT lastval(), C S|berth, S, Q ROLLBACK, Q DISCARD SEQUENCES, Q COMMIT; SELECT lastval()", "C BEGIN, Z T, ! 22012, Z E, C ROLLBACK, ! 55000, Z I", "idle"},
+			"Q BEGIN, Q SELECT 1/0, P berth:-|COMMIT; SELECT lastval(), C S|berth:-, S, Q ROLLBACK, Q DISCARD SEQUENCES, Q COMMIT; SELECT lastval()", "C BEGIN, Z T, ! 22012, Z E, C ROLLBACK, ! 55000, Z I", "idle"},
 		{"nor in a pipeline behind a statement that comes too late to be executed", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q SELECT 1/0"}, {"server", "! 22012, Z E"},
 			{"client", "Q INSERT INTO t DEFAULT VALUES, Q ROLLBACK, Q SELECT lastval()"}, {"server", "! 25P02, Z E, ! 25P02, Z E, C ROLLBACK, Z I"}, {"server", "C DISCARD SEQUENCES, Z I, ! 55000, Z I"}},
 			"Q BEGIN, Q SELECT 1/0, Q DISCARD SEQUENCES, Q INSERT INTO t DEFAULT VALUES, Q ROLLBACK, Q DISCARD SEQUENCES, Q SELECT lastval()",
 			"C BEGIN, Z T, ! 22012, Z E, ! 25P02, Z E, C ROLLBACK, Z I, ! 55000 hint, Z I", "idle, idle"},
 		{"nor where the text is no SQL", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q SELECT 1/0"}, {"server", "! 22012, Z E"},
 			{"client", "Q ROLLBACK; SELEKT lastval()"}, {"server", "! 42601|scanner_yyerror, Z E"}, {"client", "Q ROLLBACK;"}, {"server", "C ROLLBACK, Z I"}},
-			"Q BEGIN, Q SELECT 1/0, P berth|ROLLBACK; SELEKT lastval(), C S|berth, S, Q ROLLBACK;", "C BEGIN, Z T, ! 22012, Z E, ! 42601, Z E, C ROLLBACK, Z I", "idle"},
+			"Q BEGIN, Q SELECT 1/0, P berth:-|ROLLBACK; SELEKT lastval(), C S|berth:-, S, Q ROLLBACK;", "C BEGIN, Z T, ! 22012, Z E, ! 42601, Z E, C ROLLBACK, Z I", "idle"},
 		{"nor where what precedes it is canceled", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q SELECT 1/0"}, {"server", "! 22012, Z E"},
 			{"client", "Q ROLLBACK; SELECT lastval()"}, {"server", "! 42601|exec_parse_message, Z E"}, {"server", "! 57014, Z E"}, {"client", "Q ROLLBACK;"}, {"server", "C ROLLBACK, Z I"}},
-			"Q BEGIN, Q SELECT 1/0, P berth|ROLLBACK; SELECT lastval(), C S|berth, S, Q ROLLBACK, Q ROLLBACK;", "C BEGIN, Z T, ! 22012, Z E, ! 57014, Z E, C ROLLBACK, Z I", "idle"},
+			"Q BEGIN, Q SELECT 1/0, P berth:-|ROLLBACK; SELECT lastval(), C S|berth:-, S, Q ROLLBACK, Q ROLLBACK;", "C BEGIN, Z T, ! 22012, Z E, ! 57014, Z E, C ROLLBACK, Z I", "idle"},
 		{"nor behind a savepoint", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q SELECT 1/0"}, {"server", "! 22012, Z E"},
 			{"client", "Q ROLLBACK TO s; SELECT lastval()"}, {"server", "! 42601|exec_parse_message, Z E"}, {"server", "C ROLLBACK, Z T"}, {"server", "C DISCARD SEQUENCES, Z T, ! 55000, Z E"}},
-			"Q BEGIN, Q SELECT 1/0, P berth|ROLLBACK TO s; SELECT lastval(), C S|berth, S, Q ROLLBACK TO s;, Q DISCARD SEQUENCES, Q                SELECT lastval()", "C BEGIN, Z T, ! 22012, Z E, C ROLLBACK, ! 55000, Z E", ""},
+			"Q BEGIN, Q SELECT 1/0, P berth:-|ROLLBACK TO s; SELECT lastval(), C S|berth:-, S, Q ROLLBACK TO s;, Q DISCARD SEQUENCES, Q                SELECT lastval()", "C BEGIN, Z T, ! 22012, Z E, C ROLLBACK, ! 55000, Z E", ""},
 		{"nor before what a text says of its transaction", []step{{"another", ""}, {"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "Q LOCK t; SET TRANSACTION READ ONLY; SELECT lastval()"},
 			{"server", "C LOCK TABLE, C SET, Z T"}, {"server", "C DISCARD SEQUENCES, Z T, ! 55000, Z E"}},
 			"Q BEGIN, Q LOCK t; SET TRANSACTION READ ONLY;, Q DISCARD SEQUENCES, Q                                    SELECT lastval()", "C BEGIN, Z T, C LOCK TABLE, C SET, ! 55000, Z E", ""},
@@ -449,8 +449,8 @@ func TestASessionWhoseSearchPathNamesTheTemporarySchemaPinsWithWhateverItCreates
 }
 
 func TestACallBehindTheEndOfATransactionInItsBatchIsTheFirstOfTheNext(t *testing.T) {
-	const discard = "P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, "
-	const rollback = "P berth|ROLLBACK, B berth|berth, E, C P|berth, C S|berth, "
+	const discard = "P berth:-|DISCARD SEQUENCES, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	const rollback = "P berth:-|ROLLBACK, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
 	for request, want := range map[string]string{
 		"P |ABORT, B |, E, P |CALL p(), B |, E, S":                    "P |ABORT, B |, E, " + discard + rollback + "P |CALL p(), B |, E, S",
 		"P |COMMIT AND CHAIN, B |, E, P |CALL p(), B |, E, S":         "P |COMMIT AND CHAIN, B |, E, " + discard + "P |CALL p(), B |, E, S",
@@ -462,7 +462,7 @@ func TestACallBehindTheEndOfATransactionInItsBatchIsTheFirstOfTheNext(t *testing
 		s := run(t, []step{{"another", ""}, {"client", strings.ReplaceAll(request, "E, ", "E |, ")}}, func(left int) int { return left })
 		got := describeMessages(t, s.toBackend, true)
 		if strings.HasPrefix(request, "P |INSERT") { // which may use a sequence itself
-			want = strings.Replace(discard, "berth, C S|berth, ", "berth, C S|berth, S, ", 1) + "P |INSERT, B |, E, P |CALL p(), B |, E, S"
+			want = strings.Replace(discard, "berth:-, C S|berth:-, ", "berth:-, C S|berth:-, S, ", 1) + "P |INSERT, B |, E, P |CALL p(), B |, E, S"
 		}
 		if got != want {
 			t.Errorf("%s:\n got %s\nwant %s", request, got, want)
@@ -477,13 +477,13 @@ func TestACallBehindTheEndOfATransactionInItsBatchIsTheFirstOfTheNext(t *testing
 }
 
 func TestACallIsTheFirstOfItsBatchOnABackendThatDoesNotHaveItsStatement(t *testing.T) {
-	const discard, discarded = ", S, P berth|DISCARD SEQUENCES, B berth|berth, E, C P|berth, C S|berth, S, ", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, "
+	const discard, discarded = ", S, P berth:-|DISCARD SEQUENCES, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, S, ", "1, 2, C DISCARD SEQUENCES, 3, 3, Z I, "
 	elsewhere := func(name, parse, told, answer string) []step {
 		return []step{{"client", parse + ", S"}, {"server", told + ", Z I"}, {"other backend", ""}, {"another", ""}, {"client", "B |" + name + ", E , S"}, {"server", discarded + answer}, {"server", "2, C CALL, Z I"}}
 	}
 	runCases(t, []relayCase{
-		{"with a name", elsewhere("s", "P s|CALL p()", "1", "1"), "P berth_1|CALL p()" + discard + "P berth_1|CALL p(), B |berth_1, E, S", "1, Z I, 2, C CALL, Z I", "idle, idle"},
-		{"that was described", elsewhere("s", "P s|CALL p(), D S|s", "1, t, n", "1, t, n"), "P berth_1|CALL p(), D S|berth_1" + discard + "P berth_1|CALL p(), D S|berth_1, H, B |berth_1, E, S",
+		{"with a name", elsewhere("s", "P s|CALL p()", "1", "1"), "P berth:1|CALL p()" + discard + "P berth:1|CALL p(), B |berth:1, E, S", "1, Z I, 2, C CALL, Z I", "idle, idle"},
+		{"that was described", elsewhere("s", "P s|CALL p(), D S|s", "1, t, n", "1, t, n"), "P berth:1|CALL p(), D S|berth:1" + discard + "P berth:1|CALL p(), D S|berth:1, H, B |berth:1, E, S",
 			"1, t, n, Z I, 2, C CALL, Z I", "idle, idle"},
 		{"without a name", elsewhere("", "P |CALL p()", "1", "1"), "P |CALL p()" + discard + "P |CALL p(), B |, E, S", "1, Z I, 2, C CALL, Z I", "idle, idle"},
 		{"described", elsewhere("", "P |CALL p(), D S|", "1, t, n", "1, t, n"), "P |CALL p(), D S|" + discard + "P |CALL p(), D S|, H, B |, E, S",

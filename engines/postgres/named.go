@@ -239,6 +239,13 @@ func (m *machine) refuse(answer []byte, fr frame, f *feed, w engine.Wire) {
 	m.begin(fr, f, true, w)
 }
 
+// refuseSimple is refuse for a simple Query: the server says behind the error that it is ready, as behind one of those.
+func (m *machine) refuseSimple(answer []byte, fr frame, f *feed, w engine.Wire) {
+	m.refuse(answer, fr, f, w)
+	w.ToBackend(syncMessage)
+	m.endBatch()
+}
+
 // refuseParse is refuseStatement for a Parse under a name that the session has already. The server finds that out last,
 // behind what is wrong with the text or the transaction: it gets the client's text under a name that is taken there.
 func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wire) {
@@ -249,7 +256,7 @@ func (m *machine) refuseParse(name, rest []byte, fr frame, f *feed, w engine.Wir
 	m.push(answerParse | answerSwallow)
 	w.ToBackend(parseMessage(takenName, rest))
 	m.pushBatch(answerFail|answerNamed, w)
-	m.named.op(namedOp{refusal: appendError(nil, "ERROR", "42P05", `prepared statement "`+string(name)+`" already exists`)})
+	m.named.op(namedOp{refusal: alreadyExists(string(name))})
 	m.begin(fr, f, true, w)
 }
 
@@ -335,7 +342,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		return nil, false
 	}
 	if s = m.named.byName[string(name)]; s == nil {
-		m.refuseStatement("26000", `prepared statement "`+string(name)+`" does not exist`, fr, f, w)
+		m.refuse(doesNotExist(string(name)), fr, f, w)
 		return nil, true
 	}
 	v := s.verdict

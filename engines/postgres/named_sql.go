@@ -84,7 +84,9 @@ func (n *named) named(text []byte, refs []reference) map[string]referenceUse {
 	found := make(map[string]referenceUse)
 	if text == nil || slices.ContainsFunc(refs, func(r reference) bool { return r.name == "" }) {
 		for name := range n.byName {
-			found[name] = useExecutes
+			if !reserved([]byte(name)) {
+				found[name] = useExecutes
+			}
 		}
 		return found
 	}
@@ -161,6 +163,32 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 	return true
 }
 
+// reservedName returns what refuses a text that names a statement as only the proxy does, nil if it does not: it would reach what the
+// backend has for others.
+func (m *machine) reservedName(v verdict, text []byte) (answer []byte) {
+	if !v.names || !bytes.Contains(text, []byte(sharedPrefix)) {
+		return nil
+	}
+	for _, r := range references(text, m.lexing) {
+		switch {
+		case !reserved([]byte(r.name)):
+		case r.use == usePrepares:
+			return alreadyExists(r.name)
+		default:
+			return doesNotExist(r.name)
+		}
+	}
+	return nil
+}
+
+func doesNotExist(name string) []byte {
+	return appendError(nil, severityError, "26000", `prepared statement "`+name+`" does not exist`)
+}
+
+func alreadyExists(name string) []byte {
+	return appendError(nil, severityError, "42P05", `prepared statement "`+name+`" already exists`)
+}
+
 // executesOwn says that a text which is to be prepared executes some of the session's statements, and names no others: the server looks
 // for those when it is given the text, and has no columns to describe if they are not there (plancache.c, PlanCacheComputeResultDesc).
 func (m *machine) executesOwn(v verdict, text []byte) bool {
@@ -218,7 +246,7 @@ func (m *machine) parseDirect(name string, s *namedStatement, owed expected, w e
 }
 
 // ownSavepoint is a name that no client uses for its own.
-const ownSavepoint = sharedPrefix + "savepoint"
+const ownSavepoint = `"` + sharedPrefix + `savepoint"`
 
 // refusedStatement is a statement of the session's that the server did not take under the client's name, and why.
 type refusedStatement struct {

@@ -13,73 +13,73 @@ func TestANamedStatementGoesWhereItsSessionGoes(t *testing.T) {
 	prepared := []step{{"client", "P s|SELECT 1, S"}, {"server", "1, Z I"}}
 	with := func(more ...step) []step { return append(append([]step(nil), prepared...), more...) }
 	runCases(t, []relayCase{
-		{"it does not pin", prepared, "P berth_1|SELECT 1, S", "1, Z I", "idle"},
+		{"it does not pin", prepared, "P berth:1|SELECT 1, S", "1, Z I", "idle"},
 		{"its backend has it", with(step{"client", "B |s, E, S"}, step{"server", "2, C SELECT 1, Z I"}),
-			"P berth_1|SELECT 1, S, B |berth_1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+			"P berth:1|SELECT 1, S, B |berth:1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"another backend gets it in front of what uses it", with(step{"other backend", ""}, step{"client", "B p|s, E p, S"}, step{"server", "1, 2, C SELECT 1, Z I"}),
-			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B p|berth_1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+			"P berth:1|SELECT 1, S, P berth:1|SELECT 1, B p|berth:1, E, S", "1, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"what the server notices about it again is told nobody", with(step{"other backend", ""}, step{"client", "B |s, E, S"}, step{"server", "N x, 1, N y, 2, C SELECT 1, Z I"}),
-			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B |berth_1, E, S", "1, Z I, N y, 2, C SELECT 1, Z I", "idle, idle"},
+			"P berth:1|SELECT 1, S, P berth:1|SELECT 1, B |berth:1, E, S", "1, Z I, N y, 2, C SELECT 1, Z I", "idle, idle"},
 		{"once", with(step{"other backend", ""}, step{"client", "B |s, E, B |s, E, S"}, step{"server", "1, 2, C SELECT 1, 2, C SELECT 1, Z I"}),
-			"P berth_1|SELECT 1, S, P berth_1|SELECT 1, B |berth_1, E, B |berth_1, E, S", "1, Z I, 2, C SELECT 1, 2, C SELECT 1, Z I", "idle, idle"},
+			"P berth:1|SELECT 1, S, P berth:1|SELECT 1, B |berth:1, E, B |berth:1, E, S", "1, Z I, 2, C SELECT 1, 2, C SELECT 1, Z I", "idle, idle"},
 		{"a batch may prepare and use it", []step{{"client", "P s|SELECT 1, B |s, E, S"}, {"server", "1, 2, C SELECT 1, Z I"}},
-			"P berth_1|SELECT 1, B |berth_1, E, S", "1, 2, C SELECT 1, Z I", "idle"},
+			"P berth:1|SELECT 1, B |berth:1, E, S", "1, 2, C SELECT 1, Z I", "idle"},
 		{"two names may mean the same", with(step{"client", "P t|SELECT 1, S"}, step{"server", "3, 1, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, C S|berth_1, P berth_1|SELECT 1, S, B |berth_1, S", "1, Z I, 1, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, C S|berth:1, P berth:1|SELECT 1, S, B |berth:1, S", "1, Z I, 1, Z I, 2, Z I", "idle, idle, idle"},
 		{"a closed one is gone", with(step{"client", "C S|s, S"}, step{"server", "3, Z I"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),
-			"P berth_1|SELECT 1, S, C S|berth_, S, B |berth_, S", "1, Z I, 3, Z I, ! 26000, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, C S|berth:, S, B |berth:, S", "1, Z I, 3, Z I, ! 26000, Z I", "idle, idle, idle"},
 		{"and its name is free", with(step{"client", "C S|s, P s|SELECT 2, S"}, step{"server", "3, 1, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, C S|berth_, P berth_2|SELECT 2, S, B |berth_2, S", "1, Z I, 3, 1, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, C S|berth:, P berth:2|SELECT 2, S, B |berth:2, S", "1, Z I, 3, 1, Z I, 2, Z I", "idle, idle, idle"},
 		{"a name that is taken is refused", with(step{"client", "P s|SELECT 2, S"}, step{"server", "3, 1, ! 42P05, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, C S|berth_=, P berth_=|, P berth_=|SELECT 2, S, B |berth_1, S", "1, Z I, ! 42P05, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, C S|berth:=, P berth:=|, P berth:=|SELECT 2, S, B |berth:1, S", "1, Z I, ! 42P05, Z I, 2, Z I", "idle, idle, idle"},
 		{"a refusal ends its batch", with(step{"client", "P s|SELECT 2, B |s, E, S"}, step{"server", "3, 1, ! 42P05, Z I"}),
-			"P berth_1|SELECT 1, S, C S|berth_=, P berth_=|, P berth_=|SELECT 2, B |berth_1, E, S", "1, Z I, ! 42P05, Z I", "idle, idle"},
+			"P berth:1|SELECT 1, S, C S|berth:=, P berth:=|, P berth:=|SELECT 2, B |berth:1, E, S", "1, Z I, ! 42P05, Z I", "idle, idle"},
 		{"what is wrong with the text comes before that the name is taken", with(step{"client", "P s|SELEC 2, S"}, step{"server", "3, 1, ! 42601, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, C S|berth_=, P berth_=|, P berth_=|SELEC 2, S, B |berth_1, S", "1, Z I, ! 42601, Z I, 2, Z I", "idle, idle, idle"},
-		{"one that does not exist is refused, also under the proxy's name", with(step{"client", "B |berth_1, S"}, step{"server", "! 26000, Z I"}, step{"client", "D S|berth_1, S"}, step{"server", "! 26000, Z I"}),
-			"P berth_1|SELECT 1, S, B |berth_, S, B |berth_, S", "1, Z I, ! 26000, Z I, ! 26000, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, C S|berth:=, P berth:=|, P berth:=|SELEC 2, S, B |berth:1, S", "1, Z I, ! 42601, Z I, 2, Z I", "idle, idle, idle"},
+		{"one that does not exist is refused, also under the proxy's name", with(step{"client", "B |berth:1, S"}, step{"server", "! 26000, Z I"}, step{"client", "D S|berth:1, S"}, step{"server", "! 26000, Z I"}),
+			"P berth:1|SELECT 1, S, B |berth:, S, B |berth:, S", "1, Z I, ! 26000, Z I, ! 26000, Z I", "idle, idle, idle"},
 		{"one that failed does not exist", []step{{"client", "P s|SELEC 1, S"}, {"server", "! 42601, Z I"}, {"client", "P s|SELECT 1, S"}, {"server", "1, Z I"}},
-			"P berth_1|SELEC 1, S, P berth_2|SELECT 1, S", "! 42601, Z I, 1, Z I", "idle, idle"},
+			"P berth:1|SELEC 1, S, P berth:2|SELECT 1, S", "! 42601, Z I, 1, Z I", "idle, idle"},
 		{"nor does one that was skipped", []step{{"client", "E x, P s|SELECT 1, S"}, {"server", "! 34000, Z I"}, {"client", "B |s, S"}, {"server", "! 26000, Z I"}},
-			"E, P berth_1|SELECT 1, S, B |berth_, S", "! 34000, Z I, ! 26000, Z I", "idle, idle"},
+			"E, P berth:1|SELECT 1, S, B |berth:, S", "! 34000, Z I, ! 26000, Z I", "idle, idle"},
 		{"a close that was skipped did not happen", with(step{"client", "E x, C S|s, S"}, step{"server", "! 34000, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, E, C S|berth_, S, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, E, C S|berth:, S, B |berth:1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"what another backend skipped it gets again", with(step{"other backend", ""}, step{"client", "E x, B |s, S"}, step{"server", "! 34000, Z I"}, step{"client", "B |s, S"}, step{"server", "3, 1, 2, Z I"}),
-			"P berth_1|SELECT 1, S, E, P berth_1|SELECT 1, B |berth_1, S, C S|berth_1, P berth_1|SELECT 1, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, E, P berth:1|SELECT 1, B |berth:1, S, C S|berth:1, P berth:1|SELECT 1, B |berth:1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"the next batch waits until the Parse is certain", []step{{"client", "P s|SELECT 1, S, B |s, S"}, {"server", "! 42P01"}, {"server", "Z I, ! 26000, Z I"}},
-			"P berth_1|SELECT 1, S, H, B |berth_, S", "! 42P01, Z I, ! 26000, Z I", "idle"},
+			"P berth:1|SELECT 1, S, H, B |berth:, S", "! 42P01, Z I, ! 26000, Z I", "idle"},
 		{"DEALLOCATE ALL by a portal that was bound before drops no later one", []step{{"client", "Q BEGIN"}, {"server", "C BEGIN, Z T"}, {"client", "P |DEALLOCATE ALL, B |, S"}, {"server", "1, 2, Z T"},
 			{"client", "E, P s|SELECT 1, S"}, {"server", "C DEALLOCATE ALL"}, {"server", "1, Z T"}, {"client", "B |s, E, S"}, {"server", "2, C SELECT 1, Z T"}},
-			"Q BEGIN, P |DEALLOCATE ALL, B |, S, E, H, P berth_1|SELECT 1, S, B |berth_1, E, S", "C BEGIN, Z T, 1, 2, Z T, C DEALLOCATE ALL, 1, Z T, 2, C SELECT 1, Z T", ""},
+			"Q BEGIN, P |DEALLOCATE ALL, B |, S, E, H, P berth:1|SELECT 1, S, B |berth:1, E, S", "C BEGIN, Z T, 1, 2, Z T, C DEALLOCATE ALL, 1, Z T, 2, C SELECT 1, Z T", ""},
 		{"DEALLOCATE ALL drops it", with(step{"client", "Q DEALLOCATE ALL"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),
-			"P berth_1|SELECT 1, S, B |berth_, S", "1, Z I, C DEALLOCATE ALL, Z I, ! 26000, Z I", "idle, idle"},
+			"P berth:1|SELECT 1, S, B |berth:, S", "1, Z I, C DEALLOCATE ALL, Z I, ! 26000, Z I", "idle, idle"},
 		{"SQL finds it by its name, and keeps the backend", with(step{"client", "Q EXECUTE s"}, step{"server", "1, Z I, C SELECT 1, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, P s|SELECT 1, S, Q EXECUTE s, B |s, S", "1, Z I, C SELECT 1, Z I, 2, Z I", "idle, prepared_statement"},
+			"P berth:1|SELECT 1, S, P s|SELECT 1, S, Q EXECUTE s, B |s, S", "1, Z I, C SELECT 1, Z I, 2, Z I", "idle, prepared_statement"},
 		{"not in a transaction that failed: nothing can be prepared there", with(step{"client", "Q BEGIN"}, step{"server", "C BEGIN, Z T"}, step{"client", "Q SELECT 1/0"}, step{"server", "! 22012, Z E"},
 			step{"client", "Q EXECUTE s"}, step{"server", "! 25P02, Z E"}, step{"client", "B |s, S"}, step{"server", "! 25P02, Z E"}),
-			"P berth_1|SELECT 1, S, Q BEGIN, Q SELECT 1/0, Q EXECUTE s, B |berth_1, S", "1, Z I, C BEGIN, Z T, ! 22012, Z E, ! 25P02, Z E, ! 25P02, Z E", "idle, prepared_statement"},
+			"P berth:1|SELECT 1, S, Q BEGIN, Q SELECT 1/0, Q EXECUTE s, B |berth:1, S", "1, Z I, C BEGIN, Z T, ! 22012, Z E, ! 25P02, Z E, ! 25P02, Z E", "idle, prepared_statement"},
 		{"nor behind an error in its batch: it would be skipped", with(step{"client", "E x, P |EXECUTE s, B |, E, S"}, step{"server", "! 34000"}, step{"server", "Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, E, H, S, B |berth_1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, E, H, S, B |berth:1, S", "1, Z I, ! 34000, Z I, 2, Z I", "idle, idle, idle"},
 		{"SQL that has nothing to do with one that cannot be prepared any more", with(step{"client", "Q EXECUTE x"}, step{"server", "! 26000, Z I"}),
-			"P berth_1|SELECT 1, S, Q EXECUTE x, Q (all settings)", "1, Z I, ! 26000, Z I", "idle, prepared_statement"},
+			"P berth:1|SELECT 1, S, Q EXECUTE x, Q (all settings)", "1, Z I, ! 26000, Z I", "idle, prepared_statement"},
 		{"a DEALLOCATE takes away what stands for it", with(step{"client", "Q DEALLOCATE s"}, step{"server", "1, Z I, C DEALLOCATE, Z I"}, step{"client", "B |s, S"}, step{"server", "! 26000, Z I"}),
-			"P berth_1|SELECT 1, S, P s|, S, Q DEALLOCATE s, B |berth_, S", "1, Z I, C DEALLOCATE, Z I, ! 26000, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, P s|, S, Q DEALLOCATE s, B |berth:, S", "1, Z I, C DEALLOCATE, Z I, ! 26000, Z I", "idle, idle, idle"},
 		{"or else it is closed", with(step{"client", "Q SELECT 1/0; DEALLOCATE s"}, step{"server", "1, Z I, ! 22012, Z I"}, step{"server", "3, Z I"}, step{"client", "B |s, S"}, step{"server", "2, Z I"}),
-			"P berth_1|SELECT 1, S, P s|, S, Q SELECT 1/0; DEALLOCATE s, C S|s, S, B |berth_1, S", "1, Z I, ! 22012, Z I, 2, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT 1, S, P s|, S, Q SELECT 1/0; DEALLOCATE s, C S|s, S, B |berth:1, S", "1, Z I, ! 22012, Z I, 2, Z I", "idle, idle, idle"},
 	})
 }
 
 func TestWhatAClientWasToldAboutAStatementStaysTrue(t *testing.T) {
 	described := []step{{"client", "P s|SELECT * FROM t, D S|s, S"}, {"server", "1, t, T a, Z I"}, {"other backend", ""}, {"client", "B |s, E, S"}}
-	const sent = "P berth_1|SELECT * FROM t, D S|berth_1, S, P berth_1|SELECT * FROM t, D S|berth_1, H"
+	const sent = "P berth:1|SELECT * FROM t, D S|berth:1, S, P berth:1|SELECT * FROM t, D S|berth:1, H"
 	runCases(t, []relayCase{
 		{"another backend is asked first", append(described[:4:4], step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
-			sent + ", B |berth_1, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle"},
+			sent + ", B |berth:1, E, S", "1, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle"},
 		{"other columns are an error", append(described[:4:4], step{"server", "1, t, T a|b"}, step{"server", "! 26000, Z I"}),
-			sent + ", B |berth_, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
+			sent + ", B |berth:, E, S", "1, t, T a, Z I, ! 0A000, Z I", "idle, idle"},
 		{"a description that ends with an error is none", append(append([]step{{"client", "P s|SELECT * FROM t, D S|s, S"}, {"server", "1, t, ! 57014, Z I"}, {"client", "D S|s, S"}, {"server", "t, T a, Z I"}}, described[2:]...),
 			step{"server", "1, t, T a"}, step{"server", "2, C SELECT 1, Z I"}),
-			"P berth_1|SELECT * FROM t, D S|berth_1, S, D S|berth_1, S, P berth_1|SELECT * FROM t, D S|berth_1, H, B |berth_1, E, S", "1, t, ! 57014, Z I, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
+			"P berth:1|SELECT * FROM t, D S|berth:1, S, D S|berth:1, S, P berth:1|SELECT * FROM t, D S|berth:1, H, B |berth:1, E, S", "1, t, ! 57014, Z I, t, T a, Z I, 2, C SELECT 1, Z I", "idle, idle, idle"},
 		{"a table that is gone is the server's error", append(described[:4:4], step{"server", "! 42P01"}, step{"server", "Z I"}),
 			sent + ", S", "1, t, T a, Z I, ! 42P01, Z I", "idle, idle"},
 	})
@@ -243,17 +243,17 @@ func TestUsingAKnownStatementAllocatesNothing(t *testing.T) {
 }
 
 func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T) {
-	const own = ", B berth|berth, E, C P|berth, C S|berth, "
+	const own = ", B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
 	for _, c := range []struct{ text, then, now, sent string }{
 		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'",
-			"P berth|SET TIME ZONE 'UTC'" + own + "P berth_1|TEXT, P berth|SET TIME ZONE 'Asia/Tokyo'" + own},
-		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "RESET timezone", "P berth|SET TIME ZONE 'UTC'" + own + "P berth_1|TEXT, P berth|RESET \"timezone\"" + own},
-		{"SELECT '2024-01-01 00:00'::timestamptz", "RESET timezone", "SET intervalstyle = iso_8601", "P berth|RESET \"intervalstyle\"" + own + "P berth_1|TEXT, P berth|SET intervalstyle = iso_8601" + own},
-		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET search_path = a; SET TIME ZONE 'x'", "P berth_2|TEXT, "},
-		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET search_path = a; RESET standard_conforming_strings", "P berth|SET standard_conforming_strings = off" + own +
-			"P berth_2|TEXT, P berth|RESET \"standard_conforming_strings\"" + own},
-		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'", "P berth|SET NAMES 'latin1'" + own + "P berth_1|TEXT, P berth|SET NAMES 'utf8'" + own},
-		{"SELECT 'x-y'", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth_2|TEXT, "}, {"SELECT 1 - 2", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth_2|TEXT, "},
+			"P berth:-|SET TIME ZONE 'UTC'" + own + "P berth:1|TEXT, P berth:-|SET TIME ZONE 'Asia/Tokyo'" + own},
+		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "RESET timezone", "P berth:-|SET TIME ZONE 'UTC'" + own + "P berth:1|TEXT, P berth:-|RESET \"timezone\"" + own},
+		{"SELECT '2024-01-01 00:00'::timestamptz", "RESET timezone", "SET intervalstyle = iso_8601", "P berth:-|RESET \"intervalstyle\"" + own + "P berth:1|TEXT, P berth:-|SET intervalstyle = iso_8601" + own},
+		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET search_path = a; SET TIME ZONE 'x'", "P berth:2|TEXT, "},
+		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET search_path = a; RESET standard_conforming_strings", "P berth:-|SET standard_conforming_strings = off" + own +
+			"P berth:2|TEXT, P berth:-|RESET \"standard_conforming_strings\"" + own},
+		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'", "P berth:-|SET NAMES 'latin1'" + own + "P berth:1|TEXT, P berth:-|SET NAMES 'utf8'" + own},
+		{"SELECT 'x-y'", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth:2|TEXT, "}, {"SELECT 1 - 2", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth:2|TEXT, "},
 	} {
 		s := newStage(t)
 		tag := func(sql string) string {
@@ -265,7 +265,7 @@ func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T
 		s.does(c.now, tag(c.now))
 		s.toBackend = nil
 		s.client(messages("B |a, E, S"))
-		if got := describeMessages(t, s.toBackend, true); got != "B |berth_1, E, S" {
+		if got := describeMessages(t, s.toBackend, true); got != "B |berth:1, E, S" {
 			t.Errorf("%s: on the backend that has it: %s", c.text, got)
 		}
 		s.server(messages("2, C SELECT 1, Z I"))
@@ -276,21 +276,22 @@ func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T
 			got = got[at+len("RESET exit_on_error, "):]
 		}
 		want := strings.ReplaceAll(c.sent, "TEXT", c.text)
-		name := want[strings.Index(want, "berth_"):]
-		if got != want+"B |"+name[:len("berth_1")]+", E, S" {
+		name := strings.ReplaceAll(want, "berth:-", "")
+		name = name[strings.Index(name, "berth:"):]
+		if got != want+"B |"+name[:len("berth:1")]+", E, S" {
 			t.Errorf("%s, behind %s and %s: on another: %s", c.text, c.then, c.now, got)
 		}
 	}
 }
 
 func TestAStatementThatSQLNamesIsParsedUnderTheSettingsOfItsParse(t *testing.T) {
-	const own = ", B berth|berth, E, C P|berth, C S|berth, "
+	const own = ", B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
 	for _, c := range []struct{ text, then, now string }{
 		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'"},
 		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET standard_conforming_strings = on"},
 		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'"}, {"SELECT 1", "", "SET TIME ZONE 'UTC'"},
 	} {
-		before, after := "P berth|"+c.then+own, ", P berth|"+c.now+own
+		before, after := "P berth:-|"+c.then+own, ", P berth:-|"+c.now+own
 		if c.then == "" {
 			before, after = "", ", "
 		}
@@ -330,7 +331,7 @@ func TestAStatementOfTablesThatOthersDoNotSeeIsNobodyElses(t *testing.T) {
 		other.does(c.makes, c.tag)
 		other.toBackend = nil
 		other.client(messages("P s|TABLE t, B |s, E, S"))
-		if got := describeMessages(t, other.toBackend, true); got != "P berth_2|TABLE t, B |berth_2, E, S" {
+		if got := describeMessages(t, other.toBackend, true); got != "P berth:2|TABLE t, B |berth:2, E, S" {
 			t.Errorf("behind %s: %s", c.makes, got)
 		}
 		other.server(messages("1, 2, C SELECT 1, Z " + c.tag[len(c.tag)-1:]))
@@ -343,12 +344,12 @@ func TestAStatementOfTablesThatOthersDoNotSeeIsNobodyElses(t *testing.T) {
 		}
 		s.free, s.toBackend = other.free, nil
 		s.client(messages("B |s, E, S"))
-		if got := describeMessages(t, s.toBackend, true); got != "P berth_1|TABLE t, B |berth_1, E, S" {
+		if got := describeMessages(t, s.toBackend, true); got != "P berth:1|TABLE t, B |berth:1, E, S" {
 			t.Errorf("behind %s and %s: %s", c.makes, c.ends, got)
 		}
 		other.free, other.toBackend = newTestBackend(s.m.session.key, s.backend.State.(*backendState).params), nil
 		other.client(messages("B |s, E, S"))
-		if got := describeMessages(t, other.toBackend, true); got != "P berth_1|TABLE t, B |berth_1, E, S" {
+		if got := describeMessages(t, other.toBackend, true); got != "P berth:1|TABLE t, B |berth:1, E, S" {
 			t.Errorf("its own, on another backend behind %s: %s", c.ends, got)
 		}
 	}

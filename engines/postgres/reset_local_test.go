@@ -51,9 +51,9 @@ func TestALocalResetTakesBackWhatTheSessionHasSet(t *testing.T) {
 		}
 		s.moves()
 		s.client(messages("B |a, E, S"))
-		want := "P berth_1|SELECT 1, B |berth_1, E, S"
+		want := "P berth:1|SELECT 1, B |berth:1, E, S"
 		if reset == "DISCARD ALL" {
-			want = "B |berth_, E, S" // which fails
+			want = "B |berth:, E, S" // which fails
 		}
 		if got := describeMessages(t, s.toBackend, true); got != want {
 			t.Errorf("behind %s: sent %s", reset, got)

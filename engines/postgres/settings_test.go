@@ -345,19 +345,19 @@ func TestStatementsAreSharedAmongSessionsWithEqualSettings(t *testing.T) {
 	s.does("SET search_path = x", "C SET, Z I")
 	s.toBackend = nil
 	s.client(messages("P b|SELECT 1, S"))
-	if got := describeMessages(t, s.toBackend, true); got != "P berth_2|SELECT 1, S" {
+	if got := describeMessages(t, s.toBackend, true); got != "P berth:2|SELECT 1, S" {
 		t.Errorf("with other settings: %s", got)
 	}
 	s.server(messages("1, Z I"))
 	s.toBackend = nil
 	s.client(messages("B |a, E, S"))
-	if got := describeMessages(t, s.toBackend, true); got != "B |berth_1, E, S" {
+	if got := describeMessages(t, s.toBackend, true); got != "B |berth:1, E, S" {
 		t.Errorf("what the backend has is used: %s", got)
 	}
 	s.server(messages("2, C SELECT 1, Z I"))
 	s.moves()
 	s.client(messages("B |a, E, S"))
-	if got := describeMessages(t, s.toBackend, true); !strings.HasSuffix(got, "P berth_2|SELECT 1, B |berth_2, E, S") {
+	if got := describeMessages(t, s.toBackend, true); !strings.HasSuffix(got, "P berth:2|SELECT 1, B |berth:2, E, S") {
 		t.Errorf("on another backend: %s", got)
 	}
 	s.server(messages("1, 2, C SET, C SET, C RESET, Z I, 1, 2, C SELECT 1, Z I"))
@@ -365,7 +365,7 @@ func TestStatementsAreSharedAmongSessionsWithEqualSettings(t *testing.T) {
 	s.does("SET LOCAL search_path = y", "C SET, Z T")
 	s.toBackend = nil
 	s.client(messages("P c|SELECT 1, S"))
-	if got := describeMessages(t, s.toBackend, true); got != "P berth_3|SELECT 1, S" {
+	if got := describeMessages(t, s.toBackend, true); got != "P berth:3|SELECT 1, S" {
 		t.Errorf("with settings of the transaction: %s", got)
 	}
 }
@@ -381,7 +381,7 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 		t.Errorf("the client is told %s", got)
 	}
 	const restore, restored = guarded + "SET \"application_name\" = 'it''s x';\nRESET exit_on_error", "1, 2, C SET, S application_name|it's x, C SET, C RESET, Z I, "
-	const again = ", P berth|SET \"application_name\" = 'it''s x', B berth|berth, E, C P|berth, C S|berth, S"
+	const again = ", P berth:-|SET \"application_name\" = 'it''s x', B berth:-|berth:-, E, C P|berth:-, C S|berth:-, S"
 	step := func(sql, answer, backend, client string) {
 		t.Helper()
 		s.toClient = nil
@@ -416,14 +416,14 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 }
 
 func TestWhatIsSentInOneGoWithAResetFindsTheNameThatTheClientBeganWith(t *testing.T) {
-	const again = "P berth|SET \"application_name\" = 'x', B berth|berth, E, C P|berth, C S|berth"
+	const again = "P berth:-|SET \"application_name\" = 'x', B berth:-|berth:-, E, C P|berth:-, C S|berth:-"
 	const restore, restored = guarded + "SET \"application_name\" = 'x';\nRESET exit_on_error", "1, 2, C SET, S application_name|x, C SET, C RESET, Z I, "
 	type step struct{ server, sent string }
 	for client, steps := range map[string][]step{
 		"Q BEGIN, Q RESET ALL, Q SHOW a": {{"", "Q BEGIN, Q RESET ALL, H"},
 			{"C BEGIN, Z T, C RESET, S application_name|, Z T", again + ", S, Q SHOW a"}, {"1, 2, C SET, 3, 3, S application_name|x, Z T", ""}},
 		"P |RESET ALL, B |, E, P |SHOW a, B |, E, S": {{"", "P |RESET ALL, B |, E, H"}, {"1, 2, C RESET", again + ", P |SHOW a, B |, E, S"}},
-		"P n|RESET ALL, B |n, E, P |SHOW a, B |, E, S": {{"", "P berth_1|RESET ALL, B |berth_1, E, H"},
+		"P n|RESET ALL, B |n, E, P |SHOW a, B |, E, S": {{"", "P berth:1|RESET ALL, B |berth:1, E, H"},
 			{"1, 2, C RESET", again + ", P |SHOW a, B |, E, S"}},
 		"P |RESET ALL, B |, E, S, Q SHOW a": {{"", "P |RESET ALL, B |, E, S, H"},
 			{"1, 2, C RESET, S application_name|, Z I", restore + ", Q SHOW a"}},

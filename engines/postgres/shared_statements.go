@@ -15,8 +15,9 @@ import (
 
 const (
 	// sharedPrefix begins the names of shared statements. No client reaches them: its own names are looked up, and
-	// what it has not prepared itself is refused under such a name.
-	sharedPrefix = "berth_"
+	// what it has not prepared itself is refused under such a name, also where SQL says it (reservedName). That nobody takes
+	// such a name for a statement of his own, it is one that SQL has to quote.
+	sharedPrefix = "berth:"
 	// maxStatements is how many shared statements a backend keeps between two sessions.
 	maxStatements = 200
 	// trimmedAtOnce is how many of those beyond maxStatements go when a backend is borrowed.

@@ -242,19 +242,24 @@ var (
 	closeUnnamed    = statementMessage('C', []byte{0})
 	describeUnnamed = statementMessage('D', []byte{0})
 
-	closeProbe = []byte("C\x00\x00\x00\x0bPberth\x00S\x00\x00\x00\x04")
+	closeProbe = append(endMessage(append([]byte{'C', 0, 0, 0, 0, 'P'}, ownName...), 0), syncMessage...)
 
 	discardSequences = []byte("Q\x00\x00\x00\x16DISCARD SEQUENCES\x00")
 	// The same for the middle of a batch, where a simple Query would end the implicit transaction, by a portal and a
 	// statement that the client cannot have; it leaves the unnamed ones alone.
 	prepareDiscard = append(parseMessage(ownName, []byte("DISCARD SEQUENCES\x00\x00\x00")), executeOwn...)
-	ownName        = []byte("berth\x00")
+	ownName        = []byte(sharedPrefix + "-\x00")
 	closeOwn       = statementMessage('C', ownName)
-	executeOwn     = []byte("B\x00\x00\x00\x16berth\x00berth\x00\x00\x00\x00\x00\x00\x00" +
-		"E\x00\x00\x00\x0eberth\x00\x00\x00\x00\x00" +
-		"C\x00\x00\x00\x0bPberth\x00" +
-		"C\x00\x00\x00\x0bSberth\x00")
+	executeOwn     = makeExecuteOwn()
 )
+
+func makeExecuteOwn() []byte {
+	const name = sharedPrefix + "-\x00"
+	out := endMessage([]byte("B\x00\x00\x00\x00"+name+name+"\x00\x00\x00\x00\x00\x00"), 0)
+	out = append(out, endMessage([]byte("E\x00\x00\x00\x00"+name+"\x00\x00\x00\x00"), 0)...)
+	out = append(out, endMessage([]byte("C\x00\x00\x00\x00P"+name), 0)...)
+	return append(out, closeOwn...)
+}
 
 // sendOwn executes a statement of the machine's own, and none that returns rows, in the middle of a batch.
 func (m *machine) sendOwn(sql string, w engine.Wire) {

@@ -502,7 +502,7 @@ func TestAResetByTheExtendedProtocolEndsPins(t *testing.T) {
 }
 
 func TestSharedStatementsThatCodeHasDroppedAreMadeAgain(t *testing.T) {
-	for there, want := range map[int]string{1: "B |berth_1, E, S", 0: "C S|berth_1, P berth_1|SELECT 1, B |berth_1, E, S"} {
+	for there, want := range map[int]string{1: "B |berth:1, E, S", 0: "C S|berth:1, P berth:1|SELECT 1, B |berth:1, E, S"} {
 		s := newStage(t)
 		s.client(messages("P a|SELECT 1, S"))
 		s.server(messages("1, Z I"))

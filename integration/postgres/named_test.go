@@ -754,3 +754,41 @@ func TestTheUnnamedStatementNeverAnswersWithOtherColumnsThanItsClientWasTold(t *
 		r.whole(t)
 	})
 }
+
+func TestNamesLikeTheProxysAreTheSessionsOwn(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		counted := table(t, r.server, "(n serial)")
+		harness.Exec(t, r.server, "grant all on sequence "+counted+"_n_seq to public")
+		other := conn(t, r.Endpoint, harness.App())
+		f := frontend(t, conn(t, r.Endpoint, harness.App()))
+		for _, name := range []string{"berth", "berth_1", "berth_savepoint"} {
+			f.send(&pgproto3.Parse{Name: name, Query: "select 7"}, &pgproto3.Sync{}, &pgproto3.Query{String: "execute " + name})
+			f.expect("1 Z(I) T D(7) C(SELECT 1) Z(I)")
+			if s := r.session(t, f.pid); s.Pinned != "prepared_statement" {
+				t.Errorf("behind EXECUTE of %s: %+v", name, s)
+			}
+			f.send(&pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{}, &pgproto3.Query{String: "deallocate " + name})
+			f.expect("2 D(7) C(SELECT 1) Z(I) C(DEALLOCATE) Z(I)")
+			ask(t, other, "insert into "+counted+" default values") // so that values have to be forgotten, in the transaction
+			f.send(&pgproto3.Query{String: "begin; savepoint " + name + "; declare " + name + " cursor for values (1), (2)"})
+			f.expect("C(BEGIN) C(SAVEPOINT) C(DECLARE CURSOR) Z(T)")
+			f.send(&pgproto3.Parse{Query: "insert into " + counted + " default values"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}, &pgproto3.Query{String: "fetch 2 from " + name}, &pgproto3.Query{String: "rollback to " + name + "; commit"})
+			f.expect("1 2 C(INSERT 0 1) Z(T) T D(1) D(2) C(FETCH 2) Z(T) C(ROLLBACK) C(COMMIT) Z(I)")
+		}
+		if _, err := other.Prepare(t.Context(), "mine", "select 1", nil); err != nil {
+			t.Fatal(err)
+		}
+		shared := ask(t, other, "select name from pg_prepared_statements limit 1")
+		for sql, want := range map[string]string{"execute": "26000", "explain analyze execute": "26000", "deallocate": "26000", "prepare": "42P05"} {
+			sql += ` "` + shared + `"`
+			if want == "42P05" {
+				sql += " as select 1"
+			}
+			f.send(&pgproto3.Query{String: sql}, &pgproto3.Parse{Query: sql}, &pgproto3.Sync{}, &pgproto3.Parse{Name: "n", Query: sql}, &pgproto3.Sync{})
+			f.expect("E(" + want + ") Z(I) E(" + want + ") Z(I) E(" + want + ") Z(I)")
+		}
+		if got := other.ExecPrepared(t.Context(), "mine", nil, nil, nil).Read(); joined(got) != "1" || got.Err != nil {
+			t.Errorf("the other session's statement: %q %v", joined(got), got.Err)
+		}
+	})
+}

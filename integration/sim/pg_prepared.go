@@ -108,7 +108,7 @@ func (s *pgSession) bind(name string, rest []byte) {
 // shared is how many statements the proxy has prepared for everybody.
 func (s *pgSession) shared() (n int) {
 	for name := range s.named {
-		if strings.HasPrefix(name, "berth_") {
+		if strings.HasPrefix(name, "berth:") {
 			n++
 		}
 	}

@@ -266,7 +266,7 @@ func (s *pgSession) holds() []byte {
 			}
 		}
 		for name := range s.named {
-			if column == holdingOf(statements).column && !strings.HasPrefix(name, "berth") {
+			if column == holdingOf(statements).column && !strings.HasPrefix(name, "berth:") {
 				answer = 't'
 			}
 		}
