@@ -117,6 +117,7 @@ type echoMachine struct {
 	e       *echo
 	busy    bool
 	borrows bool
+	own     time.Duration
 }
 
 func (m *echoMachine) Start(w engine.Wire) { w.ToClient([]byte("welcome\n")) }
@@ -130,6 +131,10 @@ func (m *echoMachine) FromClient(in []byte, w engine.Wire) (int, error) {
 			m.busy = true
 		case "end\n":
 			m.busy = false
+		case "second\n":
+			m.own = time.Second
+		case "hour\n":
+			m.own = time.Hour
 		case "aside\n":
 			w.Aside(m.aside)
 			return consumed, nil
@@ -170,6 +175,7 @@ func (m *echoMachine) Refused(err error, w engine.Wire) {
 func (m *echoMachine) Stop(reason error, w engine.Wire) { w.ToClient([]byte(reason.Error() + "\n")) }
 func (m *echoMachine) Busy() bool                       { return m.busy }
 func (m *echoMachine) InTransaction() bool              { return m.busy }
+func (m *echoMachine) Patience() time.Duration          { return m.own }
 
 // running is a proxy in a test.
 type running struct {

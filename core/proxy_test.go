@@ -16,6 +16,22 @@ import (
 	"github.com/berthdb/berth/core/target"
 )
 
+func TestAClientIsEndedByTheTimeThatItHasSetItself(t *testing.T) {
+	for own, limit := range map[string]time.Duration{"hour": time.Second, "second": 0, "second ": time.Hour} {
+		r := start(t, &echo{}, func(c *Config) { c.Listeners[0].IdleTimeout = limit })
+		patient, c := r.login(), r.login()
+		c.say(strings.TrimSpace(own))
+		c.expect(strings.TrimSpace(own))
+		c.expect(engine.ErrIdleTimeout.Error())
+		c.expectEnd()
+		if limit != time.Second {
+			patient.say("still here")
+			patient.expect("still here")
+		}
+		_, _ = patient.Close(), c.Close()
+	}
+}
+
 func TestADrainEndsIdleSessionsAtOnceAndWaitsForTransactions(t *testing.T) {
 	r := start(t, &echo{}, nil)
 	idle, busy := r.login(), r.login()

@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Machine relays one session. It never blocks, never keeps a slice that it was passed after returning, and never
 // panics whatever bytes it is given.
@@ -51,6 +54,12 @@ type Teller interface {
 	// Running returns the beginning of the text of the statement whose answer is due, nil if it is not known, or if
 	// AcceptOptions.KeepText was not set. The caller must neither change nor keep it.
 	Running() []byte
+}
+
+// Patient is a Machine whose client may have told the server for how long it may be silent.
+type Patient interface {
+	// Patience returns that; 0: nothing was said.
+	Patience() time.Duration
 }
 
 // Wire is all that a machine can do to the world. Its methods return at once and never call the machine back.

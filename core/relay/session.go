@@ -198,6 +198,17 @@ func (s *Session) quiet() bool {
 	return !s.waits() && !s.wanting && s.aside == nil && !s.machine.Busy()
 }
 
+// patience is for how long the client may send nothing, 0: for ever.
+func (s *Session) patience() time.Duration {
+	limit := s.front.IdleTimeout
+	if m, ok := s.machine.(engine.Patient); ok {
+		if own := m.Patience(); own > 0 && (limit == 0 || own < limit) {
+			return own
+		}
+	}
+	return limit
+}
+
 // waits says whether a borrow waits for a grant or a refusal.
 func (s *Session) waits() bool { return s.queue != nil || s.astray }
 

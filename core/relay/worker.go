@@ -73,7 +73,7 @@ func (t sweepTask) Run() {
 	w := t.w
 	now := w.loop.Now()
 	for s := range w.sessions.all() {
-		if idle := s.front.IdleTimeout; idle > 0 && now-s.active >= idle && s.quiet() && !s.fresh.catching {
+		if idle := s.patience(); idle > 0 && now-s.active >= idle && s.quiet() && !s.fresh.catching {
 			s.stop(engine.ErrIdleTimeout)
 			continue
 		}

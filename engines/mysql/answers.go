@@ -31,6 +31,7 @@ const (
 	purposeTrack                   // makes the backend report what the session wants to hear
 	purposeTracked                 // asks what that is
 	purposeTrackAll                // makes the backend report all
+	purposeCalm                    // gives the backend the wait_timeout back that it began with
 	purposeRead                    // reads LAST_INSERT_ID()
 	purposeWrite                   // sets LAST_INSERT_ID()
 	purposeZero                    // takes LAST_INSERT_ID() back to what backends in the pool have

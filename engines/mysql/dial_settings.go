@@ -11,7 +11,7 @@ import (
 // timeout of interactive clients, come from the handshake; of two switches MySQL's DEFAULT is the opposite), and those that
 // drivers set most often, mostly to what they are already.
 var fundamental = []string{
-	clientCharset, resultsCharset, connectionCollation, "wait_timeout", "foreign_key_checks", "unique_checks",
+	clientCharset, resultsCharset, connectionCollation, waitTimeout, "foreign_key_checks", "unique_checks",
 	"autocommit", "sql_mode", "time_zone", autoIsNull, "net_write_timeout",
 }
 
@@ -105,7 +105,7 @@ func (u *upstream) arm() string {
 			names = append(names, "sql_mode")
 		}
 		if u.caps&protocol.CLIENT_INTERACTIVE != 0 {
-			names = append(names, "wait_timeout")
+			names = append(names, waitTimeout)
 		}
 	}
 	var reset *settings

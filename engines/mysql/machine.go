@@ -54,6 +54,7 @@ type Machine struct {
 var (
 	_ engine.Machine = (*Machine)(nil)
 	_ engine.Teller  = (*Machine)(nil)
+	_ engine.Patient = (*Machine)(nil)
 )
 
 // machineState is what machines note about a backend.
@@ -357,6 +358,10 @@ func (m *Machine) settle(w engine.Wire) {
 	}
 	if m.state.tracksLess && !m.pins.pinned {
 		m.trackAll(w)
+		return
+	}
+	if m.hurries() && !m.pins.pinned {
+		m.calm(w)
 		return
 	}
 	m.askUserVariables(w)

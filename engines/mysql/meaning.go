@@ -17,7 +17,7 @@ func indifferent(name string) bool {
 	case "autocommit", "character_set_results", "foreign_key_checks", "identity", "insert_id", "interactive_timeout", "last_insert_id",
 		"lc_messages", "lock_wait_timeout", "long_query_time", "max_execution_time", "max_statement_time", "net_read_timeout",
 		"net_write_timeout", "profiling", "rand_seed1", "rand_seed2", "sql_log_bin", "sql_safe_updates", "sql_select_limit", "timestamp", "transaction_isolation",
-		"transaction_read_only", "tx_isolation", "tx_read_only", "unique_checks", "wait_timeout":
+		"transaction_read_only", "tx_isolation", "tx_read_only", "unique_checks", waitTimeout:
 		return true
 	}
 	// A user variable's type may matter, but then the server prepares the statement again by itself.

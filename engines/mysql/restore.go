@@ -212,6 +212,8 @@ func (m *Machine) done(p purpose, w engine.Wire) error {
 		m.learnTracked(w)
 	case purposeTrackAll:
 		m.state.tracksLess = false
+	case purposeCalm:
+		m.calmed()
 	case purposeClear:
 		m.state.stale = m.state.stale && !m.state.mariaDB
 		m.diagnosed()

@@ -185,6 +185,29 @@ func TestATransactionThatTakesTooLongIsRolledBackAndItsSessionEnds(t *testing.T)
 	})
 }
 
+func TestAClientIsEndedByItsOwnWaitTimeoutAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		w, other, works := f.client(t), f.client(t), f.client(t)
+		w.do(t, "set wait_timeout = 2")
+		w.sees(t, "select @@wait_timeout", "[2]")
+		works.do(t, "set @@wait_timeout = 1") // which MariaDB does not report
+		for range 30 {
+			works.do(t, "do sleep(0.1)")
+		}
+		works.sees(t, "select @@wait_timeout", "[1]")
+		other.sees(t, "select @@wait_timeout", f.direct(t).outcome("select @@wait_timeout"))
+		if n := w.goodbye(t); n != 4031 {
+			t.Errorf("told %d", n)
+		}
+		if n := works.goodbye(t); n != 4031 {
+			t.Errorf("told %d", n)
+		}
+		other.do(t, "do 0")
+		other.quit()
+	})
+}
+
 func TestASessionThatIdlesInATransactionIsEndedAndOneThatIdlesIsNot(t *testing.T) {
 	t.Parallel()
 	limited(t, "idle_in_transaction_timeout", "1s", func(t *testing.T, f front) {
