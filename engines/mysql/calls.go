@@ -84,22 +84,22 @@ func (m *Machine) judge(w engine.Wire) (waits bool) {
 
 // functionsQuery asks how many of the functions are stored ones.
 func functionsQuery(functions []string) string {
-	q := "SELECT COUNT(DISTINCT LOWER(routine_schema), LOWER(routine_name)) FROM information_schema.routines WHERE routine_type = 'FUNCTION' AND ("
+	q := "SELECT " + limitless + " COUNT(DISTINCT LOWER(routine_schema), LOWER(routine_name)) FROM information_schema.routines WHERE routine_type = _utf8mb4'FUNCTION' AND ("
 	for i, f := range functions {
 		if i > 0 {
 			q += " OR "
 		}
 		schema, name, _ := strings.Cut(f, "\x00")
-		q += "routine_schema = '" + schema + "' AND routine_name = '" + name + "'"
+		q += "routine_schema = _utf8mb4'" + schema + "' AND routine_name = _utf8mb4'" + name + "'"
 	}
-	return q + ")"
+	return q + ") LIMIT 1"
 }
 
 // functionsKnown notes the answer. If there are others among them, nobody knows what they did.
 func (m *Machine) functionsKnown(failure *engine.ServerError, w engine.Wire) {
 	m.disown()
 	f := fields{rest: m.state.scratch}
-	if n, err := strconv.Atoi(string(f.text())); failure == nil && err == nil && n == len(m.toJudge) {
+	if n, err := strconv.Atoi(string(digits(f.text()))); failure == nil && err == nil && n == len(m.toJudge) {
 		if m.state.unseen.know(m.toJudge, m.state.asked) {
 			m.toJudge = nil
 		}

@@ -28,42 +28,49 @@ const hiddenUnknown = hiddenLeaves | hiddenInsertID | hiddenCallsLeave | hiddenS
 // hiddenOf reads the answer to unseenQuery.
 func hiddenOf(row []byte) hidden {
 	f := fields{rest: row}
-	n, err := strconv.ParseUint(string(f.text()), 10, 32)
+	n, err := strconv.ParseUint(string(digits(f.text())), 10, 32)
 	if err != nil || f.bad {
 		return hiddenUnknown
 	}
 	return hidden(n)
 }
 
+// limitless takes from a SELECT on MySQL what the session may have limited its own by, limitlessMariaDB on MariaDB.
+const (
+	limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=18446744073709551615) SET_VAR(sql_big_selects=1) " +
+		"SET_VAR(use_secondary_engine=OFF) */"
+	limitlessMariaDB = "SET STATEMENT max_statement_time=0, max_join_size=18446744073709551615, default_regex_flags='' FOR "
+)
+
 // unseenQuery asks for the bits of hidden that hold for the code in the user's schemas. What the user may not see counts: a
 // body that is hidden, and schemas without the privileges (TRIGGER, EXECUTE) to see what is there. In schemas of which the
 // user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
 var unseenQuery = strings.Join([]string{
-	"SELECT COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
-		hiddenBits("routine_definition", "routine_body <> 'SQL'", readsEarly, proceduresLeave, anySET) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + limitless + " COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
+		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, proceduresLeave, anySET) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
 	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, never, never) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "view_definition = ''", readsPrevious, never, never) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
-	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = 'SEQUENCE'",
+	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, never, never) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = _utf8mb4'SEQUENCE'",
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
-		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT '%' AS pattern, privilege_type FROM information_schema.user_privileges " +
+		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT _utf8mb4'%' AS pattern, privilege_type FROM information_schema.user_privileges " +
 		"UNION ALL SELECT table_schema, privilege_type FROM information_schema.schema_privileges) p " +
-		"WHERE s.schema_name LIKE p.pattern AND p.privilege_type IN ('TRIGGER', 'EXECUTE')) < 2) code",
+		"WHERE s.schema_name LIKE p.pattern AND p.privilege_type IN (_utf8mb4'TRIGGER', _utf8mb4'EXECUTE')) < 2) code LIMIT 1",
 }, " UNION ALL ")
 
-const usersSchemas = "NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
+const usersSchemas = "NOT IN (_utf8mb4'mysql', _utf8mb4'sys', _utf8mb4'information_schema', _utf8mb4'performance_schema')"
 
 // hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL; calls and
 // sets are regular expressions for hiddenCallsLeave and hiddenSets.
 func hiddenBits(body, alien string, previous func(body string) string, calls, sets string) string {
 	lower := "LOWER(" + body + ")"
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
-		"(REPLACE(" + lower + ", '@@', '') REGEXP '@|_lock|calc_found_rows|lastval|nextval|setval|currval|(next|previous)" + gap + "+value' OR " +
-		lower + " REGEXP '" + silentSET + "')*" + decimalOf(hiddenLeaves) +
-		"+(" + lower + " REGEXP 'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
-		"+(" + lower + " REGEXP 'last_insert_id`?" + gap + "*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
+		"(REPLACE(" + lower + ", _utf8mb4'@@', _utf8mb4' ') REGEXP _utf8mb4'@|_lock|calc_found_rows|lastval|nextval|setval|currval|(next|previous)" + gap + "+value' OR " +
+		lower + " REGEXP _utf8mb4'" + silentSET + "')*" + decimalOf(hiddenLeaves) +
+		"+(" + lower + " REGEXP _utf8mb4'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
+		"+(" + lower + " REGEXP _utf8mb4'last_insert_id`?" + gap + "*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
-		"+(" + lower + " REGEXP '" + calls + "')*" + decimalOf(hiddenCallsLeave) +
-		"+(" + lower + " REGEXP '" + sets + "')*" + decimalOf(hiddenSets) + " END"
+		"+(" + lower + " REGEXP _utf8mb4'" + calls + "')*" + decimalOf(hiddenCallsLeave) +
+		"+(" + lower + " REGEXP _utf8mb4'" + sets + "')*" + decimalOf(hiddenSets) + " END"
 }
 
 // gap is what may stand between two words, or a piece of it: white space, comments and the ends of those that are executed.
@@ -84,7 +91,7 @@ const (
 
 // readsPrevious is an expression that says whether a body may read values of the previous statement.
 func readsPrevious(body string) string {
-	return body + " REGEXP 'row_count|found_rows|warning_count|error_count'"
+	return body + " REGEXP _utf8mb4'row_count|found_rows|warning_count|error_count'"
 }
 
 // readsEarly is readsPrevious for bodies of several statements. What they read behind a statement of their own is no other's.
@@ -95,9 +102,9 @@ func readsEarly(body string) string {
 	)
 	same := body
 	for _, other := range []string{"found_rows", "warning_count", "error_count"} {
-		same = "REPLACE(" + same + ", '" + other + "', 'row_count')"
+		same = "REPLACE(" + same + ", _utf8mb4'" + other + "', _utf8mb4'row_count')"
 	}
-	return same + " LIKE '%row|_count%' ESCAPE '|' AND SUBSTRING_INDEX(" + same + ", 'row_count', 1) NOT REGEXP '" + statement + "'"
+	return "LOCATE(_utf8mb4'row_count', " + same + ") > 0 AND SUBSTRING_INDEX(" + same + ", _utf8mb4'row_count', 1) NOT REGEXP _utf8mb4'" + statement + "'"
 }
 
 func decimalOf(h hidden) string { return strconv.FormatUint(uint64(h), 10) }

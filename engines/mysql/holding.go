@@ -290,7 +290,7 @@ func (m *Machine) locksRow(p []byte) {
 		return
 	}
 	f := fields{rest: p}
-	n, err := strconv.ParseUint(string(f.text()), 10, 64)
+	n, err := strconv.ParseUint(string(digits(f.text())), 10, 64)
 	m.holding.found, m.holding.told = n, err == nil && !f.bad
 }
 

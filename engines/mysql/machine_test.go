@@ -417,7 +417,7 @@ func TestATransactionHoldsItsBackend(t *testing.T) {
 func TestAnInsertIDFollowsItsSession(t *testing.T) {
 	r := newRig(t, modernClient)
 	r.ask(query("INSERT INTO t VALUES (1)"), query("INSERT INTO t VALUES (1)"), reply(insertMySQL))
-	if want := append(query("SELECT LAST_INSERT_ID()"), query("SET last_insert_id=0")...); !bytes.Equal(r.backend, want) {
+	if want := append(query("SELECT LAST_INSERT_ID() LIMIT 1"), query("SET last_insert_id=0")...); !bytes.Equal(r.backend, want) {
 		t.Fatalf("backend got %q", r.backend)
 	}
 	r.client, r.backend = nil, nil

@@ -74,7 +74,7 @@ func (m *Machine) foundHere() bool { return m.previous.foundOn == m.state && m.s
 // disturb notes that the machine is sending something of its own to the held backend.
 func (m *Machine) disturb(command byte, text string) {
 	m.state.disturbed = true
-	if command == protocol.COM_RESET_CONNECTION || strings.HasPrefix(text, "SELECT") {
+	if command == protocol.COM_RESET_CONNECTION || strings.Contains(text, "SELECT ") {
 		m.state.found = nil
 	}
 }

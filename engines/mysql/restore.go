@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"slices"
 	"strconv"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -13,7 +14,7 @@ import (
 // against another session's state. A KILL QUERY that comes late could make any of these fail.
 
 const (
-	readInsertID = "SELECT LAST_INSERT_ID()"
+	readInsertID = "SELECT LAST_INSERT_ID() LIMIT 1" // whatever sql_select_limit is
 	zeroInsertID = "SET last_insert_id=0"
 	setInsertID  = "SET last_insert_id="
 	// clearDiagnostics leaves SHOW WARNINGS empty. MariaDB keeps warnings until a statement uses a table, if only a
@@ -21,8 +22,13 @@ const (
 	clearDiagnostics = "SELECT 1 FROM (SELECT 1) AS berth"
 )
 
-// maxInsertID is the length of a row with an unsigned 64-bit number.
-const maxInsertID = 1 + 20
+// maxInsertID is the length of a row with an unsigned 64-bit number, in character_set_results of up to four bytes a digit.
+const maxInsertID = 1 + 4*20
+
+// digits are those of a number in any character set: the other bytes of UTF-16 and UTF-32 are 0.
+func digits(text []byte) []byte {
+	return slices.DeleteFunc(text, func(c byte) bool { return c == 0 })
+}
 
 // send sends a command of the machine's own.
 func (m *Machine) send(command byte, text string, w engine.Wire) {
@@ -242,7 +248,7 @@ func (m *Machine) noSchema(failure *engine.ServerError, w engine.Wire) {
 // readInsertID takes in the answer to readInsertID.
 func (m *Machine) readInsertID() bool {
 	f := fields{rest: m.state.scratch}
-	n, err := strconv.ParseUint(string(f.text()), 10, 64)
+	n, err := strconv.ParseUint(string(digits(f.text())), 10, 64)
 	if err != nil || f.bad {
 		return false
 	}

@@ -179,7 +179,7 @@ func (s *mySession) own(sql string) {
 	case set:
 		s.insertID, _ = strconv.ParseUint(id, 10, 64)
 		s.ok("", 0, nil)
-	case sql == "SELECT LAST_INSERT_ID()":
+	case sql == "SELECT LAST_INSERT_ID() LIMIT 1":
 		s.result([]string{strconv.FormatUint(s.insertID, 10)}, 0)
 	case strings.HasPrefix(sql, "SELECT 0+COALESCE(IS_USED_LOCK("):
 		sum := 0

@@ -1,0 +1,46 @@
+package mysql
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/berthdb/berth/integration/harness"
+)
+
+func TestWhatASessionHasSetDoesNotChangeWhatTheServerSaysOfCode(t *testing.T) {
+	for _, set := range []string{
+		"set sql_mode = 'EMPTY_STRING_IS_NULL'", "set names swe7", "set collation_connection = swe7_swedish_ci", "set collation_connection = utf16_bin",
+		"set names binary", "set default_regex_flags = 'EXTENDED'", "set sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES,HIGH_NOT_PRECEDENCE'",
+	} {
+		own(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
+			l := callersSchema(t, f.server, "askers", hiding...)
+			a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+			a.outcome(set)
+			a.do(t, "set names utf8mb4", "select 1", "select 1")
+			a.outcome(set)
+			a.do(t, "select count(*) from tv", "select count(*) from tv") // behind which the server is asked
+			a.outcome("select * from v_lock")
+			a.outcome("select * from v_into")
+			b.sees(t, left, "[NULL,NULL,NULL,NULL,NULL,"+l.Database+",1]")
+			a.quit()
+			b.quit()
+		})
+	}
+}
+
+func TestWhatASessionHasSetDoesNotHideItsInsertID(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
+		mine, theirs := table(t, f.server, "mute_a", "(id int auto_increment primary key, n int)"), table(t, f.server, "mute_b", "(id int auto_increment primary key, n int)")
+		for _, set := range []string{"set sql_select_limit = 0", "set character_set_results = utf16", "set character_set_results = utf32"} {
+			a, b := f.client(t), f.direct(t)
+			for _, q := range []string{"insert into %s (n) values (5)", "select 1", set, "insert into %s values (1, 5)", "select last_insert_id() + 0 limit 1"} {
+				got, want := a.outcome(strings.ReplaceAll(q, "%s", mine)), b.outcome(strings.ReplaceAll(q, "%s", theirs))
+				if got != want {
+					t.Errorf("%s: %s: %q, with the server itself %q", set, q, got, want)
+				}
+			}
+			a.quit()
+			b.quit()
+		}
+	})
+}
