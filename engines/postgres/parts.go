@@ -66,7 +66,15 @@ func (s *scanner) beforeSnapshot() (must, may bool) {
 		s.next()
 	}
 	must = s.kind == tokenWord && bytes.HasPrefix(s.word(), []byte("transaction"))
-	return must, !s.is("constraints")
+	return must, !s.is("constraints") || s.defers()
+}
+
+// defers says whether SET CONSTRAINTS, of which the second word is read, is about DEFERRED: IMMEDIATE executes what has been deferred.
+func (s *scanner) defers() (deferred bool) {
+	for ahead := *s; ahead.kind != ';' && ahead.kind != tokenEnd && ahead.kind != tokenBroken; ahead.next() {
+		deferred = ahead.is("deferred")
+	}
+	return deferred
 }
 
 // goesBack says whether a statement, of which the first word is read, is ROLLBACK TO.

@@ -157,6 +157,9 @@ func TestWhatATextSaysOfItsTransactionComesBeforeWhatIsBroughtForIt(t *testing.T
 			{"begin", set + "execute a; ", "extended execute a", "commit"},
 			{"begin", set + "/* ; */ -- ;", "commit"},
 			{set + "execute a", "show transaction_isolation"},
+			{"begin", "set constraints all deferred; " + set + "execute a", "show transaction_isolation", "commit"},
+			{"begin", "set constraints nowhere deferred; " + set + "execute a", "commit"},
+			{"begin", "set constraints all immediate; set lock_timeout = '7s'; execute a", "commit", "show lock_timeout"},
 		})
 	})
 }
