@@ -345,7 +345,7 @@ func (c *classifier) dispatch() {
 		c.calls = false
 		c.ends.add(engine.KindTemporaryTable)
 		c.advance()
-		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user") || c.is("group")
+		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user") || c.is("group") || c.is("event")
 	case "close":
 		c.calls = false
 		c.ends.add(engine.KindCursor)
@@ -507,7 +507,9 @@ func (c *classifier) create() {
 	c.calls, c.drops, c.kept = false, false, c.kinds.has(engine.KindTemporaryTable)
 	for c.advance() && c.kind == tokenWord {
 		switch string(c.word()) {
-		case "or", "replace", "global", "local", "unlogged", "unique", "recursive", "materialized", "constraint", "event",
+		case "event":
+			c.logins = true
+		case "or", "replace", "global", "local", "unlogged", "unique", "recursive", "materialized", "constraint",
 			"foreign", "data", "text", "access", "default":
 		case "temp", "temporary":
 			c.kinds.add(engine.KindTemporaryTable)
@@ -591,6 +593,6 @@ func (c *classifier) alter() {
 	case c.is("table"), c.is("domain"), c.is("materialized"), c.is("foreign"):
 	default:
 		c.calls = false
-		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user") || c.is("group")
+		c.logins = c.logins || c.is("database") || c.is("role") || c.is("user") || c.is("group") || c.is("event")
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // A session has the defaults that its role and its database had when it logged in (20.1.3), and whether its role may log in is asked then and
 // never again: ALTER ROLE, DROP ROLE and ALTER DATABASE are about logins to come. So a client's session that begins behind such a statement
-// must not get a backend that has logged in before; those that have begun go on with these. Each has in its key how many such
+// must not get a backend that has logged in before; those that have begun go on with these. So it is with triggers on logins (dial_triggers.go). Each has in its key how many such
 // statements came before it that concern it. (REVOKE CONNECT is not followed: who may not revoke anything is told of success, too.)
 //
 // And a database to which somebody is logged in is neither dropped nor renamed, moved or copied (the pages of DROP, ALTER and CREATE
@@ -44,7 +44,7 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 		m.lend.logins = &logins{}
 	}
 	l := m.lend.logins
-	for r := (loginsReader{scanner: scanner{text: text, lex: m.lexing}, self: m.session.key.User}); r.advance(); {
+	for r := (loginsReader{scanner: scanner{text: text, lex: m.lexing}, self: m.session.key.User, here: m.session.key.Database}); r.advance(); {
 		if r.apart {
 			w.Outdate(m.session.key.User, r.Database)
 		}
@@ -58,7 +58,8 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 // completed notes a CommandComplete.
 func (l *logins) completed(tag []byte) {
 	switch string(tag) {
-	case "ALTER ROLE\x00", "DROP ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00", "CREATE DATABASE\x00":
+	case "ALTER ROLE\x00", "DROP ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00", "CREATE DATABASE\x00",
+		"CREATE EVENT TRIGGER\x00", "ALTER EVENT TRIGGER\x00", "DROP EVENT TRIGGER\x00":
 		l.done++
 	}
 }
@@ -98,7 +99,7 @@ func (m *machine) loginsOver() {
 // loginsReader reads what SQL, one statement or more, changes for logins.
 type loginsReader struct {
 	scanner
-	self            string // the user whose session it is
+	self, here      string // the user and the database whose session it is
 	engine.LoginsOf        // that the statement is about
 	apart           bool   // nobody may be logged in there
 }
@@ -140,9 +141,15 @@ func (r *loginsReader) statement() bool {
 			return !r.over()
 		case r.is("role"), r.is("user"), r.is("group"):
 			return r.role()
+		case r.is("event"):
+			r.Database = r.here
+			return true
 		}
 	case r.is("drop"):
 		switch r.next(); {
+		case r.is("event"):
+			r.Database = r.here
+			return true
 		case r.is("database"):
 			r.ifExists()
 			r.apart = true
@@ -159,7 +166,11 @@ func (r *loginsReader) statement() bool {
 			return true
 		}
 	case r.is("create"):
-		if r.next(); !r.is("database") {
+		if r.next(); r.is("event") {
+			r.Database = r.here // whatever it is on: there are few
+			return true
+		}
+		if !r.is("database") {
 			return false
 		}
 		r.apart, r.Database = true, "template1"

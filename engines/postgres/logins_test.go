@@ -34,14 +34,18 @@ func TestStatementsAboutLoginsAreRead(t *testing.T) {
 		"DROP TABLE d":                           "",
 		"CREATE DATABASE d":                      "/template1 apart",
 		"CREATE DATABASE template OWNER r":       "/template1 apart",
-		"CREATE DATABASE d WITH OWNER r TEMPLATE = e STRATEGY wal_log":          "/e apart",
-		"CREATE DATABASE d TEMPLATE DEFAULT":                                    "/template1 apart",
-		"CREATE ROLE d":                                                         "",
-		"SELECT 1; ALTER ROLE r SET x = 1; DROP DATABASE d; ALTER ROLE s RESET": "r/, /d apart, s/",
+		"CREATE DATABASE d WITH OWNER r TEMPLATE = e STRATEGY wal_log":             "/e apart",
+		"CREATE DATABASE d TEMPLATE DEFAULT":                                       "/template1 apart",
+		"CREATE ROLE d":                                                            "",
+		"SELECT 1; ALTER ROLE r SET x = 1; DROP DATABASE d; ALTER ROLE s RESET":    "r/, /d apart, s/",
+		"CREATE EVENT TRIGGER e ON login EXECUTE FUNCTION f()":                     "/here",
+		`create event trigger "E" on LOGIN when tag in ('a') execute function f()`: "/here",
+		"CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f()":           "/here", "CREATE EVENT": "/here",
+		"ALTER EVENT TRIGGER e DISABLE": "/here", "DROP EVENT TRIGGER IF EXISTS e": "/here",
 		"ALTER ROLE r": "", "ALTER": "", "DROP DATABASE": "me/ apart", "ALTER ROLE r SET x = 'a": "r/", ";;": "",
 	} {
 		var got []string
-		for r := (loginsReader{scanner: scanner{text: []byte(sql)}, self: "me"}); r.advance(); {
+		for r := (loginsReader{scanner: scanner{text: []byte(sql)}, self: "me", here: "here"}); r.advance(); {
 			got = append(got, fmt.Sprint(r.User, "/", r.Database, map[bool]string{true: " apart"}[r.apart]))
 		}
 		if strings.Join(got, ", ") != want {
@@ -77,6 +81,9 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 		changes        bool
 	}{
 		{"Q ALTER DATABASE d SET x = 1", "C ALTER DATABASE, Z I", true},
+		{"Q CREATE EVENT TRIGGER e ON login EXECUTE FUNCTION f()", "C CREATE EVENT TRIGGER, Z I", true},
+		{"Q ALTER EVENT TRIGGER e DISABLE", "C ALTER EVENT TRIGGER, Z I", true},
+		{"Q ALTER EVENT TRIGGER e DISABLE", "! 42501, Z I", false},
 		{"Q ALTER DATABASE d SET x = 1", "! 42501, Z I", false},
 		{"Q ALTER DATABASE e SET x = 1", "C ALTER DATABASE, Z I", false},
 		{"P |ALTER ROLE u SET x = 1, B |, E, S", "1, 2, C ALTER ROLE, Z I", true},

@@ -134,6 +134,25 @@ func appAndSuperuser() []harness.Account {
 
 // What a trigger on logins sets, on a connection once, each of its sessions begins with, whatever others have made of that; RESET does not go back
 // to it. What its user may not set himself no session has.
+func TestSessionsThatBeginBehindATriggerOnLoginsFindWhatItSets(t *testing.T) {
+	r := start(t, "pg18", alone())
+	l := ownDatabase(t, r.server, "triggered", "create function at_login() returns event_trigger language plpgsql as $$ begin set work_mem = '5MB'; end $$")
+	a := conn(t, r.Endpoint, l)
+	for _, c := range []struct{ sql, want string }{
+		{"create event trigger a on login execute function at_login()", "5MB"},
+		{"alter event trigger a disable", "4MB"},
+		{"begin; alter event trigger a enable; commit", "5MB"},
+		{"drop event trigger a", "4MB"},
+	} {
+		ask(t, a, c.sql)
+		b := conn(t, r.Endpoint, l)
+		if got := ask(t, b, "show work_mem"); got != c.want {
+			t.Errorf("%s: a session that begins has %s", c.sql, got)
+		}
+		_ = b.Close(t.Context())
+	}
+}
+
 func TestSessionsBeginWithWhatATriggerOnLoginsHasSet(t *testing.T) {
 	s := harness.Own(t, "pg18")
 	harness.Exec(t, s, `create function at_login() returns event_trigger language plpgsql as $$ begin
