@@ -54,7 +54,7 @@ var unseenQuery = strings.Join([]string{
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT _utf8mb4'%' AS pattern, privilege_type FROM information_schema.user_privileges " +
 		"UNION ALL SELECT table_schema, privilege_type FROM information_schema.schema_privileges) p " +
-		"WHERE s.schema_name LIKE p.pattern AND p.privilege_type IN (_utf8mb4'TRIGGER', _utf8mb4'EXECUTE')) < 2) code LIMIT 1",
+		"WHERE s.schema_name LIKE p.pattern ESCAPE _utf8mb4 X'5C' AND p.privilege_type IN (_utf8mb4'TRIGGER', _utf8mb4'EXECUTE')) < 2) code LIMIT 1",
 }, " UNION ALL ")
 
 const usersSchemas = "NOT IN (_utf8mb4'mysql', _utf8mb4'sys', _utf8mb4'information_schema', _utf8mb4'performance_schema')"
