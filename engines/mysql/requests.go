@@ -306,6 +306,8 @@ var (
 		"This version of MySQL doesn't yet support 'KILL of anything but a connection id, alone in its request'"}}
 	errKillPrepared = &clientError{rendering: rendering{protocol.ER_UNSUPPORTED_PS, "HY000",
 		"This command is not supported in the prepared statement protocol yet"}}
+	errLongAttributes = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
+		"The query attributes of a statement cannot be more than 64 KiB"}}
 	errLongStatement = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
 		"A statement of more than 64 KiB cannot be a KILL, or ask for values of a previous one whose database connection has been returned"}}
 )
@@ -327,7 +329,14 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	if m.can(protocol.CLIENT_QUERY_ATTRIBUTES) {
 		var ok bool
 		if at, ok = attributes(p.body()); !ok {
-			return 0, m.violation(1, errMalformed, w)
+			switch {
+			case p.whole():
+				return 0, m.violation(1, errMalformed, w)
+			case len(p.bytes) < maxWhole:
+				return 0, nil // of a long one, whose attributes are yet to come
+			}
+			m.refusal = errLongAttributes
+			return m.refused(p, w)
 		}
 	}
 	if !m.request.scanned || p.size > maxWhole { // a long one may have become whole in the meantime

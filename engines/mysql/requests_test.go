@@ -375,6 +375,30 @@ func TestQueryAttributesAreBlankedForABackendThatDoesNotKnowThem(t *testing.T) {
 	}
 }
 
+func TestQueryAttributesOfALongRequestComeInPieces(t *testing.T) {
+	long := query("\x01\x01\x00\x01\xfe\x00\x04name\x05valueSELECT '" + strings.Repeat("x", 2*engine.MaxHeld) + "'")
+	for first := headerSize + 1; first < 30; first++ {
+		r := newRig(t, modernClient|protocol.CLIENT_QUERY_ATTRIBUTES)
+		r.pool.State.(*backendState).capabilities = protocol.CLIENT_QUERY_ATTRIBUTES
+		r.cut = func(n int) int { return n }
+		r.send(bytes.Clone(long[:first]))
+		r.send(bytes.Clone(long[first:]))
+		if !bytes.Equal(r.backend, long) {
+			t.Fatalf("%d bytes reach the backend, not %d, where %d came first", len(r.backend), len(long), first)
+		}
+	}
+}
+
+func TestLongQueryAttributesAreRefusedAndTheSessionGoesOn(t *testing.T) {
+	n := 2 * engine.MaxHeld
+	r := newRig(t, modernClient|protocol.CLIENT_QUERY_ATTRIBUTES)
+	r.cut = func(n int) int { return min(n, 70000) }
+	r.send(query("\x01\x01\x00\x01\xfe\x00\x04name\xfd" + string([]byte{byte(n), byte(n >> 8), byte(n >> 16)}) + strings.Repeat("v", n) + "SELECT 1"))
+	wantErr(t, r.client, 1, protocol.ER_UNKNOWN_ERROR)
+	r.client = nil
+	r.ask(query("\x00\x01SELECT 1"), query("  SELECT 1"), reply("\x01", columnOne, "\x011", endMariaDB))
+}
+
 func TestABackendLostUnderALongRequestThatWasAnsweredEndsTheSession(t *testing.T) {
 	r := newRig(t, modernClient)
 	long := query("INSERT INTO t VALUES ('" + strings.Repeat("x", 2*engine.MaxHeld) + "')")
