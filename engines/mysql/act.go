@@ -99,22 +99,37 @@ type actReader struct {
 	rest        []byte
 	conditional bool // there was an executable comment
 	bad         bool // there was something that servers may read in several ways
+
+	named bool // as the lexer's
+	point point
 }
 
 // next returns the next piece; its kind is tokenNone at the end.
 func (r *actReader) next() piece {
+	before := len(r.rest)
 	r.space()
 	if len(r.rest) == 0 {
 		return piece{}
 	}
+	if len(r.rest) != before {
+		r.named, r.point = false, pointNone
+	}
 	c, n := r.rest[0], 1
+	behind := r.point
+	r.named, r.point = false, pointOf(c, r.named || behind == pointQualifies)
+	if c == '@' {
+		r.point = pointQualifies
+	}
 	kind := tokenPunctuation
 	switch {
-	case isWord[c]:
-		for n < len(r.rest) && isWord[r.rest[n]] {
-			n++
-		}
+	case isDigit(c) && behind != pointQualifies:
+		n, r.named = numberIn(r.rest, behind.begins())
 		kind = tokenWord
+	case isWord[c]:
+		n, r.named = wordIn(r.rest), true
+		kind = tokenWord
+	case c == '\\' && len(r.rest) > 1 && r.rest[1] == 'N': // NULL
+		n = 2
 	case c == '\'' || c == '"' || c == '`':
 		for n < len(r.rest) && r.rest[n] != c {
 			r.bad = r.bad || r.rest[n] == '\\' && c != '`'

@@ -124,3 +124,23 @@ func TestBytesThatMayBeWhiteSpaceHideNothing(t *testing.T) {
 		}
 	}
 }
+
+// Servers leave the beginning of a character out of a name.
+func TestHalfACharacterBehindANameHidesNothing(t *testing.T) {
+	for text, want := range map[string]class{
+		"SELECT GET_LOCK\xc2('a', 0)": {kinds: bit(engine.KindNamedLock)}, "SELECT row_count\xf0\x9f()": {flags: classPrevious}, "SELECT @@warning_count\xc2": {flags: classDiagnostics},
+		"SELECT LAST_INSERT_ID\xe4\xb8(5)": {flags: classSetsInsertID}, "SELECT connection_id\x81\x30\x81()": {kinds: bit(engine.KindConnectionID)}, "SET sql_mode\xc2 = ''": {kinds: bit(engine.KindSetting)},
+		"SELECT größe, order\xc3\xbc, get\xc3\xa9, count\xc3 FROM t": {}, "SELECT connection_id\xe3\x81()": {kinds: bit(engine.KindConnectionID)}, "SELECT connection_id\xe3x()": {kinds: bit(engine.KindConnectionID)}, "SELECT connection_id\x810M()": {kinds: bit(engine.KindConnectionID)},
+	} {
+		for _, charset := range []string{"utf8mb4", "gb18030"} {
+			m := &Machine{e: &Engine{}}
+			m.session.settings, _ = (*settings)(nil).with(clientCharset, charset)
+			m.session.wide = wideCharsetName(charset)
+			c := m.classify(packet{bytes: query(text), size: len(query(text))}, []byte(text))
+			harmless := want.kinds|uint32(want.flags) == 0
+			if c.kinds&want.kinds != want.kinds || c.flags&want.flags != want.flags || harmless && c.kinds != 0 {
+				t.Errorf("%s: %q: %v, flags %b", charset, text, kindsOf(c), c.flags)
+			}
+		}
+	}
+}

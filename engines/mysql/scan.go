@@ -1,5 +1,10 @@
 package mysql
 
+import (
+	"bytes"
+	"slices"
+)
+
 // lexer takes SQL text apart as a server does (manual, "Language Structure"): strings with both kinds of quotes and
 // backslash escapes, identifiers in backticks, the three kinds of comments, and executable comments, which are scanned
 // as code. It is fed text in pieces of any size and tells a classifier what it found, so that a statement need not be
@@ -26,6 +31,7 @@ type lexer struct {
 	word      [maxWord]byte // upper case
 	wordSize  int           // may exceed maxWord: then the word is no known one
 	firstByte byte          // of the word, as written
+	number    part          // of a number, see numbers.go
 
 	// literalBackslash says that sql_mode has NO_BACKSLASH_ESCAPES; wide that characters may end with a backslash, or a backtick.
 	literalBackslash bool
@@ -34,6 +40,8 @@ type lexer struct {
 	pairs            pairs
 	half             bool // the byte before may be the first of two of a character
 	at               bool // of a name that begins with @, which servers read byte by byte
+	named            bool // the byte before ended a name without quotes,
+	point            point
 	spaced           bool // some bytes that are letters here may be white space, see highSpace
 	dialect          dialect
 }
@@ -46,6 +54,7 @@ type lexMode uint8
 const (
 	lexPlain lexMode = iota
 	lexWord
+	lexNumber
 	lexQuoted    // inside quotes
 	lexQuoteEnd  // after a closing quote, which another one would take back
 	lexDash      // after -
@@ -59,6 +68,7 @@ const (
 	lexVersion   // in the digits after /*!
 	lexStar      // after a * in an executable comment
 	lexColon     // after :
+	lexBackslash // after a backslash
 )
 
 // feed scans the next piece of the text.
@@ -69,6 +79,10 @@ func (l *lexer) feed(p []byte) {
 			l.plain(p[i])
 		case lexWord:
 			i = l.words(p, i)
+		case lexNumber:
+			if !l.numbers(p[i]) {
+				i--
+			}
 		case lexQuoted:
 			i = l.quoted(p, i)
 		default:
@@ -84,8 +98,12 @@ func (l *lexer) finish() class {
 	switch l.mode {
 	case lexWord:
 		l.endWord()
+	case lexNumber:
+		l.numbers(0)
 	case lexQuoteEnd:
 		l.endQuoted()
+	}
+	switch l.mode {
 	case lexDash:
 		l.punctuation('-')
 	case lexSlash:
@@ -94,6 +112,8 @@ func (l *lexer) finish() class {
 		l.punctuation('*')
 	case lexColon:
 		l.punctuation(':')
+	case lexBackslash:
+		l.punctuation('\\')
 	}
 	if l.code || l.mode == lexQuoted {
 		l.doubt() // the server will not like it, but who knows which one
@@ -106,10 +126,18 @@ func (l *lexer) finish() class {
 func (l *lexer) plain(c byte) {
 	before := l.last // if it belongs to a word
 	l.last = 0
+	behind := l.point
+	if l.at {
+		behind = pointQualifies
+	}
+	l.named, l.point = false, pointOf(c, l.named)
 	if !isWord[c] {
 		l.at = c == '@' || l.at && c == '.'
 	}
 	switch {
+	case isDigit(c) && behind != pointQualifies:
+		l.mode, l.number, l.wordSize, l.firstByte = lexNumber, behind.begins(), 0, c
+		l.numbers(c)
 	case isWord[c]:
 		l.half = l.pairs.begins(c)
 		l.mode, l.wordSize, l.firstByte = lexWord, 1, c
@@ -139,6 +167,10 @@ func (l *lexer) plain(c byte) {
 	default:
 		if l.letters && c != '@' && !invariant(c) {
 			l.doubt()
+		}
+		if c == '\\' {
+			l.mode = lexBackslash
+			return
 		}
 		l.punctuation(c)
 	}
@@ -179,7 +211,25 @@ func (l *lexer) endWord() {
 	if l.wordSize > maxWord {
 		l.wordSize = 0
 	}
-	l.identifier(l.word[:l.wordSize], l.firstByte)
+	l.named = true
+	if l.firstByte == '$' && !l.dialect.mariaDB && (l.wordSize == 0 || bytes.IndexByte(l.word[1:l.wordSize], '$') >= 0) {
+		l.doubt() // MySQL quotes the code of other languages so, up to the same word again (manual, "CREATE FUNCTION")
+	}
+	l.identifier(l.cut(l.word[:l.wordSize]), l.firstByte)
+}
+
+// cut takes from a word, in upper case, what servers may not take for a part of it: the beginning of a character whose end is missing. MySQL
+// leaves it out of the names of functions and variables, though not of its own words, where it converts text to utf8mb3.
+func (l *lexer) cut(word []byte) []byte {
+	if n := len(word); n == 0 || word[n-1]|word[max(n-2, 0)]|word[max(n-3, 0)] < 0x80 { // no character has more than four bytes
+		return word
+	}
+	begin := slices.IndexFunc(word, func(c byte) bool { return c >= 0x80 })
+	if begin <= 0 || !words.find(word[:begin]).tells() {
+		return word
+	}
+	l.doubt()
+	return word[:begin]
 }
 
 // quoted scans the inside of a string or of an identifier in backticks, which know no escapes, and returns the index
@@ -267,6 +317,9 @@ func (l *lexer) between(c byte) bool {
 			return true
 		}
 		return l.was(':')
+	case lexBackslash:
+		l.was('\\')
+		return c == 'N' // \N is NULL, and ends there
 	}
 	return l.comment(c)
 }
@@ -364,7 +417,7 @@ func (l *lexer) versioned(next byte) {
 	}
 	l.mode = lexPlain
 	if rest := l.version[used:l.digits]; len(rest) > 0 {
-		l.mode, l.wordSize, l.firstByte, l.half = lexWord, copy(l.word[:], rest), rest[0], false
+		l.mode, l.wordSize, l.firstByte, l.number = lexNumber, copy(l.word[:], rest), rest[0], partWhole
 	}
 }
 

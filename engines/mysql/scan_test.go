@@ -421,3 +421,19 @@ func TestABacktickBehindAHighByteMayBePartOfACharacter(t *testing.T) {
 		t.Errorf("in UTF-8 it leaves %b", c.kinds)
 	}
 }
+
+func TestMySQLsDollarQuotesAreDoubted(t *testing.T) {
+	for text, want := range map[string]bool{
+		"CREATE FUNCTION f() RETURNS INT LANGUAGE JAVASCRIPT AS $$ ' $$; SET @a = 1; -- '": true, "CREATE FUNCTION f() RETURNS INT LANGUAGE JAVASCRIPT AS $a$'$a$": true,
+		"SELECT a$$b, $a FROM t": false,
+	} {
+		l := lexer{dialect: dialect{version: 90704}}
+		if got := scanAs([]byte(text), &l).kinds&bit(engine.KindUnknown) != 0; got != want {
+			t.Errorf("%s: unknown %v", text, got)
+		}
+		l = lexer{dialect: dialect{version: 101118, mariaDB: true}}
+		if scanAs([]byte("SELECT $a$ FROM t"), &l).kinds != 0 {
+			t.Error("MariaDB has no such quotes")
+		}
+	}
+}

@@ -151,6 +151,9 @@ func (r *setReader) assignment() bool {
 	}
 	if !global {
 		name := strings.ToLower(strings.Trim(string(r.p.bytes), "`"))
+		if !plainWord(name) {
+			return false // servers may know it by less, see lexer.cut
+		}
 		r.names = append(r.names, name)
 		switch name {
 		case clientCharset:

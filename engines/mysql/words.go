@@ -96,6 +96,11 @@ type word struct {
 // plain says that the word means nothing but in front of a parenthesis.
 func (w word) plain() bool { return w.keyword == kwOther && w.call <= callHarmless }
 
+// tells says that as the name of a function or variable it is about what a session, or a connection, has of its own.
+func (w word) tells() bool {
+	return w.call > callHarmless || w.keyword >= kwIdentity && w.keyword <= kwSequenceValue
+}
+
 // words has every word that matters. It is never changed.
 var words = makeWords()
 
