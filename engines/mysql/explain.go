@@ -31,7 +31,33 @@ type Effects struct {
 // Explain scans SQL of one statement or more as a session's would be, in a character set no character of which ends with a
 // backslash. literalBackslash says that the session's sql_mode has NO_BACKSLASH_ESCAPES.
 func Explain(sql []byte, literalBackslash bool) Effects {
-	c := settingsIn(scan(sql, literalBackslash, false), sql)
+	return effects(settingsIn(scan(sql, literalBackslash, false), sql), sql)
+}
+
+// Reading is what decides how SQL is read, of a session and of its server.
+type Reading struct {
+	Charset          string // character_set_client
+	LiteralBackslash bool   // sql_mode has NO_BACKSLASH_ESCAPES
+	Version          string // of the server, as it greets; "" if nothing is known of it
+	MariaDB          bool
+}
+
+// ExplainAs scans SQL as a session's would be that has set its character set.
+func ExplainAs(sql []byte, r Reading) Effects {
+	m := &Machine{e: &Engine{}}
+	if r.Version != "" {
+		m.e.server.Store(&serverInfo{dialect: dialectOf(r.Version, r.MariaDB)})
+	}
+	if r.LiteralBackslash {
+		m.session.status |= statusLiteralBackslash
+	}
+	m.session.settings, _ = (*settings)(nil).with(clientCharset, r.Charset)
+	m.session.wide = wideCharsetName(r.Charset)
+	p := append([]byte{0, 0, 0, 0, 0}, sql...)
+	return effects(m.classify(packet{bytes: p, size: len(p)}, sql), sql)
+}
+
+func effects(c class, sql []byte) Effects {
 	_, own := askedBy(sql)
 	e := Effects{
 		ReadsInsertID: c.has(classInsertID), SetsInsertID: c.has(classSetsInsertID),
