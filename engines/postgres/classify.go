@@ -60,12 +60,8 @@ func (v verdict) or(o verdict) verdict {
 // classify reads SQL, one statement or more. It knows what leaves no state in the session; everything else does. Names of
 // functions are known ones or leave state, too: what a function of a user's does cannot be seen.
 func classify(text []byte, lex lexing) verdict {
-	if lex.opaque {
-		for _, c := range text {
-			if c >= 0x80 {
-				return unread
-			}
-		}
+	if lex.hides(text) {
+		return unread
 	}
 	c := classifier{scanner: scanner{text: text, lex: lex}, verdict: verdict{inert: true}}
 	c.run()

@@ -13,7 +13,8 @@ import (
 // transaction nothing can be brought. So the machine rolls it back itself, just before, and hides that the text's own ROLLBACK or
 // COMMIT has nothing left to do. As text that is no SQL ends no transaction, the server reads the text first: as one for a
 // prepared statement, which it refuses because of the other statements, and only if there is nothing else wrong with it
-// (postgres.c exec_parse_message).
+// (postgres.c exec_parse_message). What the machine itself cannot read, such as text in an encoding like SJIS, may end the transaction,
+// too: it is read in that way, and then refused as what does not end it.
 
 // rolling is how far the machine is with that; the client's message waits.
 type rolling uint8
@@ -22,6 +23,7 @@ const (
 	rollingNot    rolling = iota
 	rollingAsked          // the server reads the text
 	rollingRead           // it has, and found nothing wrong
+	rollingAlone          // it has, and found one statement that it executes even there
 	rollingBack           // ROLLBACK was sent
 	rollingBehind         // and is done
 )
@@ -41,7 +43,7 @@ const (
 
 // endingOf reads a text, or the beginning of one.
 func endingOf(text []byte, whole bool, lex lexing) ending {
-	if lex.opaque {
+	if lex.hides(text) {
 		return endingElse
 	}
 	s := scanner{text: text, lex: lex}
@@ -102,9 +104,17 @@ func (m *machine) beforeQuery(v verdict, text []byte, fr frame, f *feed, w engin
 		m.flush(f, w)
 		m.rollBack(text, w)
 		return true, false
-	case ends == endingElse && tells:
+	case ends == endingElse && tells && m.lend.rolling == rollingNot:
+		m.flush(f, w)
+		m.rollBack(text, w)
+		return true, false
+	case ends == endingElse && tells && m.lend.rolling == rollingRead:
+		m.lend.rolling = rollingNot
 		m.refuseQuery(fr, f, w)
 		return false, true
+	}
+	if m.lend.rolling == rollingAlone {
+		m.lend.rolling = rollingNot
 	}
 	return false, false
 }

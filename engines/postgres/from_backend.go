@@ -255,6 +255,9 @@ func (m *machine) ended(a expected) {
 			m.unnamedGone()
 		}
 	}
+	if a == answerOwn|answerSwallow|answerRolls {
+		m.lend.rolling = rollingAlone
+	}
 	if a == answerClose|answerSwallow {
 		m.lend.uncertain = false // it was the probe's, or came after all that was uncertain
 	}

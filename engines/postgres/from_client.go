@@ -318,8 +318,8 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	return true
 }
 
-// mayTellValues says that text has several statements, of which one may tell a sequence's last value. Where no code is suspected,
-// functions that are not the server's do not.
+// mayTellValues says that text has several statements, of which one may tell a sequence's last value, or which cannot be read. Where no
+// code is suspected, functions that are not the server's do not.
 func (m *machine) mayTellValues(v verdict, text []byte) bool {
 	if bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') < 0 {
 		return false
@@ -327,7 +327,7 @@ func (m *machine) mayTellValues(v verdict, text []byte) bool {
 	lower := bytes.ToLower(text)
 	u := m.state.unseen
 	foreign := v.foreign && (u == nil || u.now() != suspicionNone)
-	return foreign || v.opaque || v.garbled || bytes.Contains(lower, []byte("lastval")) || bytes.Contains(lower, []byte("currval"))
+	return foreign || v.opaque || v.garbled || v.kinds.has(engine.KindUnknown) || bytes.Contains(lower, []byte("lastval")) || bytes.Contains(lower, []byte("currval"))
 }
 
 // refuseQuery answers a simple query in a failed transaction as the server answers one that does not end it. Nothing is awaited.

@@ -82,7 +82,7 @@ func (s *scanner) setsName() (sets, resets bool) {
 // insert returns what has to be put into text, that of a Query with v, to set the application's name again behind what resets it.
 // It is nil if nothing has to be.
 func (m *machine) insert(v verdict, text []byte) *inserted {
-	if !m.session.named || !v.changesSettings() || m.lexing.opaque || bytes.IndexByte(text, ';') < 0 {
+	if !m.session.named || !v.changesSettings() || m.lexing.hides(text) || bytes.IndexByte(text, ';') < 0 {
 		return nil
 	}
 	ends, statements := behindResets(text, m.lexing)

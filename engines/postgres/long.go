@@ -220,7 +220,7 @@ func (l *longScan) feed(p []byte) {
 	if n := bytes.IndexByte(p, 0); n >= 0 {
 		p, l.over = p[:n], true
 	}
-	if l.lex.opaque && bytes.ContainsFunc(p, func(r rune) bool { return r >= 0x80 }) {
+	if l.lex.hides(p) {
 		l.lost = true
 	}
 	for len(p) > 0 && !l.ended && !l.lost {

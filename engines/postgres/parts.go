@@ -15,7 +15,7 @@ import (
 // leading returns the length of the statements that begin text and must go before what is brought, with the semicolon, 0 if there are
 // none, or nothing follows. failed says that the transaction has.
 func leading(text []byte, failed bool, lex lexing) (n int) {
-	if lex.opaque {
+	if lex.hides(text) {
 		return 0
 	}
 	s := scanner{text: text, lex: lex}

@@ -10,6 +10,11 @@ type lexing struct {
 	opaque bool
 }
 
+// hides says that text, or a piece of one, cannot be read.
+func (l lexing) hides(text []byte) bool {
+	return l.opaque && bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) // bytes that are no UTF-8 are U+FFFD
+}
+
 func lexingOf(params []parameter) lexing {
 	conforming, _ := lookup(params, "standard_conforming_strings")
 	l := lexing{backslash: conforming == "off"}
