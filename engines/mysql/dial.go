@@ -49,6 +49,7 @@ func (e *Engine) Dial(ctx context.Context, t engine.Target, key engine.Key) (eng
 		return engine.Dialed{}, dialError(t, err)
 	}
 	state := b.state()
+	e.shelves.join(b.server, b.statements, state)
 	state.unseen = e.unseenBy(t, state.server, key.User)
 	return engine.Dialed{Conn: b.conn, State: state}, nil
 }
@@ -65,10 +66,11 @@ type upstream struct {
 	charset  byte
 	status   uint16
 
-	server   string    // see backendState
-	reported []string  // the variables that answers said were set
-	base     *settings // see backendState
-	role     string    // see backendState
+	server     string    // see backendState
+	reported   []string  // the variables that answers said were set
+	statements string    // how many prepared statements it has of all connections
+	base       *settings // see backendState
+	role       string    // see backendState
 }
 
 // open connects to t and logs in as key says. On failure the connection is closed, and the result nil.

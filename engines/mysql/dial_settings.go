@@ -29,7 +29,7 @@ func (u *upstream) readBase(initQuery string) error {
 			names = append(names[:len(names):len(names)], name)
 		}
 	}
-	query, d := "SELECT "+identity+", @@SESSION."+strings.Join(names, ", @@SESSION."), dialectOf(u.greeting.version, u.greeting.mariaDB)
+	query, d := "SELECT "+identity+", @@SESSION."+strings.Join(names, ", @@SESSION.")+", @@GLOBAL.max_prepared_stmt_count", dialectOf(u.greeting.version, u.greeting.mariaDB)
 	if d.hasRoles() {
 		query += ", CURRENT_ROLE()"
 	}
@@ -37,13 +37,13 @@ func (u *upstream) readBase(initQuery string) error {
 	if err != nil {
 		return err
 	}
-	if d.hasRoles() && len(row) == 2+len(names)+1 {
+	if d.hasRoles() && len(row) == 2+len(names)+2 {
 		u.role, row = d.setRole(row[len(row)-1]), row[:len(row)-1]
 	}
-	if len(row) != 2+len(names) {
+	if len(row) != 2+len(names)+1 {
 		return broken("not as many values as variables")
 	}
-	u.server, row = row[0]+" "+row[1], row[2:]
+	u.server, u.statements, row = row[0]+" "+row[1], row[len(row)-1], row[2:len(row)-1]
 	for i, name := range names {
 		if restorable(name, row[i]) {
 			u.base, _ = u.base.with(name, row[i])

@@ -125,7 +125,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 	if q := within(t, seen); q != "\x03\x00\x01"+target.InitQuery {
 		t.Errorf("second query %q", q)
 	}
-	if q := within(t, seen); q != "\x03\x00\x01SELECT "+identity+", @@SESSION."+strings.Join(fundamental, ", @@SESSION.")+", CURRENT_ROLE()" {
+	if q := within(t, seen); q != "\x03\x00\x01SELECT "+identity+", @@SESSION."+strings.Join(fundamental, ", @@SESSION.")+", @@GLOBAL.max_prepared_stmt_count, CURRENT_ROLE()" {
 		t.Errorf("third query %q", q)
 	}
 	want := &backendState{id: 4711, server: "7 7", version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, imposed: 8, user: "app", status: 2, role: "SET ROLE 7"}
@@ -134,6 +134,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 		want.base, _ = want.base.with(name, "7")
 	}
 	want.unseen = e.unseenBy(target, want.server, "app")
+	want.statements.place = &place{shelf: e.shelves.byServer["7 7"]}
 	if got := d.State.(*backendState); !reflect.DeepEqual(got, want) {
 		t.Errorf("state %+v", got)
 	}

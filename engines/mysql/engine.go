@@ -46,6 +46,7 @@ type Engine struct {
 	decoy      atomic.Pointer[method] // how unknown users are asked; nil until the first
 	databases  databaseCache
 	statements sharedStatements
+	shelves    shelves
 	strings    engine.SharedStrings
 	unseen     unseens
 	logins     engine.LoginChanges

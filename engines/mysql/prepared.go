@@ -87,6 +87,7 @@ type heldStatement struct {
 type backendStatements struct {
 	held  map[*sharedStatement]*heldStatement
 	clock uint64
+	place *place
 }
 
 // use returns what the backend has of s, nil for nothing.
@@ -105,7 +106,18 @@ func (b *backendStatements) put(s *sharedStatement, h *heldStatement) {
 	}
 	b.clock++
 	h.last = b.clock
+	if b.held[s] == nil {
+		b.place.add(1)
+	}
 	b.held[s] = h
+}
+
+// take takes s out of what the backend keeps. The server still has it.
+func (b *backendStatements) take(s *sharedStatement) {
+	if b.held[s] != nil {
+		b.place.add(-1)
+	}
+	delete(b.held, s)
 }
 
 // oldest returns the statement that was used longest ago.
@@ -222,7 +234,7 @@ func (m *Machine) closeOnServer(id uint32, w engine.Wire) {
 func (m *Machine) drop(s *sharedStatement, w engine.Wire) {
 	t := &m.state.statements
 	if h := t.held[s]; h != nil {
-		delete(t.held, s)
+		t.take(s)
 		m.closeOnServer(h.id, w)
 	}
 }
@@ -238,7 +250,7 @@ func (m *Machine) makeRoom(n int, w engine.Wire) {
 // detach takes the server's statement for s alone.
 func (m *Machine) detach(s *statement, h *heldStatement) {
 	if s.own == nil {
-		delete(m.state.statements.held, s.shared)
+		m.state.statements.take(s.shared)
 		s.own = h
 	}
 }
@@ -278,6 +290,7 @@ func (m *Machine) keep(s *statement, h *heldStatement) {
 
 // dropStatements notes that the server drops all statements of the held backend.
 func (m *Machine) dropStatements() {
+	m.state.statements.place.add(-len(m.state.statements.held))
 	m.state.statements.held = nil
 	m.loseStatements()
 }

@@ -124,7 +124,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 			s.shared = m.e.statements.intern(s.shared)
 		}
 		m.drop(s.shared, w)
-		m.makeRoom(maxPrepared-1, w)
+		m.makeRoom(m.state.statements.place.room(), w)
 	}
 	t.preparing, t.retried = s, false
 	m.lookAtTables(text)
@@ -237,7 +237,7 @@ func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
 		return nil
 	}
 	if !t.gathering {
-		m.makeRoom(maxPrepared-1, w)
+		m.makeRoom(m.state.statements.place.room(), w)
 	}
 	w.ToBackend(s.shared.packet)
 	m.disturb(protocol.COM_STMT_PREPARE, "")

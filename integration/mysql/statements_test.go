@@ -1005,3 +1005,25 @@ func TestAStatementThatEndsAReadOnlyTransactionIsPreparedAgainInIt(t *testing.T)
 		}
 	})
 }
+
+// What backends keep for later must not take what the server has for statements from those who want one now.
+func TestWhatBackendsKeepLeavesTheServerRoomForStatements(t *testing.T) {
+	for _, name := range harness.MySQLNames() {
+		t.Run(name, func(t *testing.T) {
+			const limit = 80
+			f := ownServer(t, name, 2, fmt.Sprintf("max_prepared_stmt_count=%d", limit))
+			a, b := f.client(t), f.client(t)
+			a.do(t, "begin") // it keeps its backend
+			for i := range limit {
+				a.about(t, protocol.COM_STMT_CLOSE, a.mustPrepare(t, fmt.Sprintf("select %d", i)))
+			}
+			for _, w := range []*wire{f.direct(t), b} {
+				w.executes(t, w.mustPrepare(t, "select 7"), "[7]")
+				w.quit()
+			}
+			a.executes(t, a.mustPrepare(t, "select 79"), "[79]")
+			a.quit()
+			quiet(t, f)
+		})
+	}
+}
