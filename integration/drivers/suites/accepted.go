@@ -10,11 +10,11 @@ import (
 //
 //	WAY SERVER TEST: REASON
 //
-// WAY is proxy, paranoid or any, SERVER is a server's name or any. TEST is a test's name, or the beginning of one and "*". Its name may hold
+// WAY is proxy, paranoid or any, with a "?" behind it if the test does not always end otherwise; SERVER is a server's name or any. TEST is a test's name, or the beginning of one and "*". Its name may hold
 // spaces and colons; the reason follows the last ": ".
 type accepted struct {
 	way, server, test, reason string
-	used                      bool
+	sometimes                 bool
 }
 
 func readAccepted(path string) ([]*accepted, error) {
@@ -39,7 +39,8 @@ func readAccepted(path string) ([]*accepted, error) {
 		if len(f) != 3 {
 			return nil, fmt.Errorf("%s: write WAY SERVER TEST: REASON, not %q", path, line)
 		}
-		all = append(all, &accepted{way: f[0], server: f[1], test: f[2], reason: line[at+2:]})
+		way, sometimes := strings.CutSuffix(f[0], "?")
+		all = append(all, &accepted{way: way, server: f[1], test: f[2], reason: line[at+2:], sometimes: sometimes})
 	}
 	return all, nil
 }
