@@ -62,6 +62,12 @@ type Patient interface {
 	Patience() time.Duration
 }
 
+// Committer is a Machine that can tell a COMMIT from what may be stopped when its client has gone.
+type Committer interface {
+	// Commits says whether something is under way that ends a transaction, or of which that is not known.
+	Commits() bool
+}
+
 // Wire is all that a machine can do to the world. Its methods return at once and never call the machine back.
 type Wire interface {
 	// ToClient and ToBackend send p, in order. p may be reused when they return. What one call of a machine

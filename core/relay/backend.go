@@ -13,6 +13,11 @@ import (
 const (
 	// partWithin is how long a server may take to close its side of a backend that was told the end.
 	partWithin = 3 * time.Second
+	// commitWithin is the same for one that executes the COMMIT of a client that has gone.
+	commitWithin = 30 * time.Second
+	// abortCancels is how often what a client that has gone has left running is stopped, at most: a request to stop may come before the
+	// server has begun with what was sent, and is for nothing then.
+	abortCancels = 3
 	// cancelWithin is how long a cancel may take. A backend waits for it before it goes to anyone else.
 	cancelWithin = 10 * time.Second
 	// drainPoll is how soon a backend that still has output to send is looked at again.
@@ -33,6 +38,7 @@ type Backend struct {
 	closing  bool
 	haunted  bool // a cancel since the last grant may still hit what is executed next
 	cancels  int  // in flight
+	aborts   int  // how often what runs may be stopped yet, when the server has been told the end and does not close
 	waiting  bool // at a boundary, and kept until its cancels are over
 	settling loop.Timer
 	parting  loop.Timer
@@ -246,14 +252,25 @@ func (c *canceled) Run() {
 }
 
 // abort ends b, whose session is over, perhaps in the middle of something. What still runs is stopped, or it would go on
-// and count against the server's limit after its connection is closed.
-func (b *Backend) abort(busy bool) {
-	if !busy {
+// and count against the server's limit after its connection is closed. But a COMMIT is let through, whoever waits for it: the
+// server executes what it has got before it sees the end of the connection.
+func (b *Backend) abort(m engine.Machine) {
+	if !m.Busy() {
 		b.dismiss(nil)
 		return
 	}
-	b.cancel(func() {})
+	if b.closing {
+		return
+	}
+	within := partWithin
+	if c, ok := m.(engine.Committer); ok && c.Commits() {
+		within = commitWithin
+	} else {
+		b.aborts = abortCancels - 1
+		b.cancel(func() {})
+	}
 	b.discard(nil)
+	b.worker.loop.Schedule(&b.parting, within)
 }
 
 // discard closes b for good, on its loop. It was held or taken by the caller. Its place in the budget is free when the
@@ -290,7 +307,16 @@ func (b *Backend) part(reason error) {
 // parted fires when the server did not close its side in time.
 type partedTask Backend
 
-func (t *partedTask) Run() { (*Backend)(t).gone() }
+func (t *partedTask) Run() {
+	b := (*Backend)(t)
+	if b.aborts == 0 {
+		b.gone()
+		return
+	}
+	b.aborts--
+	b.cancel(func() {})
+	b.worker.loop.Schedule(&b.parting, partWithin)
+}
 
 // vanish is discard for a stream that is closed already.
 func (b *Backend) vanish(reason error) {

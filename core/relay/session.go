@@ -268,7 +268,7 @@ func (s *Session) end() {
 	}
 	if b := s.backend; b != nil {
 		s.letGo()
-		b.abort(s.machine.Busy())
+		b.abort(s.machine)
 	}
 	s.unpin()
 	s.Forgo()

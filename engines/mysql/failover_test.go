@@ -325,3 +325,20 @@ func TestAnExecutionThatIsToldOfALostTransactionHasUsedItsLongDataUp(t *testing.
 		t.Errorf("client got %q", r.client)
 	}
 }
+
+func TestAnEndOfATransactionIsToldFromWhatMayBeStopped(t *testing.T) {
+	for text, want := range map[string]bool{
+		"COMMIT": true, "commit and chain": true, "ROLLBACK": true, "/* x */ COMMIT;": true, "INSERT INTO t VALUES (1)": false,
+		"SELECT 'COMMIT'": false, "SELECT SLEEP(600); COMMIT": false, "CREATE TABLE t (n INT)": false, "SAVEPOINT a": false,
+	} {
+		r := newRig(t, modernClient)
+		r.ask(query("BEGIN"), query("BEGIN"), reply("\x00\x00\x00\x03\x00\x00\x00"))
+		if r.m.Commits() {
+			t.Errorf("before %s", text)
+		}
+		r.send(query(text))
+		if got := r.m.Commits(); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

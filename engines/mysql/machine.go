@@ -52,9 +52,10 @@ type Machine struct {
 }
 
 var (
-	_ engine.Machine = (*Machine)(nil)
-	_ engine.Teller  = (*Machine)(nil)
-	_ engine.Patient = (*Machine)(nil)
+	_ engine.Machine   = (*Machine)(nil)
+	_ engine.Teller    = (*Machine)(nil)
+	_ engine.Patient   = (*Machine)(nil)
+	_ engine.Committer = (*Machine)(nil)
 )
 
 // machineState is what machines note about a backend.
@@ -321,6 +322,12 @@ func (m *Machine) Stop(reason error, w engine.Wire) {
 // Busy says whether a request is under way.
 func (m *Machine) Busy() bool {
 	return m.request.active || m.upload.active || m.statements.again != nil
+}
+
+// Commits implements engine.Committer: nothing but a COMMIT or ROLLBACK is under way.
+func (m *Machine) Commits() bool {
+	c := m.request.class
+	return m.request.active && c.has(classEnds) && !c.has(classCode)
 }
 
 // Running implements engine.Teller.

@@ -127,8 +127,9 @@ type reset struct {
 }
 
 var (
-	_ engine.Machine = (*machine)(nil)
-	_ engine.Teller  = (*machine)(nil)
+	_ engine.Machine   = (*machine)(nil)
+	_ engine.Teller    = (*machine)(nil)
+	_ engine.Committer = (*machine)(nil)
 )
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
@@ -324,6 +325,9 @@ func (m *machine) Busy() bool {
 	r := &m.reading
 	return r.starting || r.waiting || r.skipping || r.refused || r.client.rest > 0 || m.backend != nil && !m.lend.ready && !m.lend.sweep.active
 }
+
+// Commits implements engine.Committer.
+func (m *machine) Commits() bool { return m.lend != nil && m.lend.flight.commits }
 
 // InTransaction is what the server said last; a transaction keeps the backend.
 func (m *machine) InTransaction() bool { return m.backend != nil && m.lend.tx != 'I' }
