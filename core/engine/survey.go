@@ -18,11 +18,13 @@ const MaxInstances = 100
 
 // Instance is a server of a cluster, as one of the cluster's servers tells it. None of it is checked.
 type Instance struct {
-	ID      string // "orders-1"
-	Address string // host:port, "" where the cluster's servers know IDs only
-	Writer  bool   // it is said to be the writer; false where that is not told
-	// Age is since when nothing was heard of it, and Lag how far it is behind; 0 where that is not told.
-	Age, Lag time.Duration
+	ID      string        // "orders-1"
+	Address string        // host:port, "" where the cluster's servers know IDs only
+	Writer  bool          // it is said to be the writer; false where that is not told
+	Age     time.Duration // since when nothing was heard of it; 0 where that is not told
+	// Lag is how far it is behind. LagKnown is false where that is not told, or makes no sense.
+	Lag      time.Duration
+	LagKnown bool
 }
 
 // Surveyor is a Watch that can ask for the servers of the cluster.

@@ -148,7 +148,7 @@ func (m *Member) survey(ctx context.Context, s *Survey, facts *engine.Facts) err
 	v := &view{instances: instances, asked: time.Now(), err: excuse(m.target.Address, err)}
 	for _, i := range instances {
 		if i.ID == m.target.Name && facts.ReadOnly && !facts.LagKnown {
-			facts.Lag, facts.LagKnown = i.Lag, true
+			facts.Lag, facts.LagKnown = i.Lag, i.LagKnown
 		}
 	}
 	g := m.group

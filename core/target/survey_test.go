@@ -58,7 +58,7 @@ func (k *kin) say(who string, instances ...string) {
 	defer k.mu.Unlock()
 	var all []engine.Instance
 	for _, name := range instances {
-		i := engine.Instance{ID: strings.TrimSuffix(name, "+"), Writer: name[0] == 'w', Lag: time.Hour}
+		i := engine.Instance{ID: strings.TrimSuffix(name, "+"), Writer: name[0] == 'w', Lag: time.Hour, LagKnown: true}
 		if strings.HasSuffix(name, "+") {
 			i.Age = fresh + time.Second
 		}
@@ -210,6 +210,22 @@ func TestTheSeedIsAskedAgainWhenNobodyElseAnswers(t *testing.T) {
 		if got := g.Discovery().Cause; got != "seed:1 was asked for its cluster: no way" {
 			t.Errorf("nobody is there: %s", got)
 		}
+	})
+}
+
+func TestALagThatNobodyKnowsIsNotTakenForNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, g := family(t, "w", "r1")
+		k.mu.Lock()
+		for _, all := range k.tells {
+			for i := range all {
+				all[i].Lag, all[i].LagKnown = 0, false
+			}
+		}
+		k.mu.Unlock()
+		g.SetReplicas(Replicas{MaxLag: time.Minute, WaitForReplica: true})
+		time.Sleep(2 * time.Minute)
+		leads(t, g, relay.ReadOnly, "")
 	})
 }
 

@@ -19,7 +19,7 @@ var _ engine.Surveyor = (*watch)(nil)
 var surveyQueries = [...]string{
 	engine.TopologyAurora: "SELECT server_id, '', '', session_id = 'MASTER_SESSION_ID', " +
 		"TIMESTAMPDIFF(MICROSECOND, last_update_timestamp, NOW(6)) DIV 1000, replica_lag_in_milliseconds FROM information_schema.replica_host_status",
-	engine.TopologyMultiAZ: "SELECT SUBSTRING_INDEX(endpoint, '.', 1), endpoint, port, 0, 0, 0 FROM mysql.rds_topology",
+	engine.TopologyMultiAZ: "SELECT SUBSTRING_INDEX(endpoint, '.', 1), endpoint, port, 0, 0, NULL FROM mysql.rds_topology",
 }
 
 // Survey implements engine.Surveyor.
@@ -45,7 +45,9 @@ func (w *watch) survey(query string) (found []engine.Instance, err error) {
 		if len(values) != 6 || len(found) == engine.MaxInstances {
 			return broken("unexpected answer to a survey")
 		}
-		i := engine.Instance{ID: values[0], Writer: values[3] == "1", Age: milliseconds(values[4]), Lag: milliseconds(values[5])}
+		i := engine.Instance{ID: values[0], Writer: values[3] == "1"}
+		i.Age, _ = milliseconds(values[4])
+		i.Lag, i.LagKnown = milliseconds(values[5])
 		if values[1] != "" {
 			i.Address = net.JoinHostPort(values[1], values[2])
 		}
@@ -56,11 +58,11 @@ func (w *watch) survey(query string) (found []engine.Instance, err error) {
 	return found, err
 }
 
-// milliseconds reads a number of them, 0 if it is none.
-func milliseconds(text string) time.Duration {
+// milliseconds reads a number of them, and says whether it is one that can be.
+func milliseconds(text string) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n < 0 || n > float64(1<<40) {
-		return 0
+	if err != nil || !(n >= 0 && n <= float64(1<<40)) { // NaN is neither
+		return 0, false
 	}
-	return time.Duration(n * float64(time.Millisecond))
+	return time.Duration(n * float64(time.Millisecond)), true
 }

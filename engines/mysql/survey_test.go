@@ -39,9 +39,10 @@ func TestASurveyIsReadAndBounded(t *testing.T) {
 		err    any
 	}{
 		"aurora": {rows(cell("w", "", "", "1", "1500", "NULL"), cell("r", "", "", "0", "NULL", "17.5")), []engine.Instance{
-			{ID: "w", Writer: true, Age: 1500 * time.Millisecond}, {ID: "r", Lag: 17500 * time.Microsecond},
+			{ID: "w", Writer: true, Age: 1500 * time.Millisecond}, {ID: "r", Lag: 17500 * time.Microsecond, LagKnown: true},
 		}, nil},
-		"multi-AZ":  {rows(cell("a", "a.b.c", "3307", "0", "0", "0")), []engine.Instance{{ID: "a", Address: "a.b.c:3307"}}, nil},
+		"multi-AZ":  {rows(cell("a", "a.b.c", "3307", "0", "0", "0")), []engine.Instance{{ID: "a", Address: "a.b.c:3307", LagKnown: true}}, nil},
+		"no lag":    {rows(cell("a", "", "", "0", "0", "NULL"), cell("b", "", "", "0", "NaN", "NaN"), cell("c", "", "", "0", "0", "-1")), []engine.Instance{{ID: "a"}, {ID: "b"}, {ID: "c"}}, nil},
 		"clocks":    {rows(cell("a", "", "", "0", "-1", "99999999999999999999")), []engine.Instance{{ID: "a"}}, nil},
 		"empty":     {rows(), nil, nil},
 		"short":     {rows(cell("a", "", "")), nil, &protocolError},

@@ -587,7 +587,17 @@ func TestAProbeAsksForTheFacts(t *testing.T) {
 	if err := <-d.finished; err != nil {
 		t.Error(err)
 	}
-	lag, want.Lag, want.LagKnown = nil, 0, false // a server without these functions
+	want.Lag, want.LagKnown = 0, false
+	for _, nonsense := range []string{"NaN", "Infinity", "-Infinity", "-1", "99999999999999999999", "1e999", "", "soon"} {
+		lag = []byte(nonsense)
+		if facts, err = engine.Probe(t.Context(), d.engine, d.target); err != nil || facts != want {
+			t.Errorf("%q: got %+v, %v", nonsense, facts, err)
+		}
+		if err := <-d.finished; err != nil {
+			t.Error(err)
+		}
+	}
+	lag = nil // a server without these functions
 	facts, err = engine.Probe(t.Context(), d.engine, d.target)
 	if err != nil || facts != want {
 		t.Errorf("got %+v, %v", facts, err)
@@ -727,5 +737,18 @@ func TestADialedConnectionCanBeHandedToALoop(t *testing.T) {
 	}
 	if _, err := detached.TLS.Read(make([]byte, 1)); !socket.WouldBlock(err) {
 		t.Errorf("reading gives %v", err)
+	}
+}
+
+func TestAnInstanceWhoseLagIsNoNumberDoesNotTellIt(t *testing.T) {
+	for text, want := range map[string]time.Duration{"17.5": 17500 * time.Microsecond, "0": 0} {
+		if got, known := milliseconds([]byte(text)); got != want || !known {
+			t.Errorf("%s: %s, %v", text, got, known)
+		}
+	}
+	for _, text := range []string{"", "NaN", "Infinity", "-1", "1e999", "99999999999999999999"} {
+		if got, known := milliseconds([]byte(text)); got != 0 || known {
+			t.Errorf("%q: %s, %v", text, got, known)
+		}
 	}
 }

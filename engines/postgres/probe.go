@@ -127,7 +127,7 @@ func (s *greeted) lag(ctx context.Context) (lag time.Duration, known bool, err e
 		return 0, false, err
 	}
 	seconds, err := strconv.ParseFloat(string(row[0]), 64)
-	if err != nil || seconds < 0 || seconds > float64(1<<31) {
+	if err != nil || !(seconds >= 0 && seconds <= float64(1<<31)) { // NaN is neither
 		return 0, false, nil //nolint:nilerr // clocks that differ are no failure
 	}
 	return time.Duration(seconds * float64(time.Second)), true, nil

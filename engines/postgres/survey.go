@@ -21,7 +21,7 @@ var surveyQueries = [...]string{
 	engine.TopologyAurora: "SELECT server_id, '', '', session_id OPERATOR(pg_catalog.=) 'MASTER_SESSION_ID', " +
 		"pg_catalog.date_part('epoch', pg_catalog.now() OPERATOR(pg_catalog.-) last_update_timestamp) OPERATOR(pg_catalog.*) 1000, " +
 		"replica_lag_in_msec FROM pg_catalog.aurora_replica_status()",
-	engine.TopologyMultiAZ: "SELECT pg_catalog.split_part(endpoint, '.', 1), endpoint, port, false, 0, 0 FROM rds_tools.show_topology('berth')",
+	engine.TopologyMultiAZ: "SELECT pg_catalog.split_part(endpoint, '.', 1), endpoint, port, false, 0, NULL FROM rds_tools.show_topology('berth')",
 }
 
 // Survey implements engine.Surveyor.
@@ -38,7 +38,9 @@ func (w *watch) Survey(ctx context.Context, t engine.Topology) ([]engine.Instanc
 		if len(row) != 6 {
 			return nil, dialError(w.target, idleProtocolError("unexpected answer to a survey"))
 		}
-		i := engine.Instance{ID: string(row[0]), Writer: string(row[3]) == "t", Age: milliseconds(row[4]), Lag: milliseconds(row[5])}
+		i := engine.Instance{ID: string(row[0]), Writer: string(row[3]) == "t"}
+		i.Age, _ = milliseconds(row[4])
+		i.Lag, i.LagKnown = milliseconds(row[5])
 		if len(row[1]) > 0 {
 			i.Address = net.JoinHostPort(string(row[1]), string(row[2]))
 		}
@@ -47,11 +49,11 @@ func (w *watch) Survey(ctx context.Context, t engine.Topology) ([]engine.Instanc
 	return found, nil
 }
 
-// milliseconds reads a number of them, 0 if it is none.
-func milliseconds(text []byte) time.Duration {
+// milliseconds reads a number of them, and says whether it is one that can be.
+func milliseconds(text []byte) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || n < 0 || n > float64(1<<40) {
-		return 0
+	if err != nil || !(n >= 0 && n <= float64(1<<40)) { // NaN is neither
+		return 0, false
 	}
-	return time.Duration(n * float64(time.Millisecond))
+	return time.Duration(n * float64(time.Millisecond)), true
 }
