@@ -153,6 +153,9 @@ berth.yaml:16:16: target_groups[0].health_check.timeout: 0s is too short: write 
 	{"more idle connections than connections", with(pool + "      max_connections_percent: 20\n      max_idle_connections_percent: 21\n"), nil, `
 berth.yaml:16:37: target_groups[0].connection_pool.max_idle_connections_percent: 21 is out of range: write a number from 0 to 20`},
 
+	{"a login in no time", with("", "target_group: orders", "target_group: orders\n    login_timeout: 1ms"), nil, `
+berth.yaml:6:20: listeners[0].login_timeout: 1ms is too short: write at least 100ms`},
+
 	{"durations", with(pool+"      connection_borrow_timeout: 120\n      idle_connection_timeout: 5 minutes\n      max_connection_lifetime: -1h\n",
 		"target_group: orders", "target_group: orders\n    login_timeout: 0"), nil, `
 berth.yaml:6:20: listeners[0].login_timeout: 0 would let a client hold a login forever: write a duration like 15s

@@ -18,6 +18,9 @@ const (
 // minHealthCheck is the least that makes sense as interval or timeout of a health check.
 const minHealthCheck = 100 * time.Millisecond
 
+// minLogin is the least in which a client may be expected to log in.
+const minLogin = 100 * time.Millisecond
+
 // A name becomes a metric label and part of log lines.
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
@@ -70,6 +73,8 @@ func (v *validator) listeners(listeners []Listener) {
 		v.listenerTLS(path+".tls", l.TLS)
 		if l.LoginTimeout == 0 {
 			v.of(path+".login_timeout", "0 would let a client hold a login forever: write a duration like 15s")
+		} else {
+			v.atLeast(path+".login_timeout", l.LoginTimeout, minLogin)
 		}
 		v.between(path+".max_client_connections", l.MaxClientConnections, 1, 1<<24)
 		v.between(path+".max_connections_per_user", l.MaxConnectionsPerUser, 0, 1<<24)

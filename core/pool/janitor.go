@@ -78,7 +78,7 @@ func (p *Pool[K, V]) Close(now time.Duration) (refused []*Waiter[K, V], todo Tod
 // tooOld says whether c is past its lifetime. Connections that were opened together must not all end together.
 func (p *Pool[K, V]) tooOld(c *Conn[K, V], now time.Duration) bool {
 	most := p.config.MaxLifetime
-	return most > 0 && now-c.opened > most-most/10*time.Duration(c.spread)/256
+	return most > 0 && now-c.opened > most-most/(10*256)*time.Duration(c.spread)
 }
 
 // unused says whether c is idle for so long that it counts against MaxIdle. Connections that come and go with the load

@@ -628,6 +628,15 @@ func TestAConnectionIsClosedWithinTheLastTenthOfItsLifetime(t *testing.T) {
 	w.stats(Stats{Closing: n})
 }
 
+func TestALifetimeOfManyYearsIsNoneAtAll(t *testing.T) {
+	w := newWorld(t, Config{Max: 20, MaxIdle: 20, MaxLifetime: 1<<63 - 1})
+	for _, r := range w.fill("a", 0, 20) {
+		w.give(r)
+	}
+	w.tick(time.Hour)
+	w.stats(Stats{Idle: 20})
+}
+
 func TestNoMoreThanMaxIdleAreKeptOnceTheyWereIdleForLong(t *testing.T) {
 	w := newWorld(t, Config{Max: 3, MaxIdle: 1, IdleTimeout: time.Minute})
 	for _, r := range w.fill("a", 0, 3) {
