@@ -118,8 +118,10 @@ type Pool[K comparable, V any] struct {
 	waiting int                // waiters in all buckets
 	claimed int                // slots of connections that are not the pool's, by Claim
 	kept    int                // and by ClaimKept
-	arrival uint64             // of the last waiter
-	dials   uint64             // begun so far
+	// doubtful is how many of the dials in flight are for keys whose last dial failed.
+	doubtful int
+	arrival  uint64 // of the last waiter
+	dials    uint64 // begun so far
 }
 
 // New returns an empty pool.
@@ -213,7 +215,8 @@ func (p *Pool[K, V]) Opened(c *Conn[K, V], now time.Duration) (todo Todo[K, V]) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.opened = now
-	c.bucket.lastErr, c.bucket.failures = nil, 0
+	c.bucket.lastErr = nil
+	c.bucket.fails(0)
 	p.place(c, dialing, now, &todo)
 	return todo
 }
@@ -242,7 +245,7 @@ func (p *Pool[K, V]) Reachable(now time.Duration) (todo Todo[K, V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, b := range p.buckets {
-		b.failures = 0
+		b.fails(0)
 	}
 	p.settle(now, &todo)
 	return todo
@@ -387,6 +390,12 @@ func (p *Pool[K, V]) move(c *Conn[K, V], from, to state) {
 	b.count[from]--
 	b.count[to]++
 	c.state = to
+	if b.failures > 0 && from == dialing {
+		p.doubtful--
+	}
+	if b.failures > 0 && to == dialing {
+		p.doubtful++
+	}
 	if from == idle {
 		p.ages.remove(&c.age)
 		b.lane(c.loop).idle.remove(&c.lane)

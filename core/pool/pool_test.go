@@ -549,7 +549,7 @@ func TestNoKeyWaitsOutItsPauseWhenTheServerIsSaidToBeReachable(t *testing.T) {
 }
 
 func TestTickSaysWhenTheSoonestPauseOfAllKeysEnds(t *testing.T) {
-	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 9, RetryDelay: time.Second})
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9, MaxDials: 12, RetryDelay: time.Second})
 	for i := range 9 {
 		w.now = time.Duration(i+1) * time.Millisecond
 		w.ask(string(rune('a'+i)), 0)
@@ -580,6 +580,43 @@ func TestAKeyThatCannotBeDialedDoesNotHoldUpAnother(t *testing.T) {
 	c := w.ask("b", 0)
 	w.give(b)
 	w.has(c)
+}
+
+func TestDialsThatHangForOneKeyLeaveSomeToOthers(t *testing.T) {
+	w := newWorld(t, Config{Max: 99, MaxIdle: 99, MaxDials: 8})
+	for range 20 {
+		w.ask("a", 0)
+	}
+	w.want("dials", len(w.dials), 6)
+	b := w.ask("b", 0)
+	w.want("dials", len(w.dials), 7)
+	w.do(w.Opened(w.dials[6], w.now))
+	w.has(b)
+}
+
+func TestKeysThatCannotBeDialedLeaveDialsToOthers(t *testing.T) {
+	w := newWorld(t, Config{Max: 99, MaxIdle: 99, MaxDials: 8, RetryDelay: time.Second})
+	var others []*waiter
+	for range 3 {
+		others = append(others, w.fill("x", 0, 1)...)
+	}
+	for i := range 20 {
+		w.ask(string(rune('a'+i)), 0)
+	}
+	for i := range 20 {
+		w.now = time.Duration(i) * time.Millisecond
+		w.fail(false)
+	}
+	for _, o := range others {
+		w.give(o)
+	}
+	w.tick(time.Minute)
+	w.want("dials", len(w.dials), 6)
+	w.want("closing for them", len(w.closes), 0)
+	y := w.ask("y", 0)
+	w.want("dials", len(w.dials), 7)
+	w.do(w.Opened(w.dials[6], w.now))
+	w.has(y)
 }
 
 func TestTheLastErrorIsForgottenAfterAMinuteWithTheKey(t *testing.T) {

@@ -138,27 +138,50 @@ func (p *Pool[K, V]) dismiss(b *bucket[K, V], ws []*Waiter[K, V]) []*Waiter[K, V
 	return ws
 }
 
-// wants is how many dials for the key would be of use now. After a failure one dial tries whether it was the last.
+// wants is how many dials for the key would be of use now, as far as it may have them. After a failure one dial tries whether it was
+// the last.
 func (b *bucket[K, V]) wants(now time.Duration) int {
-	if b.pool.paused {
+	p := b.pool
+	if p.paused {
 		return 0
 	}
 	n := max(0, b.waiters.len-b.count[dialing])
 	if b.failures == 0 {
-		return n
+		return max(0, min(n, p.share()-b.count[dialing]))
 	}
-	if b.count[dialing] > 0 || now < b.retryAt {
+	if b.count[dialing] > 0 || now < b.retryAt || p.doubtful >= p.share() {
 		return 0
 	}
 	return min(n, 1)
 }
 
+// share is how many of the dials in flight one key may have, and those keys together whose last one failed: a few are left to others,
+// since dials that hang take long.
+func (p *Pool[K, V]) share() int { return p.config.MaxDials - p.config.MaxDials/4 }
+
 // need is how many dials would be of use now, over all keys.
 func (p *Pool[K, V]) need(now time.Duration) (n int) {
+	doubtful := 0
 	for l := p.busy.first; l != nil; l = l.next {
-		n += l.of.wants(now)
+		if l.of.failures > 0 {
+			doubtful += l.of.wants(now)
+		} else {
+			n += l.of.wants(now)
+		}
 	}
-	return n
+	return n + min(doubtful, max(0, p.share()-p.doubtful))
+}
+
+// fails sets how often dials of b failed in a row.
+func (b *bucket[K, V]) fails(n int) {
+	if was := b.failures > 0; was != (n > 0) {
+		if was {
+			b.pool.doubtful -= b.count[dialing]
+		} else {
+			b.pool.doubtful += b.count[dialing]
+		}
+	}
+	b.failures = n
 }
 
 // neediest returns the oldest needy waiter of any key but that of except for which a dial would be of use now. It costs
@@ -208,5 +231,5 @@ func (b *bucket[K, V]) pause(now, first time.Duration) {
 		return
 	}
 	b.retryAt = now + first<<min(b.failures, 4)
-	b.failures++
+	b.fails(b.failures + 1)
 }
