@@ -35,12 +35,10 @@ func hiddenOf(row []byte) hidden {
 	return hidden(n)
 }
 
-// limitless takes from a SELECT on MySQL what the session may have limited its own by, limitlessMariaDB on MariaDB.
-const (
-	limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=18446744073709551615) SET_VAR(sql_big_selects=1) " +
-		"SET_VAR(use_secondary_engine=OFF) */"
-	limitlessMariaDB = "SET STATEMENT max_statement_time=0, max_join_size=18446744073709551615, default_regex_flags='' FOR "
-)
+// limitless takes from a SELECT on MySQL what the session may have limited its own by. MariaDB's SET STATEMENT would, too, but reports what it
+// has set with the next statement, which is a client's.
+const limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=18446744073709551615) SET_VAR(sql_big_selects=1) " +
+	"SET_VAR(use_secondary_engine=OFF) */"
 
 // unseenQuery asks for the bits of hidden that hold for the code in the user's schemas. What the user may not see counts: a
 // body that is hidden, and schemas without the privileges (TRIGGER, EXECUTE) to see what is there. In schemas of which the

@@ -207,9 +207,6 @@ func (m *Machine) askUnseen(w engine.Wire) { m.askCatalogue(unseenQuery, purpose
 // askCatalogue asks about the code that there is now. With autocommit off MySQL begins a transaction for that.
 func (m *Machine) askCatalogue(query string, p purpose, w engine.Wire) {
 	m.state.asked = m.state.unseen.changes.Load()
-	if m.state.mariaDB {
-		query = limitlessMariaDB + query
-	}
 	m.ask(query, p, w)
 	if m.session.status&statusAutocommit == 0 {
 		m.ask("ROLLBACK AND NO CHAIN NO RELEASE", purposeEnd, w)
