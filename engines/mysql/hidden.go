@@ -19,6 +19,10 @@ const (
 	hiddenPrevious                        // it may read ROW_COUNT(), FOUND_ROWS() and counts of warnings of the statement before
 	hiddenCallsLeave                      // procedures may leave what triggers and functions cannot, and no tracker reports
 	hiddenSets                            // procedures and functions may set variables, which trackers report
+
+	// What the answer has besides: procedures may leave what functions can, and functions or triggers may call some.
+	hiddenProcedures
+	hiddenCallsInside
 )
 
 // hiddenUnknown is what code counts as that cannot be read. That it reads values of the previous statement is not assumed:
@@ -32,7 +36,11 @@ func hiddenOf(row []byte) hidden {
 	if err != nil || f.bad {
 		return hiddenUnknown
 	}
-	return hidden(n)
+	h := hidden(n)
+	if h&hiddenProcedures != 0 && h&hiddenCallsInside != 0 {
+		h |= hiddenLeaves
+	}
+	return h &^ (hiddenProcedures | hiddenCallsInside)
 }
 
 // limitless takes from a SELECT on MySQL what the session may have limited its own by. MariaDB's SET STATEMENT would, too, but reports what it
@@ -45,9 +53,9 @@ const limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=1844
 // user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
 var unseenQuery = strings.Join([]string{
 	"SELECT " + limitless + " COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
-		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, proceduresLeave, anySET) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
-	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, never, never) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, never, never) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, "routine_type <> _utf8mb4'PROCEDURE'", proceduresLeave, anySET) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, "TRUE", never, never) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
 	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = _utf8mb4'SEQUENCE'",
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT _utf8mb4'%' AS pattern, privilege_type FROM information_schema.user_privileges " +
@@ -57,13 +65,20 @@ var unseenQuery = strings.Join([]string{
 
 const usersSchemas = "NOT IN (_utf8mb4'mysql', _utf8mb4'sys', _utf8mb4'information_schema', _utf8mb4'performance_schema')"
 
-// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL; calls and
-// sets are regular expressions for hiddenCallsLeave and hiddenSets.
-func hiddenBits(body, alien string, previous func(body string) string, calls, sets string) string {
+// hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL, inside whether it is
+// of statements and runs without being called; calls and sets are regular expressions for hiddenCallsLeave and hiddenSets.
+func hiddenBits(body, alien string, previous func(body string) string, inside, calls, sets string) string {
 	lower := "LOWER(" + body + ")"
+	leaves, called := "", ""
+	if inside != "" {
+		some := lower + " REGEXP _utf8mb4'" + functionsLeave + "'"
+		leaves = " OR " + inside + " AND " + some
+		called = "+((" + inside + ") = FALSE AND " + some + ")*" + decimalOf(hiddenProcedures) +
+			"+(" + inside + " AND (" + lower + " REGEXP _utf8mb4'" + anyCALL + "' OR LOCATE(_utf8mb4'ORACLE', sql_mode) > 0))*" + decimalOf(hiddenCallsInside)
+	}
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
 		"(REPLACE(" + lower + ", _utf8mb4'@@', _utf8mb4' ') REGEXP _utf8mb4'@|_lock|calc_found_rows|lastval|nextval|setval|currval|(next|previous)" + gap + "+value' OR " +
-		lower + " REGEXP _utf8mb4'" + silentSET + "')*" + decimalOf(hiddenLeaves) +
+		lower + " REGEXP _utf8mb4'" + silentSET + "'" + leaves + ")*" + decimalOf(hiddenLeaves) + called +
 		"+(" + lower + " REGEXP _utf8mb4'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
 		"+(" + lower + " REGEXP _utf8mb4'last_insert_id`?" + gap + "*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
@@ -77,12 +92,15 @@ const gap = "([[:space:]]|/[*]([^*]|[*]+[^*/])*[*]+/|/[*]m?![0-9]*|[*]/|(#|--)[^
 // silentSET is SET @@name = value, of which MariaDB reports nothing. It needs no white space around @@name, and comments may be there.
 const silentSET = "(^|[^a-z0-9_$])set([^a-z0-9_$;][^;]*)?@@`?[a-z0-9_]+`?[[:space:]]*(:?=|/[*]|#|--)"
 
-// What procedures may do besides: execute text that is not in them, call what the server brings, lock all tables, take
-// a role. Of temporary tables servers report those that are not made from a SELECT.
+// What any code may do besides: call what the server brings, take a role, make temporary tables, of which servers report those that are not
+// made from a SELECT. What procedures may, too, where they are not called by a function or trigger: execute text that is not in them, lock
+// all tables.
 const (
-	proceduresLeave = "execute|prepare|temporary|flush|backup|lock" + gap + "+instance|" +
-		"(sys|mysql|mariadb_schema)`?" + gap + "*[.]|set" + gap + "+(default" + gap + "+)?role|resource" + gap + "+group"
-	never = "^$"
+	functionsLeave  = "temporary|(sys|mysql|mariadb_schema)`?" + gap + "*[.]|set" + gap + "+(default" + gap + "+)?role|resource" + gap + "+group"
+	proceduresLeave = "execute|prepare|flush|backup|lock" + gap + "+instance|" + functionsLeave
+	never           = "^$"
+	// anyCALL is a call of a procedure. In sql_mode ORACLE its name is enough.
+	anyCALL = "(^|[^a-z0-9_$])call[^a-z0-9_$]"
 	// anySET is SET, also of what is local, or of UPDATE.
 	anySET = "(^|[^a-z0-9_$])set[^a-z0-9_$]"
 )

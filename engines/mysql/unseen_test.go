@@ -85,6 +85,7 @@ func TestTheServersAnswerSaysWhatCodeReads(t *testing.T) {
 	for row, want := range map[string]hidden{
 		"\x010": 0, "\x012": hiddenInsertID, "\x0210": hiddenInsertID | hiddenPrevious, "\x0214": hiddenInsertID | hiddenSetsInsertID | hiddenPrevious,
 		"": hiddenUnknown, "\xfb": hiddenUnknown, "\x01x": hiddenUnknown, "\x02-1": hiddenUnknown, "\x0514": hiddenUnknown,
+		"\x0264": 0, "\x03128": 0, "\x03192": hiddenLeaves, "\x03194": hiddenLeaves | hiddenInsertID,
 	} {
 		if got := hiddenOf([]byte(row)); got != want {
 			t.Errorf("%q: %b, not %b", row, got, want)
