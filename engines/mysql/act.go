@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -446,7 +447,9 @@ func (a *act) prepare(s *pieces) {
 		return
 	}
 	text := s.take()
-	if text.kind == tokenText && len(s.all) == 0 {
+	// What other bytes are says the character set: there may be white space among them.
+	ascii := !bytes.ContainsFunc(text.bytes, func(r rune) bool { return r >= 0x80 })
+	if text.kind == tokenText && len(s.all) == 0 && ascii {
 		c := scan(text.bytes[1:len(text.bytes)-1], false, false)
 		a.harmless = c.kinds == 0 && c.flags&^(classInsertID|classWrites|classCode|classCounts|classFinds|classFindsRows|classKeepsFound|classKeeps|classOpens|
 			classTables|classEnds) == 0

@@ -16,6 +16,7 @@ func TestAnActIsReadFromItsStrictForm(t *testing.T) {
 		"handler a.b open as h":                                   {verb: verbMake, hold: holdHandler, names: []string{"h"}},
 		"handler a.b open":                                        {verb: verbMake, hold: holdHandler, names: []string{"b"}},
 		"handler h close":                                         {verb: verbEnd, hold: holdHandler, names: []string{"h"}},
+		"prepare p from 'select 7\xa0into @a'":                    {verb: verbMake, hold: holdPrepared, names: []string{"p"}},
 		"prepare p from 'select 1'":                               {verb: verbMake, hold: holdPrepared, names: []string{"p"}, harmless: true},
 		"prepare p from 'select get_lock(1, 2)'":                  {verb: verbMake, hold: holdPrepared, names: []string{"p"}},
 		"prepare p from 'alter table a rename b'":                 {verb: verbMake, hold: holdPrepared, names: []string{"p"}},
