@@ -172,6 +172,18 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 	}
 }
 
+// Before 15 no white space was needed there.
+func TestANumberEndsWithItsExponent(t *testing.T) {
+	for _, number := range []string{"1", "1e5", "1E+5", "1.5e-5", ".5", ".5e55", "1."} {
+		if v := classify([]byte("SELECT "+number+"INTO TEMP t"), lexing{}); !v.kinds.has(engine.KindTemporaryTable) {
+			t.Errorf("%s: %q", number, v)
+		}
+	}
+	if v := classify([]byte("SELECT 1e5, 1e, 1e+a, 2.5E-3 AS e5 FROM t"), lexing{}); v != (verdict{}) {
+		t.Errorf("%q", v)
+	}
+}
+
 func TestTemporaryViewsHoldCode(t *testing.T) {
 	for sql, want := range map[string]bool{
 		"CREATE TEMP VIEW v AS SELECT 1": true, "CREATE OR REPLACE LOCAL TEMPORARY VIEW v AS SELECT 1": true,

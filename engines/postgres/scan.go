@@ -124,11 +124,7 @@ func (s *scanner) scan() tokenKind {
 	case c == '$':
 		return s.dollar()
 	case isDigit(c):
-		for s.at < len(s.text) && isDigit(s.text[s.at]) {
-			s.at++
-		}
-		s.edge()
-		return tokenNumber
+		return s.digits()
 	case c == ':' && s.peek(1) == ':':
 		s.at += 2
 		return tokenCast
@@ -138,6 +134,28 @@ func (s *scanner) scan() tokenKind {
 		return tokenBroken
 	}
 	return tokenKind(c)
+}
+
+// digits reads a number, or a piece of one between its points, with its exponent: before 15 a word could follow that without white space.
+func (s *scanner) digits() tokenKind {
+	skip := func() {
+		for s.at < len(s.text) && isDigit(s.text[s.at]) {
+			s.at++
+		}
+	}
+	skip()
+	if s.peek(0)|0x20 == 'e' {
+		n := 1
+		if sign := s.peek(1); sign == '+' || sign == '-' {
+			n = 2
+		}
+		if isDigit(s.peek(n)) {
+			s.at += n
+			skip()
+		}
+	}
+	s.edge()
+	return tokenNumber
 }
 
 // edge is lost if what was read may go on behind the text here.
