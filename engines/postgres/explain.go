@@ -28,7 +28,15 @@ type Effects struct {
 // Explain scans SQL of one statement or more as a session's would be, in an encoding in which no byte of a character is that of
 // an ASCII character. conforming is the session's standard_conforming_strings.
 func Explain(sql []byte, conforming bool) Effects {
-	v := classify(sql, lexing{backslash: !conforming})
+	return effects(classify(sql, lexing{backslash: !conforming}))
+}
+
+// ExplainAs scans SQL as a session's would be that has been told these values of client_encoding and standard_conforming_strings.
+func ExplainAs(sql []byte, encoding, conforming string) Effects {
+	return effects(classify(sql, lexingOf([]parameter{{"client_encoding", encoding}, {"standard_conforming_strings", conforming}})))
+}
+
+func effects(v verdict) Effects {
 	return Effects{
 		Leaves: v.kinds.list(), May: v.maybe.list(), Ends: v.ends.list(),
 		Opaque: v.opaque, Foreign: v.foreign, Garbled: v.garbled, Rolls: v.rolls, Resets: v.reset,
