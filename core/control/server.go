@@ -81,7 +81,7 @@ func Listen(c Config, source Source) (*Server, error) {
 	return &Server{
 		listener: listener,
 		http: &http.Server{
-			Handler: handler, ReadHeaderTimeout: headersWithin, ReadTimeout: requestWithin, WriteTimeout: requestWithin,
+			Handler: handler, ReadHeaderTimeout: headersWithin, ReadTimeout: requestWithin, WriteTimeout: requestWithin, ConnState: newCrowd().changed,
 			ErrorLog: stdlog.New(complaints{c.Log}, "", 0),
 		},
 	}, nil

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -387,5 +389,44 @@ func TestAPauseIsOverWhenItsClientLeavesWhateverThatHasSent(t *testing.T) {
 			s.CloseClientConnections()
 		}
 		s.Close()
+	}
+}
+
+func TestConnectionsThatNobodyUsesMakePlaceForOthers(t *testing.T) {
+	s, err := Listen(Config{Address: "127.0.0.1:0", Log: zerolog.Nop()}, &fixed{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	var first net.Conn
+	for i := range maxConnections + 1 {
+		c, err := net.Dial("tcp", s.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: loc"); err != nil { // and nothing more
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = c
+		}
+	}
+	resp, err := http.Get("http://" + s.Address() + "/healthz")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
+	_ = first.SetReadDeadline(time.Now().Add(headersWithin / 2))
+	if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the first one is still there: %v", err)
 	}
 }
