@@ -39,7 +39,7 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) int {
 	if paranoid() {
 		log.Warn().Msg("BERTH_PARANOID=1: no session keeps its database connection by preference. This is for tests only")
 	}
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 16)                     // one that comes during a reload or a take-over must not be lost to one of the other kind
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2) // which would end the process otherwise
 	defer signal.Stop(signals)
 	if err := serveConfig(ctx, *path, c, log, signals); err != nil {
@@ -61,7 +61,7 @@ type serving struct {
 	reload    *reload
 	sockets   *sockets
 	stopAdmin context.CancelFunc
-	handed    bool // over to another process; under reload's lock
+	successor *os.Process // that it handed over to; nil: none; under reload's lock
 	log       zerolog.Logger
 }
 
@@ -134,20 +134,37 @@ func (s *serving) obey(ctx context.Context, signals <-chan os.Signal) {
 		select {
 		case signal := <-signals:
 			if signal == syscall.SIGHUP {
+				if s.passOn(signal) {
+					continue
+				}
 				notify(s.log, "RELOADING=1")
 				_, _ = s.reload.run() // it has logged how that went
 				notify(s.log, "READY=1")
 				continue
 			}
-			s.handOver()
+			s.handOver(signals)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// handOver lets another process serve from now on, if one can be started.
-func (s *serving) handOver() {
+// passOn gives a signal to the process that has taken over, and says whether there is one.
+func (s *serving) passOn(signal os.Signal) bool {
+	s.reload.mu.Lock()
+	defer s.reload.mu.Unlock()
+	if s.successor == nil {
+		return false
+	}
+	if err := s.successor.Signal(signal); err != nil {
+		s.log.Error().Err(err).Stringer("signal", signal).Msg("the process that has taken over could not be told")
+	}
+	return true
+}
+
+// handOver lets another process serve from now on, if one can be started. A SIGHUP that has come meanwhile is for that one: it may have read
+// its configuration before.
+func (s *serving) handOver(signals <-chan os.Signal) {
 	select {
 	case <-s.proxy.Ready():
 	default:
@@ -156,7 +173,7 @@ func (s *serving) handOver() {
 	}
 	s.reload.mu.Lock() // the sockets must stay as they are
 	defer s.reload.mu.Unlock()
-	if s.handed {
+	if s.successor != nil {
 		return // the other one has the signal's meaning now
 	}
 	admin, ok := s.admin.Socket()
@@ -164,13 +181,23 @@ func (s *serving) handOver() {
 		s.log.Error().Msg("nothing is handed over: the admin server has no descriptor")
 		return
 	}
-	pid, err := handOver(s.proxy, core.Socket{Address: s.address, Conn: admin}, s.log)
+	successor, err := handOver(s.proxy, core.Socket{Address: s.address, Conn: admin}, s.log)
 	if err != nil {
 		s.log.Error().Err(err).Msg("nothing is handed over: this process goes on")
 		return
 	}
-	s.handed = true
-	notify(s.log, fmt.Sprintf("MAINPID=%d", pid))
+	s.successor = successor
+	notify(s.log, fmt.Sprintf("MAINPID=%d", successor.Pid))
+	for pending := true; pending; {
+		select {
+		case signal := <-signals:
+			if signal == syscall.SIGHUP {
+				_ = successor.Signal(signal) // it may have ended; then it reads its configuration when it is started again
+			}
+		default:
+			pending = false
+		}
+	}
 	s.proxy.HandOver()
 	s.stopAdmin()
 }

@@ -19,9 +19,9 @@ const takeOverWithin = time.Minute
 
 // handOver starts the program anew, from the file that it was started from, which may be a newer one by now, and hands the
 // listening sockets to it. It returns when the new process accepts. With an error everything is as it was.
-func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, err error) {
+func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (successor *os.Process, err error) {
 	if err := p.PrepareHandOver(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -30,11 +30,11 @@ func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, er
 	}()
 	program, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	ready, tell, err := readiness()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _, _ = ready.Close(), tell.Close() }()
 	purposes := []purpose{}
@@ -42,26 +42,26 @@ func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, er
 	for _, s := range append(p.Sockets(), admin) {
 		fd, err := duplicate(s.Conn)
 		if err != nil {
-			return 0, fmt.Errorf("socket of %s: %w", s.Address, err)
+			return nil, fmt.Errorf("socket of %s: %w", s.Address, err)
 		}
 		defer func() { _ = unix.Close(fd) }()
 		purposes, files = append(purposes, purpose{s.Listener, s.Address}), append(files, uintptr(fd))
 	}
 	text, err := json.Marshal(purposes)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	// Not os.StartProcess: it would make the sockets blocking, which they share with this process.
-	pid, _, err = syscall.StartProcess(program, os.Args, &syscall.ProcAttr{
+	pid, _, err := syscall.StartProcess(program, os.Args, &syscall.ProcAttr{
 		Env: append(os.Environ(), takeOverVariable+"="+string(text)), Files: files,
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	log.Info().Int("pid", pid).Msg("a new process takes over")
 	process, err := os.FindProcess(pid)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	_ = tell.Close() // so that its end is seen
 	ended := make(chan string, 1)
@@ -71,9 +71,9 @@ func handOver(p *core.Proxy, admin core.Socket, log zerolog.Logger) (pid int, er
 	}()
 	if err := awaitReady(ready, takeOverWithin); err != nil {
 		_ = process.Kill() // it may have ended
-		return 0, fmt.Errorf("%w: %s", err, <-ended)
+		return nil, fmt.Errorf("%w: %s", err, <-ended)
 	}
-	return pid, nil
+	return process, nil
 }
 
 // readiness returns the two ends of what a new process says through that it accepts. It is no pipe: there whoever writes could not be told

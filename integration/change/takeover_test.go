@@ -1,6 +1,8 @@
 package change
 
 import (
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,5 +57,27 @@ func TestSessionsStayWithTheProcessThatHasThemUntilTheirTimeIsUp(t *testing.T) {
 			}
 			dial(t, p.Endpoint(name)).must(t, "select 1")
 		})
+	}
+}
+
+func TestAReloadThatComesDuringATakeOverIsDoneByTheNewProcess(t *testing.T) {
+	name := names()[0]
+	s := harness.Shared(t, name)
+	p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: 4}}})
+	dial(t, p.Endpoint(name)).must(t, "select 1") // keeps the old process
+	old, told := p.PID(), make(chan error, 1)
+	go func() {
+		for !strings.Contains(p.Log(), "a new process takes over") && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		told <- syscall.Kill(old, syscall.SIGHUP)
+	}()
+	p.TakeOver(t)
+	if err := <-told; err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, patience, "the configuration is reloaded", func() bool { return strings.Contains(p.Log(), "configuration reloaded") })
+	if strings.Contains(p.Log(), "not reloaded") {
+		t.Error(p.Log())
 	}
 }
