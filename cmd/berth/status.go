@@ -145,7 +145,7 @@ func printStatus(w io.Writer, body []byte) error {
 				reason += ": "
 			}
 			reason += x.Cause
-			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, x.Name, x.Address, role(x), strings.Join(x.Serves, ", "), x.Sessions, x.State, plain(reason),
+			fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", g.Name, plain(x.Name), plain(x.Address), role(x), strings.Join(x.Serves, ", "), x.Sessions, x.State, plain(reason),
 				plain(x.Version), x.Pool.Open, x.Pool.Max, x.Pool.Idle, x.Pool.Lent, x.Pool.Dialing, x.Pool.Waiting)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -23,6 +24,8 @@ const (
 	maxCluster = 1 << 20
 	// patroniWithin is how long one of several nodes may take to answer before the next is asked.
 	patroniWithin = 3 * time.Second
+	// maxName is the longest name of a member: it becomes a metric's label and part of log lines.
+	maxName = 253
 )
 
 // Patroni is a cluster that Patroni runs (REST API, section "Cluster status and history endpoints").
@@ -117,6 +120,10 @@ func (p *Patroni) ask(ctx context.Context, u *url.URL) (found []engine.Target, e
 			continue // it has not told Patroni yet where it is
 		case m.Tags["noloadbalance"] == true && !leads:
 			continue
+		case len(m.Name) > maxName || strings.ContainsFunc(m.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
+			return nil, fmt.Errorf("it names a member %.64q", m.Name)
+		case !pluginHost.MatchString(m.Host):
+			return nil, fmt.Errorf("it says that the host of member %q is %.64q", m.Name, m.Host)
 		}
 		found = append(found, engine.Target{Name: m.Name, Address: net.JoinHostPort(m.Host, strconv.Itoa(m.Port))})
 	}

@@ -127,3 +127,22 @@ func TestNodesThatDoNotAnswerLeaveTimeToTheOthers(t *testing.T) {
 		t.Errorf("%v, %v", found, err)
 	}
 }
+
+func TestAMemberWhoseNameOrHostIsNoneIsAnError(t *testing.T) {
+	answer := ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+	defer s.Close()
+	p, err := NewPatroni([]string{s.URL}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range []string{
+		`"name": "a\u001b[2Jb", "host": "10.0.0.1"`, `"name": "a\nb", "host": "10.0.0.1"`, `"name": "` + strings.Repeat("a", 300) + `", "host": "10.0.0.1"`,
+		`"name": "a", "host": "10.0.0.1\u001b[2J"`, `"name": "a", "host": "a b"`,
+	} {
+		answer = `{"members": [{` + member + `, "role": "leader", "port": 5432}]}`
+		if got, err := find(t, p); err == nil || strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("%s: %q, %v", member, got, err)
+		}
+	}
+}
