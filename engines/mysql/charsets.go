@@ -222,3 +222,39 @@ func (m *Machine) broad() bool {
 	return strings.HasPrefix(collation, "ucs2") || strings.HasPrefix(collation, "utf16") || strings.HasPrefix(collation, "utf32") ||
 		slices.Contains(m.session.asks, connectionCollation)
 }
+
+// units are how long the characters of a character set are whose ASCII is not as everywhere: 2 or 4 bytes, 0 for any other.
+type units struct {
+	size   uint8
+	little bool // the first byte has the character
+}
+
+// unitsOf is about a character set by its name, which may have been read in itself.
+func unitsOf(charset string) units {
+	switch strings.ReplaceAll(charset, "\x00", "") {
+	case "ucs2", "utf16":
+		return units{size: 2}
+	case "utf16le":
+		return units{size: 2, little: true}
+	case "utf32":
+		return units{size: 4}
+	}
+	return units{}
+}
+
+// encode returns ASCII in such characters.
+func (u units) encode(ascii []byte) []byte {
+	if u.size == 0 {
+		return ascii
+	}
+	n := int(u.size)
+	wide := make([]byte, n*len(ascii))
+	for i, c := range ascii {
+		if u.little {
+			wide[n*i] = c
+		} else {
+			wide[n*i+n-1] = c
+		}
+	}
+	return wide
+}

@@ -108,6 +108,7 @@ type session struct {
 	roles       bool      // it may have others than its login: it does not see the code that others of its user reach
 	wide        bool      // its character set has characters that end with a backslash, or letters in place of punctuation
 	imposed     byte      // the id of a collation like that of the character set that servers have for it, 0: what its login asked for
+	results     units     // of the character set of results, where that is not like ASCII: it pins
 	ending      ending    // what may have become of the transaction that was open
 }
 
@@ -295,7 +296,7 @@ func (m *Machine) forget() {
 	m.b, m.state, m.holding = nil, nil, nil
 	m.queue.clear()
 	m.reader = reader{}
-	m.session.traits, m.session.locked, m.session.roles = false, false, false
+	m.session.traits, m.session.locked, m.session.roles, m.session.results = false, false, false, units{}
 	m.loseStatements()
 	m.session.status &^= statusInTrans | statusReadOnly
 	m.session.unsaid, m.session.ending = false, endingNone

@@ -374,6 +374,9 @@ func (m *Machine) tell(c class, text []byte, w engine.Wire) bool {
 		if a.function == "FOUND_ROWS" && m.e.deprecatesFoundRows() {
 			deprecated++
 		}
+		if m.e.isMariaDB() { // MySQL's numbers are in no character set
+			value = m.session.results.encode(value)
+		}
 		row = appendText(row, value)
 	}
 	if deprecated > 1 {
@@ -419,8 +422,8 @@ func (m *Machine) appendTold(dst []byte, all []asked, row []byte, warnings uint1
 	dst = append(appendHeader(dst, 1, 1), byte(len(all)))
 	sequence := uint8(2)
 	for _, a := range all {
-		column := append([]byte{}, "\x03def\x00\x00\x00"...)
-		column = append(appendText(column, a.name), 0) // it has no other name
+		column := append(appendText(nil, m.session.results.encode([]byte("def"))), 0, 0, 0)
+		column = append(appendText(column, m.session.results.encode(a.name)), 0) // it has no other name
 		if m.can(extendedMetadata) {
 			column = append(column, 0) // nor another type
 		}

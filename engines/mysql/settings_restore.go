@@ -146,6 +146,9 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 	if armed([]byte(s.name), []byte(s.value)) || m.never(s) {
 		return
 	}
+	if s.name == resultsCharset {
+		m.session.results = unitsOf(s.value)
+	}
 	if !restorable(s.name, s.value) || s.name == autoIsNull && sameValue(s.value, "ON") {
 		m.request.leaves(engine.KindSetting)
 		return

@@ -67,3 +67,20 @@ func TestWhatASessionHasSetDoesNotKeepTheServerFromSayingWhatCodeThereIs(t *test
 		})
 	}
 }
+
+func TestWhatBerthTellsItselfIsInTheCharacterSetOfResults(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.direct(t)
+		for _, charset := range []string{"utf16", "utf8mb4", "ucs2", "utf32", "utf16le", "latin1"} {
+			for _, set := range []string{"set character_set_results = ", "set @@character_set_results = "} {
+				for _, q := range []string{set + charset, "select last_insert_id() as x", "select row_count(), last_insert_id()", "select found_rows() y"} {
+					got, err := a.query(q)
+					want, err2 := b.query(q)
+					same(t, charset+": "+q, got, err, want, err2)
+				}
+			}
+		}
+		a.quit()
+		b.quit()
+	})
+}
