@@ -106,6 +106,33 @@ func TestTemporaryTablesThatHiddenCodeMakesReachNoOtherSession(t *testing.T) {
 	}
 }
 
+func TestARoleThatHiddenCodeTakesReachesNoOtherSession(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "taken")
+		for _, q := range []string{"create role if not exists taken", "grant taken to caller@'%'"} {
+			if err := f.server.Exec(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := dial(t, f.server.Endpoint, l, modern)
+		w.do(t, "create function f_takes() returns int deterministic begin set role taken; return 1; end", "create sql security invoker view v as select f_takes()")
+		w.quit()
+		a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+		want := b.outcome("select current_role()")
+		a.do(t, "select 1", "select * from v")
+		if f.pinned(t) > 0 {
+			a.quit() // the server reported something: the session keeps it for itself
+			unpins(t, f)
+		}
+		b.sees(t, "select current_role()", want)
+		_ = a.Close()
+		b.quit()
+		if err := f.server.Exec(t.Context(), "drop role taken"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Users: accounts(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
 		l := ownSchema(t, f.server, "created", "create table tv (a int)")
