@@ -15,6 +15,8 @@ type execution struct {
 	typed  bool   // their types follow
 	flag   int    // where in the payload that is said, 0 if nowhere
 	types  []byte // with names, if query attributes were agreed on
+	nulls  []byte // a bit for each parameter
+	values []byte // of those that are not NULL, as far as they are there
 	opens  bool   // a cursor is asked for
 }
 
@@ -45,9 +47,10 @@ func parseExecution(payload []byte, params int, attributes bool) (e execution, o
 	if e.params == 0 {
 		return e, !f.bad
 	}
-	f.bytes((e.params + 7) / 8)
+	e.nulls = f.bytes((e.params + 7) / 8)
 	e.flag = len(payload) - len(f.rest)
 	e.typed = f.uint8() == 1
+	e.values = f.rest
 	if !e.typed || f.bad {
 		return e, !f.bad
 	}
@@ -60,7 +63,7 @@ func parseExecution(payload []byte, params int, attributes bool) (e execution, o
 	} else {
 		f.bytes(2 * e.params)
 	}
-	e.types = before[:len(before)-len(f.rest)]
+	e.types, e.values = before[:len(before)-len(f.rest)], f.rest
 	return e, !f.bad
 }
 
@@ -112,7 +115,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	} else {
 		w.ToBackend(p.bytes)
 	}
-	m.shaped(h, s, sound && s.typed == e.params)
+	m.shaped(h, s, sound && s.typed == e.params && !h.widened(&e, s, attributes))
 	h.types, h.used = s, true
 	m.expect(shapeResults, purposeForward, 1)
 	m.streamOn(p)

@@ -80,7 +80,9 @@ type heldStatement struct {
 	// opened says that an execution asked for a cursor.
 	opened bool
 	shape  string // of all its executions, see shape.go
-	last   uint64 // when it was used last, by the backend's own clock
+	// integers has a bit for each parameter that the server takes for an integer; nil if there is none, or it does not matter.
+	integers []byte
+	last     uint64 // when it was used last, by the backend's own clock
 }
 
 // backendStatements are the shared statements of one backend. They belong to the machine that holds it.
@@ -88,6 +90,9 @@ type backendStatements struct {
 	held  map[*sharedStatement]*heldStatement
 	clock uint64
 	place *place
+
+	defined   *heldStatement // of which definitions of parameters are arriving, nil for one that is not kept,
+	parameter int            // and which one is next
 }
 
 // use returns what the backend has of s, nil for nothing.

@@ -145,7 +145,9 @@ func (m *Machine) decides(p []byte, n int) bool {
 		// A row that begins with the header of an EOF has a first column of 16 MiB or more (section "OK_Packet").
 		return n > 0 && (p[0] == eofHeader && n < maxPayload || p[0] == errHeader) ||
 			m.queue.head().purpose.reads() && (headerSize+n <= maxWhole || !m.queue.head().purpose.readsText())
-	case stageParams, stageColumns:
+	case stageParams:
+		return n > 0 && (p[0] == errHeader || m.keepsShape())
+	case stageColumns:
 		return n > 0 && (p[0] == errHeader || m.queue.head().purpose == purposeSettings)
 	}
 	return true
@@ -207,6 +209,11 @@ func (x *exchange) decide(p []byte) error {
 		return x.row(p)
 	case m.reader.stage == stageRows:
 		return x.ok(p)
+	case m.reader.stage == stageParams:
+		m.noteParameter(payload)
+		p[3] += m.reader.shift
+		x.pass(len(p))
+		return x.completed()
 	case m.reader.stage == stageColumns:
 		m.noteColumn(payload)
 		x.pass(len(p))
@@ -282,6 +289,7 @@ func (x *exchange) prepared(p []byte) error {
 		x.m.request.warnings = warnings
 		binary.LittleEndian.PutUint32(p[headerSize+1:], x.m.prepared(id, columns, int(params)))
 	} else if x.m.queue.head().purpose == purposeRepeat {
+		x.m.defines(nil)
 		x.m.closeOnServer(id, x.w)
 	} else {
 		x.m.preparedAgain(id)

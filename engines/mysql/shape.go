@@ -16,6 +16,10 @@ import (
 // again. What a session executes thus means what it would if it had just been prepared, whatever was executed before. A NULL, sent as a
 // type, decides nothing: in its place stands what the session sent there before.
 
+// Strings are the exception (Prepared_statement::check_parameter_types): the server takes them for what the parameter is, whatever they
+// say, but for a number that is no integer, or none that fits, where it expects one. Behind that the parameter is a DECIMAL. So a statement
+// that was executed with such a string is nobody's any more.
+
 // firstShaped is the version since which that is so (8.0.22, "Prepared Statements").
 const firstShaped = 80022
 
@@ -94,4 +98,89 @@ func (m *Machine) shaped(h *heldStatement, s *statement, known bool) {
 	default:
 		h.shape = s.shape
 	}
+}
+
+// defines begins what the server says of the parameters of h.
+func (m *Machine) defines(h *heldStatement) {
+	m.state.statements.defined, m.state.statements.parameter = h, 0
+}
+
+// noteParameter takes in the definition of the next parameter of the statement that is being prepared.
+func (m *Machine) noteParameter(p []byte) {
+	t := &m.state.statements
+	i := t.parameter
+	t.parameter++
+	if c, ok := m.columnType(p); t.defined == nil || ok && !isInteger(c.kind) {
+		return
+	}
+	if grown := i/8 + 1 - len(t.defined.integers); grown > 0 {
+		t.defined.integers = append(t.defined.integers, make([]byte, grown)...)
+	}
+	t.defined.integers[i/8] |= 1 << (i % 8)
+}
+
+// isInteger says whether kind is one of those that servers evaluate as integers (INT_RESULT).
+func isInteger(kind byte) bool {
+	switch kind {
+	case protocol.MYSQL_TYPE_TINY, protocol.MYSQL_TYPE_SHORT, protocol.MYSQL_TYPE_INT24, protocol.MYSQL_TYPE_LONG, protocol.MYSQL_TYPE_LONGLONG,
+		protocol.MYSQL_TYPE_YEAR, protocol.MYSQL_TYPE_BIT:
+		return true
+	}
+	return false
+}
+
+// widened says that the execution e of s may make the server take a parameter of h for a DECIMAL from now on. named is as in reshape.
+func (h *heldStatement) widened(e *execution, s *statement, named bool) bool {
+	if h.integers == nil {
+		return false
+	}
+	types, values := fields{rest: s.types}, fields{rest: e.values}
+	for i := range s.params {
+		t := types.bytes(2)
+		if named {
+			types.text()
+		}
+		switch {
+		case types.bad || s.long: // of which only some are among the values
+			return true
+		case e.nulls[i/8]&(1<<(i%8)) != 0 || t[0] == protocol.MYSQL_TYPE_NULL:
+			continue
+		case !isText(t[0]):
+			skipValue(&values, t[0])
+			continue
+		}
+		if v := values.text(); values.bad || h.takesInteger(i) && !staysInteger(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *heldStatement) takesInteger(i int) bool {
+	return i/8 < len(h.integers) && h.integers[i/8]&(1<<(i%8)) != 0
+}
+
+// isText says whether a value of this type is a string to servers. A DECIMAL looks like one, and is a number.
+func isText(kind byte) bool {
+	switch kind {
+	case protocol.MYSQL_TYPE_VARCHAR, protocol.MYSQL_TYPE_VAR_STRING, protocol.MYSQL_TYPE_STRING, protocol.MYSQL_TYPE_ENUM, protocol.MYSQL_TYPE_SET, protocol.MYSQL_TYPE_JSON,
+		protocol.MYSQL_TYPE_TINY_BLOB, protocol.MYSQL_TYPE_MEDIUM_BLOB, protocol.MYSQL_TYPE_LONG_BLOB, protocol.MYSQL_TYPE_BLOB:
+		return true
+	}
+	return false
+}
+
+// staysInteger says whether a string is certainly an integer of every type of 64 bits, or certainly no number, which is 0 to servers.
+func staysInteger(v []byte) bool {
+	const digits = 18
+	v = bytes.TrimLeft(v, " \t\n\v\f\r")
+	if len(v) == 0 || !isDigit(v[0]) && v[0] != '-' && v[0] != '+' && v[0] != '.' {
+		return true
+	}
+	for _, c := range v {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return len(v) <= digits
 }

@@ -142,13 +142,16 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 
 // preparedAgain takes in the OK of a COM_STMT_PREPARE of the machine's own.
 func (m *Machine) preparedAgain(id uint32) {
-	m.state.statements.put(m.statements.restoring.shared, &heldStatement{id: id})
+	h := &heldStatement{id: id}
+	m.defines(h)
+	m.state.statements.put(m.statements.restoring.shared, h)
 }
 
 // prepared takes in the OK of the client's COM_STMT_PREPARE. It returns the id that the client shall see.
 func (m *Machine) prepared(id uint32, columns uint16, params int) uint32 {
 	t := &m.statements
 	h := &heldStatement{id: id}
+	m.defines(h)
 	s := t.preparing
 	t.preparing = nil
 	s.params, s.columns = params, columns

@@ -161,6 +161,17 @@ const (
 
 // noteColumn reads a definition in the answer to inquireSettings.
 func (m *Machine) noteColumn(p []byte) {
+	c, ok := m.columnType(p)
+	if !ok || len(m.state.columns) > userColumns*maxSettings {
+		c = columnType{kind: protocol.MYSQL_TYPE_GEOMETRY} // none that is known
+	}
+	if len(m.state.columns) <= userColumns*maxSettings {
+		m.state.columns = append(m.state.columns, c)
+	}
+}
+
+// columnType reads a definition (section "Column Definition").
+func (m *Machine) columnType(p []byte) (c columnType, ok bool) {
 	f := fields{rest: p}
 	for range 6 { // catalogue, schema, table and name, both as they are and as they were
 		f.text()
@@ -169,16 +180,10 @@ func (m *Machine) noteColumn(p []byte) {
 		f.text()
 	}
 	f.integer()
-	var c columnType
 	c.collation, c.width, c.kind = f.uint16(), f.uint32(), f.uint8()
 	c.unsigned = f.uint16()&columnUnsigned != 0
 	c.decimals = f.uint8()
-	if f.bad || len(m.state.columns) > userColumns*maxSettings {
-		c = columnType{kind: protocol.MYSQL_TYPE_GEOMETRY} // none that is known
-	}
-	if len(m.state.columns) <= userColumns*maxSettings {
-		m.state.columns = append(m.state.columns, c)
-	}
+	return c, !f.bad
 }
 
 // neverSet is a variable that no session has: what would assign to it pins, for its name.

@@ -182,6 +182,8 @@ func (c *myClient) execution(body []byte, s *myStatement, q myRequest) []byte {
 		case s.long[i]:
 		case value == null || t == protocol.MYSQL_TYPE_NULL:
 			nulls[i/8] |= 1 << (i % 8)
+		case t == protocol.MYSQL_TYPE_VAR_STRING && !c.maria:
+			values = appendMyValue(values, t, strings.TrimPrefix(value, "-")) // which changes what the statement means from then on
 		default:
 			values = appendMyValue(values, t, value)
 		}

@@ -1027,3 +1027,30 @@ func TestWhatBackendsKeepLeavesTheServerRoomForStatements(t *testing.T) {
 		})
 	}
 }
+
+// MySQL takes a parameter that it expects to be an integer for a DECIMAL from the first string on that is a number, and none of those.
+func TestAStringThatIsNoIntegerChangesNobodyElsesStatement(t *testing.T) {
+	t.Parallel()
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		for _, value := range []string{"-3", "1.5", "18446744073709551616", " 1e-1"} {
+			a, b, d := f.client(t), f.client(t), f.direct(t)
+			text := "select concat(? + 1)"
+			mine, others, direct := a.mustPrepare(t, text), b.mustPrepare(t, text), d.mustPrepare(t, text)
+			for _, each := range []string{value, "9", value, "10"} {
+				_, _ = a.execute(mine, 0, value)
+				want, err := d.execute(direct, 0, each)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := b.execute(others, 0, each)
+				if show(got, err) != show(want, nil) {
+					t.Errorf("behind another's %q: %q is %s, the server says %s", value, each, show(got, err), show(want, nil))
+				}
+				direct, others = d.mustPrepare(t, text), b.mustPrepare(t, text)
+			}
+			a.quit()
+			b.quit()
+		}
+		f.neverPinned(t)
+	})
+}
