@@ -32,11 +32,11 @@ const (
 )
 
 // harmlessPhrases are SET where it is no setting of the session: UPDATE ... SET, SET LOCAL, and set_config with the word true in
-// the end, which no string has. A comment could make them of words that do not belong together: they must not begin in one. From [ to ^ stands
-// a backslash.
+// the end, which no string and no comment has. A comment could make them of words that do not belong together: they must not begin in one. From
+// [ to ^ stands a backslash.
 const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
 	"update[[:space:]]+(only[[:space:]]+)?" + plainName + "[[:space:]]+((as[[:space:]]+)?" + plainName + "[[:space:]]+)?set|" +
-	"set[[:space:]]+(local|constraints)|set_config[[:space:]]*[(](''[^''[-^]*''|[^()''$[-^])*,[[:space:]]*true[[:space:]]*[)])"
+	"set[[:space:]]+(local|constraints)|set_config[[:space:]]*[(](''[^''[-^]*''|[^()''$*[-^-])*,[[:space:]]*true[[:space:]]*[)])"
 
 const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 

@@ -102,8 +102,8 @@ func alone() harness.Route {
 
 func TestAStringDoesNotMakeASettingLocal(t *testing.T) {
 	each(t, alone(), func(t *testing.T, r *rig) {
-		for _, value := range []string{"'b, true)'", "$q$b, true)$q$", `E'\'b, true)'`, "'b''c, true)'"} {
-			l := ownDatabase(t, r.server, "string", "create function f() returns text language plpgsql as $$begin return set_config('h.x', "+value+", false); end$$",
+		for i, value := range []string{"'b, true)'", "$q$b, true)$q$", `E'\'b, true)'`, "'b''c, true)'", "'b' /*, true) */", "'b' -- 'c', true)\n", "'b' -- \"c\", true)\n"} {
+			l := ownDatabase(t, r.server, fmt.Sprint("string", i), "create function f() returns text language plpgsql as $$begin return set_config('h.x', "+value+", false); end$$",
 				"create view v as select f()")
 			a, b := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
 			set := ask(t, a, "select * from v")
