@@ -94,17 +94,41 @@ func (m *machine) createsCode(v verdict, text []byte) {
 // creating distrusts them, and notes which settings the code sets that text creates: until the server is asked, nobody else says so.
 func (e *Engine) creating(text []byte) {
 	e.doubt()
-	var names []string
-	for _, match := range namedInCode.FindAllSubmatch(text, maxCustomNames+1) {
-		names = append(names, strings.ToLower(string(match[1])))
-	}
-	if len(names) > 0 {
+	if names := namesInCode(text); len(names) > 0 {
 		e.unseen.each(func(u *unseen) { u.add(names) })
 	}
 }
 
-// namedInCode finds what unseenQuery does. Code in a string may have its own strings in two quotes.
-var namedInCode = regexp.MustCompile(`(?i)\b(?:set_config\s*[(]\s*e?'+|set\s+(?:session\s+)?)([a-z_][\w$]*(?:[.][a-z_][\w$]*)+)`)
+// namesInCode finds what codeNames does.
+func namesInCode(text []byte) (names []string) {
+	found := namedInCode.FindAllSubmatch(text, maxCustomNames+1)
+	if makesNames(text) || setInString.Match(text) {
+		found = append(found, nameInString.FindAllSubmatch(text, maxCustomNames+1)...)
+	}
+	for _, match := range found {
+		name := strings.ToLower(string(betweenParts.ReplaceAll(match[1], nil)))
+		for whole := range customNames([]byte(name)) {
+			if len(whole) == len(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// Code in a string may have its own strings in two quotes.
+const (
+	gapInCode  = `(?:\s|/[*](?:[^*]|[*]+[^*/])*[*]+/|--[^\n]*)`
+	partInCode = `(?:[a-z_][\w$]*|"[\w$]+")`
+)
+
+var (
+	namedInCode = regexp.MustCompile(`(?i)\b(?:set_config"?` + gapInCode + `*[(][^';$]*(?:'+|[$]\w*[$])|set` + gapInCode + `+(?:session` + gapInCode + `+)?)(` +
+		partInCode + `(?:` + gapInCode + `*[.]` + gapInCode + `*` + partInCode + `)+)`)
+	betweenParts = regexp.MustCompile(gapInCode + `|"|[$]\w*[$]$`)
+	setInString  = regexp.MustCompile(`(?i)'\s*set\s`)
+	nameInString = regexp.MustCompile(`(?i)'([a-z_][\w$]*(?:[.][a-z_][\w$]*)+)'`)
+)
 
 // add notes names of settings beside those that are known, until there are too many.
 func (u *unseen) add(names []string) {

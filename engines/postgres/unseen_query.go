@@ -40,17 +40,30 @@ const harmlessPhrases = "[[:<:]](do[[:space:]]+update[[:space:]]+set|" +
 
 const plainName = `(?!(then|loop|else|begin|as)[[:space:]])[[:alnum:]_."]+`
 
-// codeNames is the part of it that asks for names: of settings, with dots in them, that a bare body sets, or asks for, if the maker says
-// so, and of one that stands for those that decide how texts are read, if a body mentions them.
+// codeNames is the part of it that asks for names: of settings, with dots in them, that a source sets, or asks for, if the maker says
+// so, and of one that stands for those that decide how texts are read, if a body mentions them. A body that makes names of settings itself
+// may have them from any of its strings. namedInCode finds the same.
 const codeNames = `SELECT '` + lexingName + `' AS name WHERE EXISTS (SELECT 1 FROM bare WHERE
   body ~* 'client_encoding|standard_conforming|[[:<:]]set[[:space:]]+(session[[:space:]]+|local[[:space:]]+)?names[[:>:]]')
- UNION ALL (SELECT DISTINCT pg_catalog.lower(matched[1]) AS name FROM bare, maker,
-  pg_catalog.regexp_matches(body, '[[:<:]](?:(?:' || setting || ')[[:space:]]*[(][[:space:]]*''|set[[:space:]]+(?:session[[:space:]]+)?)([[:alpha:]_][[:alnum:]_$]*(?:[.][[:alpha:]_][[:alnum:]_$]*)+)', 'gi') AS matched LIMIT 65)`
+ UNION ALL (SELECT DISTINCT name FROM (SELECT pg_catalog.lower(pg_catalog.regexp_replace(matched[1], '` + codeGap + `|"|[$][[:alnum:]_]*[$]$', '', 'g')) AS name FROM source, maker,
+  pg_catalog.regexp_matches(body, '(?:[[:<:]](?:(?:' || setting || ')"?` + codeGap + `*[(][^'';$]*(?:''+|[$][[:alnum:]_]*[$])|set` + codeGap + `+(?:session` + codeGap + `+)?)' ||
+   CASE WHEN body ~* '` + codeMakes + `' THEN '|''(?=[[:alnum:]_.$]+'')' ELSE '' END ||
+   ')(` + codePart + `(?:` + codeGap + `*[.]` + codeGap + `*` + codePart + `)+)', 'gi') AS matched) AS found
+  WHERE name ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$' LIMIT 65)`
+
+const (
+	// codeGap is white space or a comment, codePart a part of a name.
+	codeGap = `(?:[[:space:]]|/[*](?:[^*]|[*]+[^*/])*[*]+/|--[^
+]*)`
+	codePart = `(?:[[:alpha:]_][[:alnum:]_$]*|"[[:alnum:]_$]+")`
+	// codeMakes finds names of settings that are no plain strings, and SET in a string.
+	codeMakes = `[[:<:]]set_config[[:space:]]*[(][[:space:]]*(?!''[^'']*''[[:space:]]*,)|''[[:space:]]*set[[:space:]]`
+)
 
 const lexingName = "client_encoding"
 
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
-// them, that its functions set, at most 65 with commas between them; also of those that they ask for, if some seem to make
+// them, that its functions set, at most 65 with commas between them; also of those that they, or policies, ask for, if some seem to make
 // such names of parts. It works with either setting of standard_conforming_strings, because there is no backslash in it, and on
 // every version with extensions.
 //
@@ -61,7 +74,7 @@ const lexingName = "client_encoding"
 var unseenQuery = strings.NewReplacer(
 	"HARMLESS_EXTENSIONS", sqlList(harmlessExtensions), "SESSION_EXTENSIONS", sqlList(sessionExtensions),
 	"HARMLESS_PHRASES", harmlessPhrases, "SETTING_WORDS", settingWords, "STICKING_WORDS", stickingWords,
-	"SETTERS", setters, "STICKERS", stickers, "CODE_NAMES", codeNames,
+	"SETTERS", setters, "STICKERS", stickers, "CODE_NAMES", codeNames, "CODE_MAKES", codeMakes,
 ).Replace(`WITH member AS (SELECT d.objid, e.extname IN (HARMLESS_EXTENSIONS) AS harmless FROM pg_catalog.pg_depend d
  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
  AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
@@ -71,8 +84,11 @@ bare AS (SELECT l.lanname, pg_catalog.regexp_replace(p.prosrc, '--[^''"$*
  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN member m ON m.objid = p.oid
  WHERE p.oid >= 16384 AND p.prosrc <> 'aggregate_dummy' AND NOT (m.harmless IS TRUE)
  AND NOT (l.lanname IN ('c', 'internal') AND (m.objid IS NOT NULL OR p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace))),
-maker AS (SELECT CASE WHEN EXISTS (SELECT 1 FROM bare WHERE body ~* '[[:<:]]set_config[[:space:]]*[(][[:space:]]*(?!''[^'']*''[[:space:]]*,)|''[[:space:]]*set[[:space:]]')
+maker AS (SELECT CASE WHEN EXISTS (SELECT 1 FROM bare WHERE body ~* 'CODE_MAKES')
  THEN 'set_config|current_setting' ELSE 'set_config' END AS setting),
+source AS (SELECT body FROM bare UNION ALL
+ SELECT pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(polqual, polrelid), pg_catalog.pg_get_expr(polwithcheck, polrelid)) FROM pg_catalog.pg_policy, maker
+ WHERE setting <> 'set_config'),
 code AS (SELECT lanname, body, pg_catalog.regexp_replace(body, 'HARMLESS_PHRASES', ' ', 'gi') AS rest FROM bare),
 setter AS (SELECT p.oid, CASE WHEN p.proname ~ '^(STICKERS)$' THEN 2 ELSE 1 END AS level
  FROM pg_catalog.pg_proc p WHERE p.proname ~ '^(SETTERS)$'),

@@ -351,3 +351,50 @@ func TestASettingByAnothersRightsHoldsTheSessionUntilItIsReset(t *testing.T) {
 		harness.Eventually(t, settleWithin, "it is held no longer", func() bool { return r.session(t, c.PID()).Pinned == "" })
 	})
 }
+
+// Code is looked into by the server, and, while it is new, by the proxy: each in its own way.
+func TestSettingsOfCodeAreTheSessionsHoweverTheirNamesAreWritten(t *testing.T) {
+	bodies := []string{
+		"set NAME = 'x'", "set session NAME to 'x'", "set /* a */ NAME = 'x'", "set -- a\n NAME = 'x'", "set SPACED = 'x'", "set QUOTED = 'x'", "set CAPITAL = 'x'",
+		"perform set_config('NAME', 'x', false)", "perform set_config /* a */ (/* b */ 'NAME', 'x', false)", `perform "set_config"('NAME', 'x', false)`,
+		"perform set_config(e'NAME', 'x', false)", "perform set_config(u&'NAME', 'x', false)", "perform set_config($q$NAME$q$, 'x', false)", "perform set_config(text 'NAME', 'x', false)",
+		"perform set_config(cast('NAME' as text), 'x', false)",
+		"perform set_config('NAME', 'x' /*, true) */, false)", "perform set_config('NAME', 'x' -- 'b', true)\n, false)", `perform set_config('NAME', 'x' -- "b", true)` + "\n, false)",
+		"execute 'set NAME = ''x'''", "execute 'select set_config(''NAME'', ''x'', false)'", "execute 'select set_config($1, $2, false)' using 'NAME', 'x'", "execute format('set %s = 1', 'NAME')",
+		"declare n text := 'NAME'; begin perform set_config(n, 'x', false); end", "declare n text := 'NAME'; begin execute 'set ' || n || ' = 1'; end",
+		"perform set_config(concat_ws('.', 'hidden', 'N'), 'x', false)", // which a policy reads
+	}
+	write := func(i int, name, body string) string {
+		last := fmt.Sprintf("n%d", i)
+		return strings.NewReplacer("NAME", "hidden."+last, "SPACED", "hidden /* c */ . "+last, "QUOTED", `"hidden"."`+last+`"`, "CAPITAL", `"Hidden".`+strings.ToUpper(last), "'N'", "'"+last+"'").Replace(
+			"create function " + name + "() returns text language plpgsql as $body$ begin " + body + "; return 'done'; end $body$")
+	}
+	each(t, alone(), func(t *testing.T, r *rig) {
+		for _, through := range []bool{false, true} {
+			setup := []string{"create table t ()", fmt.Sprintf("create policy p on t using (current_setting('hidden.n%d', true) = 'x')", len(bodies)-1)}
+			for i, body := range bodies {
+				setup = append(setup, write(i, fmt.Sprint("f", i), body))
+			}
+			direct := setup
+			if through {
+				direct = setup[:2]
+			}
+			l := ownDatabase(t, r.server, fmt.Sprintf("written_%t", through), direct...)
+			a, other := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+			for i, body := range bodies {
+				if through {
+					ask(t, a, setup[i+2])
+				}
+				ask(t, a, fmt.Sprintf("select f%d()", i))
+				found := fmt.Sprintf("select coalesce(current_setting('hidden.n%d', true), '')", i)
+				if got := ask(t, other, found); got != "" {
+					t.Errorf("%s: another session finds %q", body, got)
+				}
+				if got := ask(t, a, found); got == "" && !(through && i == len(bodies)-1) {
+					t.Errorf("%s, through the proxy: %t: the session's setting is lost", body, through)
+				}
+			}
+			_, _ = a.Close(t.Context()), other.Close(t.Context())
+		}
+	})
+}
