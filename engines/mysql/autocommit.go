@@ -6,7 +6,8 @@ import protocol "github.com/go-mysql-org/go-mysql/mysql"
 //
 //   - a statement that fails may have begun a transaction, with a snapshot and locks of rows, and an ERR has no flags;
 //   - a statement that uses no table of a transactional engine, or fails when it has opened its tables, leaves the locks of their
-//     metadata, for which ALTER TABLE waits, and everybody behind that.
+//     metadata, for which ALTER TABLE waits, and everybody behind that;
+//   - a SAVEPOINT is there, whether a transaction has begun or not.
 //
 // So such a session keeps its backend as if the flags said that it is in a transaction. What cannot use a table is left out: the
 // questions that a driver asks before anything else hold nothing.

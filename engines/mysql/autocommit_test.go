@@ -37,7 +37,7 @@ func TestWhatStatementsLeaveOpenWithAutocommitOff(t *testing.T) {
 		"SHOW VARIABLES LIKE 'a'":                  classTables,
 		"selekt":                                   classTables,
 		"BEGIN":                                    none,
-		"SAVEPOINT a":                              none,
+		"SAVEPOINT a":                              classTables,
 		"USE d":                                    none,
 		"ALTER TABLE t ADD b INT":                  none,
 		"TRUNCATE TABLE t":                         none,

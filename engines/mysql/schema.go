@@ -65,3 +65,14 @@ func (m *Machine) sendSchema(name string, p purpose, w engine.Wire) {
 		m.ask(string(difference([]byte("SET "), reading, has, m.state.base)), purposeReading, w)
 	}
 }
+
+// asksDatabase says whether text may tell the default database's name.
+func asksDatabase(text []byte) bool {
+	r := actReader{rest: text}
+	for p := r.next(); p.kind != tokenNone; p = r.next() {
+		if p.is("DATABASE", "SCHEMA") {
+			return true
+		}
+	}
+	return false
+}

@@ -115,7 +115,9 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		return n, err
 	}
 	s := &statement{class: c, schema: m.session.schema}
-	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes && (mayAsk || !m.doubtsMeaning()) {
+	// In none it cannot be prepared again once the session has chosen a default database, whose name it would tell.
+	placed := m.session.schema != "" || !asksDatabase(text)
+	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes && (mayAsk || !m.doubtsMeaning()) && placed {
 		s.shared = &sharedStatement{
 			schema: m.session.schema, settings: m.session.settings, meaning: m.session.settings.meaning(m.state.base),
 			packet: bytes.Clone(p.bytes),

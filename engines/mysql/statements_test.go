@@ -785,3 +785,18 @@ func TestAStatementThatEndsAReadOnlyTransactionIsPreparedBehindIt(t *testing.T) 
 		}
 	}
 }
+
+// Once the session has a default database, no other backend could be told what the statement was in: none.
+func TestAStatementThatAsksForTheDatabaseStaysWhereThereIsNone(t *testing.T) {
+	for text, stays := range map[string]bool{"SELECT DATABASE()": true, "SELECT 1, schema ( )": true, "SELECT 1 FROM information_schema.tables": false, "SELECT 'database'": false} {
+		for _, schema := range []string{"", "one"} {
+			r := newRig(t, modernClient)
+			r.m.session.schema = schema
+			r.pool.State.(*backendState).schema = schema
+			r.prepares(text, 40, 0)
+			if held := r.held != nil; held != (stays && schema == "") {
+				t.Errorf("%s in %q: held %v", text, schema, held)
+			}
+		}
+	}
+}

@@ -225,10 +225,10 @@ var working = map[works]string{
 	worksGets:   "GET",
 	worksEnds:   "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE",
 	worksLogins: "GRANT REVOKE",
-	// SELECT to SHOW: worksOn sees what makes them use tables. The others leave nothing. ALTER and TRUNCATE end no transaction if the
+	// SELECT to SHOW: worksOn sees what makes them use tables. The others leave nothing, as SAVEPOINT does. ALTER and TRUNCATE end no transaction if the
 	// table is temporary.
 	worksTableless: "COMMIT ROLLBACK CREATE DROP RENAME GRANT REVOKE SELECT VALUES DO SET SHOW " +
-		"ALTER TRUNCATE USE BEGIN START SAVEPOINT RELEASE LOCK UNLOCK PREPARE DEALLOCATE KILL GET SIGNAL RESIGNAL XA FLUSH",
+		"ALTER TRUNCATE USE BEGIN START RELEASE LOCK UNLOCK PREPARE DEALLOCATE KILL GET SIGNAL RESIGNAL XA FLUSH",
 }
 
 // harmlessCalls are the servers' own functions that leave no state behind, and the words of the grammar that may stand
