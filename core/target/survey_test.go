@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,10 +218,12 @@ func TestALagThatNobodyKnowsIsNotTakenForNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, g := family(t, "w", "r1")
 		k.mu.Lock()
-		for _, all := range k.tells {
+		for who, all := range k.tells {
+			all = slices.Clone(all) // what has been told is another's
 			for i := range all {
 				all[i].Lag, all[i].LagKnown = 0, false
 			}
+			k.tells[who] = all
 		}
 		k.mu.Unlock()
 		g.SetReplicas(Replicas{MaxLag: time.Minute, WaitForReplica: true})
