@@ -30,6 +30,7 @@ func watch(t *testing.T) *watched {
 		w.warnings = append(w.warnings, err.Error())
 	})
 	w.provider.now = func() time.Time { return w.now }
+	w.provider.patience = time.Hour
 	return w
 }
 
@@ -181,6 +182,7 @@ func TestManyFetchWhileTheFileRotates(t *testing.T) {
 	var clock sync.Mutex
 	now := time.Now()
 	provider := NewFile(func(_ string, err error) { t.Errorf("warning: %v", err) })
+	provider.patience = time.Hour
 	provider.now = func() time.Time { // every look at the clock is a second later
 		clock.Lock()
 		defer clock.Unlock()
@@ -204,4 +206,30 @@ func TestManyFetchWhileTheFileRotates(t *testing.T) {
 	if s, err := provider.Fetch(t.Context(), path); err != nil || s.Password.Reveal() != "49" {
 		t.Errorf("the last password is %q, %v", s.Password.Reveal(), err)
 	}
+}
+
+func TestAFileThatDoesNotAnswerHoldsNobodyUpWhoseSecretIsKnown(t *testing.T) {
+	w := watch(t)
+	w.write(content("one"))
+	w.want("one")
+	answers := make(chan struct{})
+	w.provider.stat = func(path string) (os.FileInfo, error) { <-answers; return os.Stat(path) }
+	w.provider.patience = 10 * time.Millisecond
+	w.later(checkEvery)
+	w.want("one")
+	w.later(checkEvery)
+	w.want("one")
+	if len(w.warnings) != 1 || w.warnings[0] != errSlow.Error() {
+		t.Errorf("warnings %q", w.warnings)
+	}
+	unknown, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if _, err := w.provider.Fetch(unknown, w.path+" of another"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one that was never read: %v", err)
+	}
+	w.write(content("three"))
+	close(answers)
+	w.provider.patience = time.Hour
+	w.later(checkEvery)
+	w.want("three")
 }
