@@ -271,7 +271,9 @@ func (t *woken) Run() {
 		s.refuse(err)
 		return
 	}
-	if b := s.take(c); b != nil {
+	if !s.front.Group.Serves(s.front.Role, c.Value.pool) { // any more: no change of the roles finds the session on c later
+		c.Value.unwanted(s.worker)
+	} else if b := s.take(c); b != nil {
 		s.machine.Granted(&b.Backend, (*wire)(s))
 		s.goOn()
 		return
