@@ -13,7 +13,8 @@ import (
 const (
 	// partWithin is how long a server may take to close its side of a backend that was told the end.
 	partWithin = 3 * time.Second
-	// commitWithin is the same for one that executes the COMMIT of a client that has gone.
+	// commitWithin is how long one may take for the COMMIT of a client that has gone, before that is stopped like anything else: it counts
+	// against the server's limit, and may wait for a replica that is never going to come back.
 	commitWithin = 30 * time.Second
 	// abortCancels is how often what a client that has gone has left running is stopped, at most: a request to stop may come before the
 	// server has begun with what was sent, and is for nothing then.
@@ -38,7 +39,7 @@ type Backend struct {
 	closing  bool
 	haunted  bool // a cancel since the last grant may still hit what is executed next
 	cancels  int  // in flight
-	aborts   int  // how often what runs may be stopped yet, when the server has been told the end and does not close
+	aborts   int  // how often what runs is stopped yet, if the server has been told the end and does not close
 	waiting  bool // at a boundary, and kept until its cancels are over
 	settling loop.Timer
 	parting  loop.Timer
@@ -213,7 +214,7 @@ type settle Backend
 
 func (t *settle) Run() { (*Backend)(t).giveBack() }
 
-// unwanted returns b, which was lent to a session of w that is over, from where it is parked.
+// unwanted returns b, which was lent to a session of w that is over or must not use it, from where it is parked.
 func (b *Backend) unwanted(w *Worker) {
 	b.pool.accounts.SetLoop(b.conn, b.worker.loop.ID()) // the grant took it for moved
 	b.pool.do(w, b.pool.accounts.Return(b.conn, w.loop.Now()))
@@ -252,7 +253,7 @@ func (c *canceled) Run() {
 }
 
 // abort ends b, whose session is over, perhaps in the middle of something. What still runs is stopped, or it would go on
-// and count against the server's limit after its connection is closed. But a COMMIT is let through, whoever waits for it: the
+// and count against the server's limit after its connection is closed. But a COMMIT is let through for a while, whoever waits for it: the
 // server executes what it has got before it sees the end of the connection.
 func (b *Backend) abort(m engine.Machine) {
 	if !m.Busy() {
@@ -262,15 +263,13 @@ func (b *Backend) abort(m engine.Machine) {
 	if b.closing {
 		return
 	}
-	within := partWithin
-	if c, ok := m.(engine.Committer); ok && c.Commits() {
-		within = commitWithin
-	} else {
-		b.aborts = abortCancels - 1
-		b.cancel(func() {})
-	}
 	b.discard(nil)
-	b.worker.loop.Schedule(&b.parting, within)
+	b.aborts = abortCancels
+	if c, ok := m.(engine.Committer); ok && c.Commits() {
+		b.worker.loop.Schedule(&b.parting, commitWithin)
+		return
+	}
+	(*partedTask)(b).Run()
 }
 
 // discard closes b for good, on its loop. It was held or taken by the caller. Its place in the budget is free when the
