@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berthdb/berth/core/engine"
@@ -24,7 +25,7 @@ const oidInternal = 2281 // pg_type.dat
 
 // reference is where a text names a prepared statement.
 type reference struct {
-	name   string // "" if it is written with escapes, or is one that the server cuts
+	name   string // "" if it is written with escapes, or is one that the server cuts; sharedPrefix if it may be one of the proxy's
 	use    referenceUse
 	stands bool // the backend has a stand-in under the name
 }
@@ -57,14 +58,50 @@ func references(text []byte, lex lexing) (all []reference) {
 			use, found = useExecutes, s.is("execute")
 		}
 		if found {
+			s.space()
+			begin := s.at
 			s.next()
 			if s.kind == tokenWord || s.kind == tokenQuoted {
-				all = append(all, reference{name: string(s.word()), use: use})
+				r := reference{name: string(s.word()), use: use}
+				if r.name == "" && mayBeReserved(text[begin:s.at]) {
+					r.name = sharedPrefix
+				}
+				all = append(all, r)
 			}
 		}
 		first = s.kind == ';'
 	}
 	return all
+}
+
+// mayBeReserved says whether a name may be one of the proxy's that is written with escapes (4.1.2.3). Where UESCAPE follows, which says by which
+// character they are, that is taken for granted.
+func mayBeReserved(written []byte) bool {
+	if len(written) < 3 || written[0]|0x20 != 'u' || string(written[1:3]) != `&"` {
+		return false
+	}
+	name := written[3:]
+	if end := bytes.LastIndexByte(name, '"'); end < 0 || len(name) > end+1 {
+		return true
+	}
+	for _, want := range sharedPrefix {
+		digits := 0
+		switch {
+		case bytes.HasPrefix(name, []byte(`\+`)):
+			name, digits = name[2:], 6
+		case bytes.HasPrefix(name, []byte(`\`)):
+			name, digits = name[1:], 4
+		case len(name) > 0 && rune(name[0]) == want:
+			name = name[1:]
+			continue
+		}
+		code, err := strconv.ParseUint(string(name[:min(digits, len(name))]), 16, 32)
+		if err != nil || rune(code) != want {
+			return false
+		}
+		name = name[digits:]
+	}
+	return true
 }
 
 // deallocatesAll reads on behind DEALLOCATE, up to the name: [ PREPARE ] { name | ALL }, where PREPARE may be the name itself.
@@ -166,7 +203,7 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 // reservedName returns what refuses a text that names a statement as only the proxy does, nil if it does not: it would reach what the
 // backend has for others.
 func (m *machine) reservedName(v verdict, text []byte) (answer []byte) {
-	if !v.names || !bytes.Contains(text, []byte(sharedPrefix)) {
+	if !v.names || !bytes.Contains(text, []byte(sharedPrefix)) && !bytes.Contains(text, []byte(`&"`)) {
 		return nil
 	}
 	for _, r := range references(text, m.lexing) {
