@@ -25,6 +25,10 @@ func (m *machine) call(fr frame, f *feed, w engine.Wire) bool {
 	return true
 }
 
+// firstNormalOID is the least number of what initdb has not made (transam.h). A function with such a one may be of an extension that keeps what the
+// server cannot be asked about, as dblink does: by its name that is seen in SQL, and hardly anybody calls one by its number.
+const firstNormalOID = 16384
+
 // judgeCall says what a call may do. body begins with the function's number; its arguments are in text or binary form, which is
 // the same for names.
 func (m *machine) judgeCall(body []byte) verdict {
@@ -37,8 +41,11 @@ func (m *machine) judgeCall(body []byte) verdict {
 		return verdict{} // of large objects, whose descriptors end with the transaction
 	case 1574, 1576, 1765: // nextval, setval
 		v.kinds.add(engine.KindSequence)
-	case 1599: // setseed
+	case 1599, 2096, 2172: // setseed, pg_start_backup, pg_backup_start
 		v.kinds.add(engine.KindUnknown)
+		v.sticks = true
+	case 3779, 3786, 4220, 4221, 4222, 4223, 4224, 6006, 6007: // of replication slots and origins
+		v.kinds.add(engine.KindReplication)
 	case 2026: // pg_backend_pid
 		v.kinds.add(engine.KindConnectionID)
 	case 2078: // set_config
@@ -46,6 +53,10 @@ func (m *machine) judgeCall(body []byte) verdict {
 		var t settingText
 		t.name(lowered(firstArgument(body[4:])))
 		m.nameless = m.nameless || t.nameless
+	}
+	if function := binary.BigEndian.Uint32(body); function >= firstNormalOID {
+		v.kinds.add(engine.KindUnknown)
+		v.sticks = true
 	}
 	if !m.remember(body) {
 		v.kinds.add(engine.KindUnknown)

@@ -39,6 +39,7 @@ type verdict struct {
 	prepares    bool    // it may prepare a transaction for two-phase commit
 	delivers    bool    // it may commit one that was prepared so
 	logins      bool    // it may change what logins get, or want that nobody is logged in (logins.go)
+	sticks      bool    // it may leave what no reset undoes (sticking.go)
 }
 
 // unread is what a statement may do that cannot be looked at.
@@ -53,7 +54,7 @@ func (v verdict) or(o verdict) verdict {
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
 		commits: v.commits || o.commits, decides: v.decides || o.decides, opens: v.opens || o.opens, logins: v.logins || o.logins,
-		prepares: v.prepares || o.prepares, delivers: v.delivers || o.delivers,
+		prepares: v.prepares || o.prepares, delivers: v.delivers || o.delivers, sticks: v.sticks || o.sticks,
 	}
 }
 
@@ -94,7 +95,7 @@ type classifier struct {
 	drops      bool // the last words were ON COMMIT
 	kept       bool // a statement before it makes a temporary table
 	made       bool // a statement before it makes values of sequences
-	begins     bool // the last word was BEGIN
+	begins     bool // the last word was BEGIN, or LANGUAGE in DO
 }
 
 // watched says what to look for in the tokens behind a statement's first words.
@@ -106,6 +107,7 @@ const (
 	watchQuery
 	watchSchema
 	watchFunction
+	watchLanguage
 )
 
 // watch looks at a further token.
@@ -119,6 +121,8 @@ func (c *classifier) watch() {
 		c.schema()
 	case watchFunction:
 		c.function()
+	case watchLanguage:
+		c.language()
 	}
 }
 
@@ -393,7 +397,7 @@ func (c *classifier) dispatch() {
 		c.foreign, c.rolls = true, true // a procedure may roll back what came before it in a batch
 	case "do":
 		c.creates = c.creates || c.parted || mentionsCreation(c.text)
-		c.opaque = true
+		c.opaque, c.watched, c.begins = true, watchLanguage, false
 		if mentionsPreparing(c.text) {
 			c.kinds.add(engine.KindPreparedStatement)
 			c.ends.add(engine.KindPreparedStatement) // the server is asked whether there is one
@@ -450,6 +454,7 @@ func (c *classifier) set() {
 		}
 		if c.advance(); !c.is("to") {
 			c.scoped = true
+			c.seed()
 			return
 		}
 	case "role", "session_authorization":
@@ -462,6 +467,7 @@ func (c *classifier) set() {
 		}
 	}
 	c.kinds.add(engine.KindSetting)
+	c.seed()
 	c.unlisted = c.unlisted || c.kind != tokenWord || c.length == 0 || c.is("seed") || secret(string(c.word())) || c.followed() == '.'
 }
 

@@ -209,12 +209,13 @@ func (s *scanner) parenthesis(each func(*scanner)) bool {
 func (c *classifier) call(known bool) {
 	if c.length == 0 { // it may be any, of those too that leave what the server does not tell
 		c.kinds.add(engine.KindUnknown)
-		c.opaque = true
+		c.opaque, c.sticks = true, true
 		return
 	}
 	if keepsOwnState(c.word()) {
 		c.kinds.add(engine.KindUnknown)
 	}
+	c.sticks = c.sticks || sticks(c.word())
 	if executesText(c.word()) {
 		c.opaque = true
 	}
@@ -230,6 +231,10 @@ func (c *classifier) call(known bool) {
 		} else {
 			c.kinds.add(engine.KindSetting)
 			c.unlisted = true
+		}
+		if c.seedsBy() {
+			c.kinds.add(engine.KindUnknown)
+			c.sticks = true
 		}
 	case "nextval", "setval":
 		c.kinds.add(engine.KindSequence)

@@ -109,6 +109,7 @@ type lend struct {
 	stale     bool            // it is not
 	rolling   rolling
 	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
+	sticks    bool   // what no reset undoes may be on it (sticking.go)
 	mixed     bool   // a request was answered outside of a transaction while others were not
 	restoring bool   // what brings the backend in line is not answered
 	pinned    bool   // the session had state on the backend when that was sent

@@ -134,6 +134,7 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 	if v.opaque || m.unseenChanges == engine.UnseenTrust || u == nil || !m.lend.sweep.used {
 		return v.opaque, false
 	}
+	m.lend.sticks = m.lend.sticks || u.now() == suspicionPin
 	switch s := u.now(); {
 	case s == suspicionNone:
 		m.lend.sweep.used = false
@@ -353,6 +354,7 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	m.valuesSent(v)
 	s := &m.lend.verify
 	s.failed = false
+	m.lend.sticks = m.lend.sticks || v.sticks
 	v.opaque = v.opaque && m.unseenChanges != engine.UnseenTrust
 	if v.changesSettings() {
 		m.settingsSent(v, text, portal)
@@ -379,6 +381,10 @@ func (m *machine) judge(text []byte) verdict {
 	sets := v.kinds.has(engine.KindSetting)
 	if (v.opaque || sets) && !m.remember(text) || sets && !m.readNames(text) || v.opaque && makesNames(text) {
 		v.kinds.add(engine.KindUnknown)
+	}
+	if (v.opaque || v.garbled || v.kinds.has(engine.KindUnknown)) && mentionsSticking(text) {
+		v.kinds.add(engine.KindUnknown)
+		v.sticks = true
 	}
 	if v.creates {
 		m.e.creating(text)
@@ -451,17 +457,20 @@ func (m *machine) setting(k engine.Kind, v verdict, text []byte, w engine.Wire) 
 	}
 }
 
-// forgotten notes that the server has forgotten everything about the session. What it has loaded stays.
+// forgotten notes that the server has forgotten about the session what it forgets at all.
 func (m *machine) forgotten(w engine.Wire) {
 	v := &m.lend.verify
-	loaded := v.told.has(engine.KindLibrary)
+	kept := v.told & (1<<engine.KindLibrary | 1<<engine.KindReplication)
+	if m.lend.sticks {
+		kept.add(engine.KindUnknown)
+	}
 	m.tell(engine.Event{Kind: engine.KindReset}, w)
 	v.told, v.ignored, v.ends, v.unknown = 0, 0, 0, false
 	m.unnamed.reported, m.nameless, m.roles = false, false, false
 	m.values = values{tenure: m.values.tenure}
 	m.settle(nil)
-	if loaded {
-		m.hold(engine.KindLibrary, nil, w)
+	for _, k := range kept.list() {
+		m.hold(k, nil, w)
 	}
 }
 

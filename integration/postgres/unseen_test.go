@@ -191,3 +191,30 @@ func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
 		harness.Eventually(t, settleWithin, "the session is pinned", func() bool { return r.session(t, a.PID()).Pinned == "unknown" })
 	})
 }
+
+func TestWhatNoResetUndoesStaysWithItsSession(t *testing.T) {
+	const value = "0.9851677175347999" // the first behind this seed
+	each(t, harness.Route{MaxConnections: 2}, func(t *testing.T, r *rig) {
+		other := conn(t, r.Endpoint, harness.App())
+		for _, sql := range []string{
+			"select setseed(0.5)", "set seed = 0.5", "begin; set local seed = 0.5; commit", "select set_config('seed', '0.5', true)", "do $$begin perform setseed(0.5); end$$",
+			"do $$begin set local seed = 0.5; end$$", "do $$begin execute 'set seed = 0.5'; end$$", "select query_to_xml('select setseed(0.5)', true, true, '')",
+		} {
+			for _, reset := range []string{"select 1", "discard all"} {
+				a := conn(t, r.Endpoint, harness.App())
+				ask(t, a, sql)
+				ask(t, a, reset)
+				if s := r.session(t, a.PID()); s.Pinned == "" {
+					t.Errorf("behind %s and %s the session is not pinned", sql, reset)
+				}
+				if got := ask(t, other, "select random()"); got == value {
+					t.Errorf("behind %s and %s another session can tell what random() returns", sql, reset)
+				}
+				if got := ask(t, a, "select random()"); got != value {
+					t.Errorf("behind %s and %s the session finds %s", sql, reset, got)
+				}
+				hangUp(a)
+			}
+		}
+	})
+}

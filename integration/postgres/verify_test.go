@@ -37,7 +37,6 @@ var holding = []struct {
 	{"a prepared statement of a transaction that is rolled back", "prepared_statement", []string{"begin", "prepare v as select 7", "rollback"}, "execute v", "7", []string{"deallocate all"}},
 	{"one of a name that nobody knows", "setting", []string{"select set_config('verify' || '.own', '7', false)"}, "show verify.own", "7", []string{"discard all"}},
 	{"one that is not ASCII", "setting", []string{"set application_name = 'x'", "set verify.own = 'ü'"}, "show verify.own", "ü", []string{"reset verify.own"}},
-	{"a seed", "setting", []string{"set seed = 0.5", "reset work_mem"}, "select random()", "0.9851677175347999", []string{"discard all"}},
 }
 
 const ownLocks = "select count(*) from pg_locks where locktype = 'advisory' and granted and objid in (1, 2, 3, 4713)"

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"bytes"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+// Some of what a statement leaves stays on its connection until that ends, whatever is reset: the seed of random(), which no rollback takes
+// back either, a library, a connection that dblink has given a name to, a backup that was begun. DISCARD ALL (its page in the manual) knows of
+// none of it. So it pins for as long as the session has the backend (verdict.sticks).
+
+// sticks says that a function leaves something that nothing takes away again.
+func sticks(name []byte) bool {
+	switch string(name) {
+	case "setseed", "pg_backup_start", "pg_start_backup", "dblink_connect", "dblink_connect_u":
+		return true
+	}
+	return false
+}
+
+// seed decides about SET, whose setting's name was read last. The seed's is no setting that anything goes back from: SET LOCAL gives it for good.
+func (c *classifier) seed() {
+	if (c.kind == tokenQuoted && c.length == 0 || bytes.EqualFold(c.word(), []byte("seed"))) && c.followed() != '.' {
+		c.kinds.add(engine.KindUnknown)
+		c.sticks = true
+	}
+}
+
+// seedsBy says that the first argument of set_config, whose name was read last, is the seed's name.
+func (c *classifier) seedsBy() bool {
+	ahead := c.scanner
+	if ahead.next() != '(' || !ahead.space() {
+		return false
+	}
+	begin := ahead.at
+	return ahead.next() == tokenString && bytes.EqualFold(bytes.TrimSpace(ahead.text[begin:ahead.at]), []byte("'seed'"))
+}
+
+// language watches DO for its language. Others than PL/pgSQL have variables of their own, which last.
+func (c *classifier) language() {
+	if c.begins && string(c.word()) != "plpgsql" && !(c.kind == tokenString && c.at >= len("'plpgsql'") &&
+		bytes.EqualFold(c.text[c.at-len("'plpgsql'"):c.at], []byte("'plpgsql'"))) {
+		c.kinds.add(engine.KindUnknown)
+		c.sticks = true
+	}
+	c.begins = c.is("language")
+}
+
+// mentionsSticking looks in a text that executes code, of another language or in strings, for what leaves something of that sort there.
+func mentionsSticking(text []byte) bool {
+	for i := range text {
+		switch text[i] | 0x20 {
+		case 'd', 'l', 'p', 's':
+			if (i == 0 || !isNamePart(text[i-1])) && sticksAt(text, i) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isNamePart(c byte) bool { return isNameStart(c) || isDigit(c) || c == '$' }
+
+// sticksAt is mentionsSticking for the word that begins at i.
+func sticksAt(text []byte, i int) bool {
+	end := i
+	for end < len(text) && end-i < maxWord && isNamePart(text[end]) {
+		end++
+	}
+	word := lowered(text[i:end])
+	switch {
+	case sticks([]byte(word)):
+		return true
+	case word == "load": // a string, or what makes one
+		rest := bytes.TrimLeft(text[end:], " \t\r\n")
+		return len(rest) > 0 && (bytes.IndexByte([]byte("'$%/-|"), rest[0]) >= 0 || len(rest) > 1 && rest[1] == '\'' || begins(rest, "u&'"))
+	case word == "seed":
+		return seedAt(text[:i])
+	}
+	return bytes.HasPrefix([]byte(word), []byte("pg_replication_origin_session")) || bytes.HasSuffix([]byte(word), []byte("_replication_slot")) && !begins([]byte(word), "pg_drop")
+}
+
+// seedAt says that what is before the word "seed" may give one.
+func seedAt(before []byte) bool {
+	before = bytes.TrimRight(before, " \t\r\n\"'(")
+	for _, word := range [...]string{"set", "local", "session", "set_config", "*/"} {
+		if n := len(before) - len(word); n >= 0 && begins(before[n:], word) {
+			return true
+		}
+	}
+	return false
+}
