@@ -25,7 +25,7 @@ const (
 	setters = "set_config|set_limit|currval|lastval|pg_(try_)?advisory_(un)?lock[[:alnum:]_]*|[[:alnum:]_]*_to_xml[[:alnum:]_]*|" +
 		"ts_stat|ts_rewrite|crosstab[[:alnum:]_]*|connectby|xpath_table|pg_create_(logical|physical)_replication_slot|" +
 		"pg_copy_(logical|physical)_replication_slot|" + stickers
-	stickers     = "setseed|dblink[[:alnum:]_]*|pg_replication_origin_session[[:alnum:]_]*"
+	stickers     = "setseed|dblink[[:alnum:]_]*|pg_replication_origin_session[[:alnum:]_]*|pg_backup_start|pg_start_backup"
 	settingWords = "set|reset|execute|prepare|deallocate|listen|unlisten|temp|temporary|pg_temp[[:alnum:]_]*|discard|hold|" +
 		"pg_settings|create|alter|load|" + setters
 	stickingWords = "load|" + stickers
@@ -62,8 +62,22 @@ const (
 
 const lexingName = "client_encoding"
 
+// SET of the seed, which no reset undoes, as what is left of a body has it behind harmlessPhrases, and the body itself.
+const (
+	seedsInRest = `[[:<:]]set` + codeGap + `+(session` + codeGap + `+)?"?seed"?` + codeGap + `*(=|to[[:>:]])`
+	seedsInBody = `[[:<:]](set` + codeGap + `+local` + codeGap + `+"?seed"?` + codeGap + `*(=|to[[:>:]])|set_config"?` + codeGap + `*[(]` + codeGap + `*''+seed'')`
+)
+
+// treeNames asks for names of settings that parsed forms give to set_config: a constant there is the bytes of a text behind four of its
+// length. Those that decide how texts are read have no dot.
+const treeNames = `(SELECT DISTINCT CASE WHEN name LIKE '%.%' THEN name ELSE '` + lexingName + `' END FROM (SELECT
+  (SELECT pg_catalog.lower(pg_catalog.string_agg(pg_catalog.chr(b::pg_catalog.int4), '' ORDER BY i)) FROM pg_catalog.regexp_split_to_table(matched[1], ' ') WITH ORDINALITY AS bytes (b, i) WHERE i > 4) AS name
+  FROM tree, pg_catalog.regexp_matches(node, ':funcid 2078 [^{}]*[{](?:RELABELTYPE :arg [{])?CONST [^{}]*:constvalue [0-9]+ [[] ([0-9]+(?: [0-9]+)+) []]', 'g') AS matched
+  WHERE node ~ ':funcid 2078 ') AS given
+  WHERE name ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$' OR name IN ('client_encoding', 'standard_conforming_strings') LIMIT 65)`
+
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
-// them, that its functions set, at most 65 with commas between them; also of those that they, or policies, ask for, if some seem to make
+// them, that its functions set, at most 65 of functions and of expressions, with commas between them; also of those that they, or policies, ask for, if some seem to make
 // such names of parts. It works with either setting of standard_conforming_strings, because there is no backslash in it, and on
 // every version with extensions.
 //
@@ -75,6 +89,7 @@ var unseenQuery = strings.NewReplacer(
 	"HARMLESS_EXTENSIONS", sqlList(harmlessExtensions), "SESSION_EXTENSIONS", sqlList(sessionExtensions),
 	"HARMLESS_PHRASES", harmlessPhrases, "SETTING_WORDS", settingWords, "STICKING_WORDS", stickingWords,
 	"SETTERS", setters, "STICKERS", stickers, "CODE_NAMES", codeNames, "CODE_MAKES", codeMakes,
+	"TREE_NAMES", treeNames, "SEEDS_IN_REST", seedsInRest, "SEEDS_IN_BODY", seedsInBody,
 ).Replace(`WITH member AS (SELECT d.objid, e.extname IN (HARMLESS_EXTENSIONS) AS harmless FROM pg_catalog.pg_depend d
  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
  AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
@@ -104,16 +119,18 @@ tree AS (SELECT ev_action::pg_catalog.text AS node FROM pg_catalog.pg_rewrite WH
  UNION ALL SELECT polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy
  UNION ALL SELECT typdefaultbin::pg_catalog.text FROM pg_catalog.pg_type WHERE oid >= 16384
  UNION ALL SELECT proargdefaults::pg_catalog.text FROM pg_catalog.pg_proc WHERE oid >= 16384
+ UNION ALL SELECT pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s
  UNION ALL SELECT pg_catalog.to_jsonb(p) ->> 'prosqlbody' FROM pg_catalog.pg_proc p WHERE oid >= 16384 AND prosrc = '')
 SELECT coalesce(pg_catalog.max(level), 0), (SELECT pg_catalog.string_agg(name, ',') FROM (
- CODE_NAMES) AS names) FROM (
- SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' THEN 2
+ CODE_NAMES UNION TREE_NAMES) AS names) FROM (
+ SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' OR body ~* 'seed' AND (rest ~* 'SEEDS_IN_REST' OR body ~* 'SEEDS_IN_BODY') THEN 2
   WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"' OR body ~* '--[^
 ]*update' OR body ~* '[[:<:]]pg_settings[[:>:]]' THEN 1 ELSE 0 END AS level FROM code
+ UNION ALL SELECT 2 FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proconfig::pg_catalog.text ~* '[{,"]seed='
  UNION ALL SELECT pattern.level FROM tree, pattern WHERE node ~ calls
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_operator o ON o.oprcode = setter.oid WHERE o.oid >= 16384
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_cast c ON c.castfunc = setter.oid WHERE c.oid >= 16384
- UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_aggregate a ON setter.oid IN (a.aggtransfn, a.aggfinalfn)
+ UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_aggregate a ON setter.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
 ) AS found`)
 
 // sqlList writes words as strings.

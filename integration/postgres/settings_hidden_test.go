@@ -109,6 +109,30 @@ func TestWhatCodeHasSetIsTheSessionsOwn(t *testing.T) {
 	})
 }
 
+func TestWhatExpressionsOfTheDatabaseHaveSetIsTheSessionsOwn(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "trees", "create view v as select set_config('tree.view', 'mine', false) as x", "create table d (a text default set_config('Tree.Default', 'mine', false), b int)",
+			"create table k (a int check (set_config('tree.check'::varchar, 'mine', false) = 'mine'))",
+			"create function body() returns text language sql begin atomic select set_config('tree.body', 'mine', false); end",
+			"create table n (a int)", "create rule r as on insert to n do also select set_config('tree.rule', 'mine', false), set_config('tree.more', 'mine', false)")
+		a, other := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+		for _, use := range []struct{ sql, name string }{
+			{"select x from v", "tree.view"}, {"insert into d (b) values (1)", "tree.default"}, {"insert into k values (1)", "tree.check"}, {"select body()", "tree.body"},
+			{"insert into n values (1)", "tree.rule"}, {"insert into n values (1)", "tree.more"},
+		} {
+			ask(t, a, use.sql)
+			for range 2 {
+				if got := ask(t, a, "select coalesce(current_setting('"+use.name+"', true), '')"); got != "mine" {
+					t.Errorf("behind %s the session finds %q", use.sql, got)
+				}
+				if got := ask(t, other, "select coalesce(current_setting('"+use.name+"', true), '')"); got != "" {
+					t.Errorf("behind %s another session finds %q", use.sql, got)
+				}
+			}
+		}
+	})
+}
+
 func TestWhatASessionHasSetEndsNoOtherSession(t *testing.T) {
 	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
 		role := objects(t, r.server).Replace("ROLE")

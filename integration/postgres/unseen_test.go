@@ -183,12 +183,27 @@ func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
 
 func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
 	each(t, alone(), func(t *testing.T, r *rig) {
-		l := ownDatabase(t, r.server, "seeded",
-			"create function seed() returns int language plpgsql as $$begin perform setseed(0.5); return 1; end$$",
-			"create view seeded as select seed() as x")
+		for i, function := range []string{
+			"language plpgsql as $$begin perform setseed(0.5); return 1; end$$", "language plpgsql as $$begin set seed to 0.5; return 1; end$$",
+			`language plpgsql as $$begin set local "seed" = 0.5; return 1; end$$`, "language plpgsql as $$begin perform set_config('seed', '0.5', true); return 1; end$$",
+			"language sql set seed = 0.5 as 'select 1'", "language plpgsql as $$begin if random() > 2 then perform pg_backup_start('x'); end if; return 1; end$$",
+		} {
+			if strings.Contains(function, "language sql set") && r.server.Name != "pg15" {
+				continue // refused
+			}
+			l := ownDatabase(t, r.server, fmt.Sprint("seeded", i), "create function leaves() returns int "+function, "create view seeded as select leaves() as x")
+			a := conn(t, r.Endpoint, l)
+			ask(t, a, "select * from seeded")
+			harness.Eventually(t, settleWithin, "the session is pinned by a function "+function, func() bool { return r.session(t, a.PID()).Pinned == "unknown" })
+			hangUp(a)
+		}
+		l := ownDatabase(t, r.server, "seedless", "create table games (seed int)",
+			"create function plays() returns int language plpgsql as $$begin update games set seed = 1; insert into games (seed) values (2) on conflict do nothing; return 1; end$$")
 		a := conn(t, r.Endpoint, l)
-		ask(t, a, "select * from seeded")
-		harness.Eventually(t, settleWithin, "the session is pinned", func() bool { return r.session(t, a.PID()).Pinned == "unknown" })
+		ask(t, a, "select plays()")
+		if r.pinned(t, a) {
+			t.Error("a column pins")
+		}
 	})
 }
 
@@ -215,6 +230,26 @@ func TestWhatNoResetUndoesStaysWithItsSession(t *testing.T) {
 				}
 				hangUp(a)
 			}
+		}
+	})
+}
+
+// Expressions may call the server's own functions in places that no statement shows.
+func TestLocksThatExpressionsOfTheDatabaseTakeAreTheSessionsOwn(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "locking", "create function nothing(bigint) returns bool language sql as 'select true'",
+			"create aggregate moving(bigint) (sfunc = int8pl, stype = int8, finalfunc = nothing, msfunc = int8pl, minvfunc = int8mi, mstype = int8, mfinalfunc = pg_try_advisory_lock)")
+		measured := ownDatabase(t, r.server, "measured", "create table m as select n::bigint as a from generate_series(1, 9) n",
+			"create statistics ms on (pg_try_advisory_lock(a)) from m")
+		for sql, l := range map[string]harness.Login{
+			"select moving(n) over (order by n rows between 1 preceding and current row) from generate_series(4711, 4713) n": l, "analyze m": measured,
+		} {
+			a := conn(t, r.Endpoint, l)
+			ask(t, a, sql)
+			if !r.pinned(t, a) {
+				t.Errorf("%s: the session is not pinned", sql)
+			}
+			hangUp(a)
 		}
 	})
 }
