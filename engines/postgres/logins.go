@@ -47,6 +47,7 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 	for r := (loginsReader{scanner: scanner{text: text, lex: m.lexing}, self: m.session.key.User, here: m.session.key.Database}); r.advance(); {
 		if r.apart {
 			w.Outdate(m.session.key.User, r.Database)
+			m.e.doubtIn(text)
 		}
 		if l.sent++; l.n < maxLogins {
 			l.changed[l.n] = r.LoginsOf

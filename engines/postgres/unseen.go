@@ -41,11 +41,12 @@ const (
 // unseen is what is known of the code of one database on one target. Any goroutine may use it. Machines read no clock: a
 // timer makes the verdict stale.
 type unseen struct {
-	state atomic.Uint32
-	mu    sync.Mutex // for changes
-	timer *time.Timer
-	names atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
-	lexes atomic.Bool              // the code may change how texts are read
+	database string // in lower case
+	state    atomic.Uint32
+	mu       sync.Mutex // for changes
+	timer    *time.Timer
+	names    atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
+	lexes    atomic.Bool              // the code may change how texts are read
 }
 
 type databaseOf struct{ target, database string }
@@ -54,7 +55,7 @@ type databaseOf struct{ target, database string }
 func (e *Engine) unseenIn(t engine.Target, key engine.Key) *unseen {
 	return e.unseen.update(databaseOf{t.Name, key.Database}, func(u *unseen, ok bool) *unseen {
 		if !ok {
-			u = &unseen{}
+			u = &unseen{database: lowered([]byte(key.Database))}
 			u.lexes.Store(true) // as far as is known
 			u.state.Store(uint32(suspicionStale))
 		}
@@ -69,6 +70,36 @@ func (e *Engine) doubt() {
 		defer u.mu.Unlock()
 		u.set(suspicionNew, trustWithin)
 	})
+}
+
+// doubtIn distrusts the databases that text names, which makes, drops or renames some: another one may have the name from now on.
+func (e *Engine) doubtIn(text []byte) {
+	names := lowered(text)
+	e.unseen.each(func(u *unseen) {
+		if !mentionsName(names, u.database) && !strings.Contains(names, `u&"`) && !strings.Contains(u.database, `"`) {
+			return
+		}
+		u.lexes.Store(true)
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.set(suspicionNew, trustWithin)
+	})
+}
+
+// mentionsName looks in text for a name that is no part of a longer one.
+func mentionsName(text, name string) bool {
+	for at := 0; at < len(text); at++ {
+		n := strings.Index(text[at:], name)
+		if n < 0 {
+			return false
+		}
+		at += n
+		end := at + len(name)
+		if (at == 0 || !isNamePart(text[at-1])) && (end == len(text) || !isNamePart(text[end])) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayLex notes that the code of any database of the group may change how texts are read, until the server has been asked.

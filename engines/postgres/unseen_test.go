@@ -229,6 +229,26 @@ func TestCodeOfAPreparedTransactionIsNewWhenItIsCommitted(t *testing.T) {
 	}
 }
 
+func TestAnotherDatabaseOfTheNameIsSuspected(t *testing.T) {
+	for sql, want := range map[string]suspicion{
+		"CREATE DATABASE E TEMPLATE f": suspicionNew, `ALTER DATABASE f RENAME TO "e"`: suspicionNew, `ALTER DATABASE f RENAME TO U&"\0065"`: suspicionNew,
+		"CREATE DATABASE g": suspicionNone, "ALTER DATABASE e SET x = 1": suspicionNone, "DROP DATABASE e": suspicionNew,
+	} {
+		s, own := suspected(t, suspicionNone)
+		u := s.m.e.unseenIn(engine.Target{Name: "primary"}, engine.Key{User: "u", Database: "e"})
+		u.mu.Lock()
+		u.set(suspicionNone, trustWithin)
+		u.mu.Unlock()
+		s.client(queryMessage(sql))
+		if u.now() != want {
+			t.Errorf("%s: suspicion %d", sql, u.now())
+		}
+		if own.now() != suspicionNone && !strings.Contains(sql, "U&") {
+			t.Errorf("%s: suspicion %d of its own", sql, own.now())
+		}
+	}
+}
+
 // suspectedBy is a stage of another session of the same engine.
 func suspectedBy(t *testing.T, s *stage) *stage {
 	other := newStage(t)
