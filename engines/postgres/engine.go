@@ -45,7 +45,9 @@ type Engine struct {
 	sessions   atomic.Uint64 // sessions so far: gives each its serial
 	askings    *cache[askingOf, *asking]
 	tenures    atomic.Uint64 // so far (values.go)
-	codeLater  atomic.Bool   // a transaction that creates code was prepared for two-phase commit (unseen.go)
+	// loginsLater are what transactions that were prepared for two-phase commit change for logins, by the names that they have.
+	loginsLater *cache[string, []engine.LoginsOf]
+	codeLater   atomic.Bool // a transaction that creates code was prepared for two-phase commit (unseen.go)
 	// unnamedBytes is how much of long unnamed statements is kept (statements.go).
 	unnamedBytes atomic.Int64
 }
@@ -71,6 +73,7 @@ func New(c Config) *Engine {
 		verifiers:   newCache[string, *verifier](maxVerifiers),
 		unseen:      newCache[databaseOf, *unseen](maxDatabases),
 		askings:     newCache[askingOf, *asking](maxAskings),
+		loginsLater: newCache[string, []engine.LoginsOf](maxDatabases),
 	}
 	e.SetUnseen(c.Unseen)
 	_, _ = rand.Read(e.secret[:]) // never fails (crypto/rand.Read)

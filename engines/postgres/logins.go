@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/berthdb/berth/core/engine"
@@ -21,8 +22,9 @@ import (
 type logins struct {
 	changed    [maxLogins]engine.LoginsOf
 	n          int
-	sent, done int  // all such statements, and those that the server has executed
-	failed     bool // something has that may be one of them
+	sent, done int    // all such statements, and those that the server has executed
+	failed     bool   // something has that may be one of them
+	prepared   string // the name by which the transaction is prepared for two-phase commit, as it is written
 }
 
 // maxLogins is how many such statements of a transaction are told apart; what follows them is as if it were not known.
@@ -56,11 +58,45 @@ func (m *machine) loginsSent(text []byte, w engine.Wire) {
 	}
 }
 
+// twoPhase notes that text, which is sent, prepares the transaction for two-phase commit, or commits one that was prepared: what that changes
+// counts from then on.
+func (m *machine) twoPhase(text []byte) {
+	s := scanner{text: text, lex: m.lexing}
+	for s.next(); s.kind != tokenEnd && s.kind != tokenBroken; s.next() {
+		prepares := s.is("prepare")
+		if !prepares && !s.is("commit") || !s.follow("transaction") && !s.is("prepared") {
+			continue
+		}
+		s.space()
+		begin := s.at
+		if s.next() != tokenString {
+			continue
+		}
+		name := string(s.text[begin:s.at])
+		if prepares {
+			if m.lend.logins != nil {
+				m.lend.logins.prepared = name
+			}
+			continue
+		}
+		of, ok := m.e.loginsLater.get(name)
+		if !ok {
+			continue
+		}
+		if m.lend.logins == nil {
+			m.lend.logins = &logins{}
+		}
+		l := m.lend.logins
+		l.sent++
+		l.n += copy(l.changed[l.n:], of)
+	}
+}
+
 // completed notes a CommandComplete.
 func (l *logins) completed(tag []byte) {
 	switch string(tag) {
 	case "ALTER ROLE\x00", "DROP ROLE\x00", "ALTER DATABASE\x00", "DROP DATABASE\x00", "CREATE DATABASE\x00",
-		"CREATE EVENT TRIGGER\x00", "ALTER EVENT TRIGGER\x00", "DROP EVENT TRIGGER\x00":
+		"COMMIT PREPARED\x00", "CREATE EVENT TRIGGER\x00", "ALTER EVENT TRIGGER\x00", "DROP EVENT TRIGGER\x00":
 		l.done++
 	}
 }
@@ -89,6 +125,9 @@ func (m *machine) loginsOver() {
 		return
 	}
 	all := l.done == l.sent && !l.failed
+	if l.prepared != "" && l.done > 0 {
+		m.e.loginsLater.put(l.prepared, slices.Clone(l.changed[:l.n]))
+	}
 	for _, of := range l.changed[:l.n] {
 		if all || l.done > 0 && of.User == m.session.key.User {
 			m.e.logins.Changed(of)

@@ -116,6 +116,12 @@ func TestLoginsAreToldApartByWhatChangedBeforeThem(t *testing.T) {
 		{"Q ALTER GROUP u RENAME TO v", "C ALTER ROLE, Z I", true},
 		{"P |ALTER ROLE u SET x = 1, B |, E, S, Q ALTER DATABASE d SET x = 1", "1, 2, C ALTER ROLE, Z I", false},
 		{"", "C ALTER DATABASE, Z I", true},
+		// What is prepared for two-phase commit is there when that comes.
+		{"Q BEGIN; ALTER ROLE u SET x = 1", "C BEGIN, C ALTER ROLE, Z T", false},
+		{"Q PREPARE TRANSACTION 'a'", "C PREPARE TRANSACTION, Z I", true},
+		{"Q COMMIT PREPARED 'b'", "C COMMIT PREPARED, Z I", false},
+		{"Q COMMIT PREPARED 'a'", "! 42501, Z I", false},
+		{"P |COMMIT PREPARED 'a', B |, E, S", "1, 2, C COMMIT PREPARED, Z I", true},
 	} {
 		before := key()
 		s.client(messages(c.client))

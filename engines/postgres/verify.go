@@ -368,6 +368,9 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	if v.logins {
 		m.loginsSent(text, w)
 	}
+	if v.prepares && m.lend.logins != nil || v.delivers {
+		m.twoPhase(text)
+	}
 	m.named.clearing = m.named.clearing || v.deallocates
 	m.createsCode(v, text)
 	m.lend.sets.lexes = m.lend.sets.lexes || (v.opaque || v.foreign) && (text == nil || mentionsLexing(text))
