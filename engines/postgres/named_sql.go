@@ -203,7 +203,7 @@ func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine
 // reservedName returns what refuses a text that names a statement as only the proxy does, nil if it does not: it would reach what the
 // backend has for others.
 func (m *machine) reservedName(v verdict, text []byte) (answer []byte) {
-	if !v.names || !bytes.Contains(text, []byte(sharedPrefix)) && !bytes.Contains(text, []byte(`&"`)) {
+	if !v.names && !v.kinds.has(engine.KindUnknown) || !bytes.Contains(text, []byte(sharedPrefix)) && !bytes.Contains(text, []byte(`&"`)) {
 		return nil
 	}
 	for _, r := range references(text, m.lexing) {

@@ -44,3 +44,14 @@ func TestATextSaysWhichStatementsItNames(t *testing.T) {
 		}
 	}
 }
+
+func TestNoTextReachesWhatTheProxyHasPrepared(t *testing.T) {
+	for _, text := range []string{`EXECUTE "berth:1"`, `EXECUTE U&"berth\003a1"`, "EXECUTE \"berth:1\" -- \x95"} {
+		s := newStage(t)
+		s.m.lexing = lexing{opaque: true}
+		s.client(queryMessage(text))
+		if got := describeMessages(t, s.toBackend, true); got != "B |berth:, S" {
+			t.Errorf("%s: to the backend: %s", text, got)
+		}
+	}
+}
