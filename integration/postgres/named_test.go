@@ -780,12 +780,14 @@ func TestNamesLikeTheProxysAreTheSessionsOwn(t *testing.T) {
 		}
 		shared := ask(t, other, "select name from pg_prepared_statements limit 1")
 		for sql, want := range map[string]string{"execute": "26000", "explain analyze execute": "26000", "deallocate": "26000", "prepare": "42P05"} {
-			sql += ` "` + shared + `"`
-			if want == "42P05" {
-				sql += " as select 1"
+			for _, name := range []string{`"` + shared + `"`, `U&"` + shared + `"`, `u&"\0062` + shared[1:] + `"`, `U&"ber!+000074` + shared[4:] + `" uescape '!'`} {
+				sql := sql + " " + name
+				if want == "42P05" {
+					sql += " as select 1"
+				}
+				f.send(&pgproto3.Query{String: sql}, &pgproto3.Parse{Query: sql}, &pgproto3.Sync{}, &pgproto3.Parse{Name: "n", Query: sql}, &pgproto3.Sync{})
+				f.expect("E(" + want + ") Z(I) E(" + want + ") Z(I) E(" + want + ") Z(I)")
 			}
-			f.send(&pgproto3.Query{String: sql}, &pgproto3.Parse{Query: sql}, &pgproto3.Sync{}, &pgproto3.Parse{Name: "n", Query: sql}, &pgproto3.Sync{})
-			f.expect("E(" + want + ") Z(I) E(" + want + ") Z(I) E(" + want + ") Z(I)")
 		}
 		if got := other.ExecPrepared(t.Context(), "mine", nil, nil, nil).Read(); joined(got) != "1" || got.Err != nil {
 			t.Errorf("the other session's statement: %q %v", joined(got), got.Err)
