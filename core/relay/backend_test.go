@@ -1,11 +1,13 @@
 package relay
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
 	"github.com/berthdb/berth/core/pool"
+	"github.com/berthdb/berth/core/telemetry"
 )
 
 func TestWhatAClientHasLeftIsStoppedInTheEnd(t *testing.T) {
@@ -34,5 +36,25 @@ func TestWhatAClientHasLeftIsStoppedInTheEnd(t *testing.T) {
 		if e.cancels != abortCancels || p.Stats().Open != 0 || !b.stream.(*silent).closed {
 			t.Errorf("%s: stopped %d times, %+v", name, e.cancels, p.Stats())
 		}
+	}
+}
+
+func TestASessionThatKeepsABackendLosesItWhenAnotherServerTakesItsPlace(t *testing.T) {
+	w, e := newStage(), &canceler{}
+	p, other := w.pool(e, pool.Config{Max: 1}), w.pool(e, pool.Config{Max: 1})
+	b, elsewhere := w.lent(t, p, &pool.Waiter[engine.Key, *Backend]{}), w.lent(t, other, &pool.Waiter[engine.Key, *Backend]{})
+	lost := map[*Backend]error{}
+	for _, b := range []*Backend{b, elsewhere} {
+		s := &Session{
+			worker: w.worker, front: &Front{Group: &leading{to: p}, Counters: &telemetry.Listener{}}, client: &silent{}, backend: b,
+			machine: content{lost: func(err error) { lost[b] = err }},
+		}
+		b.session = s
+		w.worker.sessions.add(s)
+	}
+	p.Recall(w.worker)
+	w.later(0)
+	if !errors.Is(lost[b], engine.ErrDemoted) || len(lost) != 1 {
+		t.Errorf("%v", lost)
 	}
 }

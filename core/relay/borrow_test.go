@@ -119,11 +119,14 @@ func (g *leading) BorrowTimeout() time.Duration { return time.Minute }
 type content struct {
 	engine.Machine
 	busy, commits bool
+	lost          func(error)
 }
 
-func (content) Granted(*engine.Backend, engine.Wire) {}
-func (m content) Busy() bool                         { return m.busy }
-func (m content) Commits() bool                      { return m.commits }
+func (content) Granted(*engine.Backend, engine.Wire)   {}
+func (m content) Busy() bool                           { return m.busy }
+func (m content) Commits() bool                        { return m.commits }
+func (content) InTransaction() bool                    { return false }
+func (m content) BackendLost(err error, _ engine.Wire) { m.lost(err) }
 
 func TestABackendThatWasLentBeforeTheRolesChangedIsNotUsedBehindThat(t *testing.T) {
 	for name, next := range map[string]bool{"another writer": true, "no writer": false} {

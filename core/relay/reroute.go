@@ -44,6 +44,17 @@ func (s *Session) move() {
 	}
 }
 
+// Recall takes p's backends from w's sessions that keep them, as soon as nothing of theirs is under way: the server that they are connected to
+// is p's target no more. It runs on w's loop.
+func (p *Pool) Recall(w *Worker) {
+	for s := range w.sessions.all() {
+		if s.backend != nil && s.backend.pool == p {
+			s.recalled = true
+			s.later()
+		}
+	}
+}
+
 // Cut takes p's backends from w's sessions, and closes what is idle, because nothing can be expected of the server any
 // more that they are connected to. It runs on w's loop.
 func (p *Pool) Cut(w *Worker, reason error) {

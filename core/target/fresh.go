@@ -308,6 +308,7 @@ func (m *Member) keepUp(ctx context.Context) {
 // asker asks servers how far they are, over a connection that it keeps. It belongs to one goroutine.
 type asker struct {
 	of     *Member // whose server watch is connected to
+	moves  uint32  // of that, when it was connected
 	watch  engine.Watch
 	opened uint64 // connections so far
 	said   string // the last error, "" if there is none
@@ -316,9 +317,9 @@ type asker struct {
 
 // ask asks m's server over the connection that there is. If that fails, the connection may be all that is wrong: then over a new one.
 func (a *asker) ask(ctx context.Context, m *Member, question func(context.Context, engine.Positioner) error) error {
-	if a.of != m {
+	if moves := m.moves.Load(); a.of != m || a.moves != moves {
 		a.leave()
-		a.of = m
+		a.of, a.moves = m, moves
 	}
 	had := a.watch != nil
 	err := a.once(ctx, question)

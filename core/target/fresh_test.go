@@ -240,6 +240,27 @@ func TestAServerThatDoesNotSayHowFarItIsIsShown(t *testing.T) {
 	})
 }
 
+func TestAnotherServerAtTheWritersAddressIsAskedHowFarItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{}
+		g := freshGroup(t, h, Replicas{})
+		r, w := g.member("r"), g.member("w")
+		epoch := func() uint64 {
+			g.Has(r.pool, g.Mark())
+			time.Sleep(time.Second)
+			return g.writes.latest.Load().epoch
+		}
+		first := epoch()
+		if again := epoch(); again != first {
+			t.Fatalf("epochs %d and %d", first, again)
+		}
+		w.moves.Add(1)
+		if epoch() == first {
+			t.Error("the connection to the one before is kept")
+		}
+	})
+}
+
 func TestTheConnectionThatAsksHasItsPlace(t *testing.T) {
 	for _, c := range []struct {
 		limits Limits
@@ -261,7 +282,7 @@ func TestWhoChangesItsRoleIsAskedOverOneConnection(t *testing.T) {
 		limit       int
 		after, most int // connections to a target when its role is settled, and at any time
 	}{
-		{"percentage", 0, 2, 3}, // one is the monitor's; nobody waits for the end of another
+		{"percentage", 0, 2, 4}, // one is the monitor's; nobody waits for the end of another, and whoever steps back is looked for at its address
 		{"hard limit", 10, 1, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -103,12 +103,14 @@ type Member struct {
 	log    zerolog.Logger
 	closed atomic.Bool // its pool is, because it left
 	keep   keepingUp
+	moves  atomic.Uint32 // how often another server was found at its address
 
 	// The monitor's.
 
 	watch   engine.Watch // its connection, nil if there is none
 	crowded bool         // there was no place for one
 	yielded time.Time    // when the pool made one last
+	looked  time.Time    // when it was looked last whether another server answers at the address
 
 	// Under the group's lock.
 
@@ -118,6 +120,7 @@ type Member struct {
 	answers int         // that it gave
 	asked   int         // of them, since the writer is disputed
 	replica bool        // it was seen to be no writer since it was the group's last
+	led     bool        // it was seen to be one at all
 	risen   time.Time   // since when it answers
 	falls   []time.Time // when it was lost of late
 	fresh   time.Time   // up to when it has everything, as far as is known

@@ -21,6 +21,8 @@ const (
 	calm = 20 * time.Millisecond
 	// yieldEvery is how often a pool gives an idle backend away for the monitor.
 	yieldEvery = 5 * time.Second
+	// lookEvery is how often a connection more is opened, at most, to see whether another server is to be found at a target's address.
+	lookEvery = time.Second
 	// fallMemory is how long it is remembered that a target was lost.
 	fallMemory = time.Minute
 	// fallsForgiven is how often a target may be lost in that time without being suspected of flapping. Each time more
@@ -223,8 +225,42 @@ func (m *Member) ask(ctx context.Context) answer {
 	facts, err := m.askOnce(ctx)
 	if err != nil && had && ctx.Err() == nil {
 		facts, err = m.askOnce(ctx)
+	} else if err == nil && had && facts.ReadOnly && m.stepsBack() {
+		facts = m.lookAgain(ctx, facts)
 	}
 	return answer{facts, err}
+}
+
+// stepsBack says whether m, which says that it is no writer, was one, and the group has no other now. Then another server may answer at its
+// address, and be the writer: the monitoring connection stays with the one before, for as long as that lives.
+func (m *Member) stepsBack() bool {
+	g := m.group
+	if w := g.route.Load().write; w != m && w != nil || time.Since(m.looked) < lookEvery {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return m.led
+}
+
+// lookAgain asks over a new connection, and returns what counts: facts, which the one before has told, unless the new one leads to a writer.
+func (m *Member) lookAgain(ctx context.Context, facts engine.Facts) engine.Facts {
+	defer func() { m.looked = time.Now() }()
+	before := m.watch
+	m.watch = nil
+	found, err := m.askOnce(ctx)
+	if err != nil || found.ReadOnly {
+		m.leave()
+		m.watch = before
+		return facts
+	}
+	go before.Close()
+	m.moves.Add(1)
+	m.log.Warn().Str("address", m.target.Address).Msg("another server answers at the target's address: connections to the one before are closed as they come back")
+	for i, w := range m.group.workers {
+		w.Loop().Post(recall{w, m.pool, i == 0})
+	}
+	return found
 }
 
 func (m *Member) askOnce(ctx context.Context) (facts engine.Facts, err error) {
@@ -307,6 +343,7 @@ func (m *Member) note(facts engine.Facts, err error, now time.Time) {
 		m.answers++
 		m.asked++
 		m.replica = m.replica || facts.ReadOnly
+		m.led = m.led || !facts.ReadOnly
 	}
 	o.facts.Lag, o.facts.LagKnown = m.behind(o.facts, now)
 	m.last = o

@@ -27,6 +27,7 @@ type cast struct {
 	err   map[string]error
 	asked map[string]int
 	conns map[string]*scripted
+	moved map[string]string // who answers at the address of another
 }
 
 // scripted is a monitoring connection to one of them.
@@ -74,11 +75,15 @@ func (actors) Name() string { return "cast" }
 func (a actors) Watch(_ context.Context, t engine.Target) (engine.Watch, error) {
 	a.cast.mu.Lock()
 	defer a.cast.mu.Unlock()
-	if err := a.cast.err[t.Name]; err != nil {
+	name := t.Name
+	if to, ok := a.cast.moved[name]; ok {
+		name = to
+	}
+	if err := a.cast.err[name]; err != nil {
 		return nil, err
 	}
-	s := &scripted{cast: a.cast, name: t.Name, end: make(chan struct{})}
-	a.cast.conns[t.Name] = s
+	s := &scripted{cast: a.cast, name: name, end: make(chan struct{})}
+	a.cast.conns[name] = s
 	return s, nil
 }
 
@@ -243,6 +248,50 @@ func TestAWriterThatStepsBackWhenAskedIsNoSecondOne(t *testing.T) {
 		for _, name := range []string{"w", "r"} {
 			if h := g.member(name).Health(); h.State != Available || h.Cause != "" {
 				t.Errorf("%s: %+v", name, h)
+			}
+		}
+	})
+}
+
+func TestAWriterIsFoundThatAnswersAtTheAddressOfTheOneBefore(t *testing.T) {
+	for _, others := range [][]string{nil, {"r"}} {
+		synctest.Test(t, func(t *testing.T) {
+			c, g := play(t, Limits{MaxPercent: 100}, append(others, "w")...)
+			c.set("new", true, nil)
+			c.set("w", true, nil) // which keeps its connections
+			time.Sleep(time.Minute)
+			facts := func() engine.Facts { return g.member("w").Health().Facts }
+			if !facts().ReadOnly {
+				t.Fatal("a writer is seen that there is not")
+			}
+			c.mu.Lock()
+			c.moved = map[string]string{"w": "new"} // a name is
+			asked := c.asked["w"]
+			c.mu.Unlock()
+			time.Sleep(3 * time.Second)
+			if !facts().ReadOnly || c.conns["new"] == nil || c.asked["w"] == asked {
+				t.Error("a connection to somebody who is no writer is kept")
+			}
+			c.set("new", false, nil)
+			time.Sleep(lookEvery + 2*time.Second)
+			if facts().ReadOnly {
+				t.Error("the new writer is not seen")
+			}
+			leads(t, g, relay.ReadWrite, "w")
+		})
+	}
+}
+
+func TestAReplicaIsAskedOverOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, names := range [][]string{{"r"}, {"w", "r"}} {
+			c, g := play(t, Limits{MaxPercent: 100}, names...)
+			first := c.conns["r"]
+			c.moved = map[string]string{"r": "new"}
+			c.set("new", false, nil)
+			time.Sleep(time.Minute)
+			if c.conns["r"] != first || c.conns["new"] != nil || !g.member("r").Health().Facts.ReadOnly {
+				t.Errorf("%q: it is looked for another", names)
 			}
 		}
 	})

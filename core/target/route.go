@@ -218,6 +218,20 @@ type cut struct {
 
 func (c cut) Run() { c.pool.Cut(c.worker, c.reason) }
 
+// recall is posted to the loop of its worker.
+type recall struct {
+	worker *relay.Worker
+	pool   *relay.Pool
+	first  bool // of the workers
+}
+
+func (r recall) Run() {
+	if r.first {
+		r.pool.Outdate(r.worker, func(engine.Key) bool { return true })
+	}
+	r.pool.Recall(r.worker)
+}
+
 // cutAll ends what sessions have under way on m.
 func (m *Member) cutAll(reason error) {
 	for _, w := range m.group.workers {
