@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"regexp"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -59,6 +60,18 @@ func mentionsSticking(text []byte) bool {
 	}
 	return false
 }
+
+// createsSticking says that code which text creates may leave something of that sort.
+func createsSticking(text []byte) bool {
+	for _, found := range languageInCode.FindAllSubmatch(text, -1) {
+		if language := lowered(found[1]); language != "sql" && language != "plpgsql" {
+			return true
+		}
+	}
+	return mentionsSticking(text)
+}
+
+var languageInCode = regexp.MustCompile(`(?i)\blanguage\s+['"]?(\w+)`)
 
 func isNamePart(c byte) bool { return isNameStart(c) || isDigit(c) || c == '$' }
 

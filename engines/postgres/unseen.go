@@ -47,6 +47,7 @@ type unseen struct {
 	timer    *time.Timer
 	names    atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
 	lexes    atomic.Bool              // the code may change how texts are read
+	stuck    atomic.Bool              // the code that was there last, or is new, may leave what no reset undoes (sticking.go)
 }
 
 type databaseOf struct{ target, database string }
@@ -122,9 +123,17 @@ func (m *machine) createsCode(v verdict, text []byte) {
 	s.creates = s.creates || v.delivers && m.e.codeLater.Load()
 }
 
-// creating distrusts them, and notes which settings the code sets that text creates: until the server is asked, nobody else says so.
-func (e *Engine) creating(text []byte) {
+// creating distrusts them, and notes what the code that text creates, in a session of this database, sets and leaves: until the server is asked,
+// nobody else says so.
+func (e *Engine) creating(text []byte, database string) {
 	e.doubt()
+	if createsSticking(text) {
+		e.unseen.each(func(u *unseen) {
+			if u.database == lowered([]byte(database)) {
+				u.stuck.Store(true)
+			}
+		})
+	}
 	if names := namesInCode(text); len(names) > 0 {
 		e.unseen.each(func(u *unseen) { u.add(names) })
 	}
@@ -213,6 +222,7 @@ func (u *unseen) answered(s suspicion, names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.now() == suspicionAsked {
+		u.stuck.Store(s == suspicionPin)
 		u.lexes.Store(slices.Contains(names, lexingName) || len(names) > maxCustomNames)
 		names = slices.DeleteFunc(names, func(n string) bool { return n == lexingName })
 		u.names.Store(&names)

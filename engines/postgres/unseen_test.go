@@ -86,6 +86,55 @@ func TestCodeThatIsNewAndSetsTooManySettingsPins(t *testing.T) {
 	}
 }
 
+func TestCodeThatIsNewAndLeavesWhatNoResetUndoesPins(t *testing.T) {
+	for create, want := range map[string]bool{
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM setseed(0.5); RETURN 1; END$$":        true,
+		"CREATE OR REPLACE FUNCTION f() RETURNS int AS $$BEGIN SET seed = 0.5; RETURN 1; END$$ LANGUAGE 'plpgsql'": true,
+		"DO $$BEGIN EXECUTE 'create function f() returns int language plperl as ''$_SHARED{x} = 1'''; END$$":       true,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS '$_SHARED{x} = 1'":                                     true,
+		"CREATE VIEW v AS SELECT setseed(0.5)":                                                                     true,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN UPDATE t SET a = 1; RETURN 1; END$$":          false,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT set_config('a.b', 'c', false)$$":                 false,
+	} {
+		s, u := suspected(t, suspicionNone)
+		other := suspectedBy(t, s)
+		elsewhere := s.m.e.unseenIn(engine.Target{Name: "primary"}, engine.Key{User: "u", Database: "e"})
+		s.client(queryMessage(create))
+		s.server(messages("C CREATE, Z I"))
+		other.client(messages("Q SELECT f()"))
+		other.server(messages("C SELECT 1, Z I"))
+		if got := other.pins.has(engine.KindUnknown); got != want || elsewhere.stuck.Load() {
+			t.Errorf("%s: pinned by %v", create, other.pins)
+		}
+		u.mu.Lock()
+		u.set(suspicionAsked, answerWithin)
+		u.mu.Unlock()
+		if u.answered(suspicionReset, nil); u.stuck.Load() {
+			t.Errorf("%s: the answer is not believed", create)
+		}
+	}
+}
+
+func TestWhatNoResetUndoesPinsWhileTheServerIsAskedAgain(t *testing.T) {
+	for _, sql := range []string{"Q SELECT f()", "Q DO 'BEGIN END'"} {
+		s, u := suspected(t, suspicionAsked)
+		u.answered(suspicionPin, nil)
+		u.mu.Lock()
+		u.set(suspicionAsked, answerWithin) // by another session
+		u.mu.Unlock()
+		s.does(sql[2:], "C SELECT 1, Z I")
+		if !s.pins.has(engine.KindUnknown) {
+			t.Errorf("%s: pinned by %v", sql, s.pins)
+		}
+		s, u = suspected(t, suspicionStale)
+		u.stuck.Store(true)
+		s.does(sql[2:], "C SELECT 1, Z I")
+		if got := describeMessages(t, s.toBackend, true); got != sql+", Q (code)" {
+			t.Errorf("%s: to the backend: %s", sql, got)
+		}
+	}
+}
+
 func TestTransactionsWithoutStatementsNeedNoReset(t *testing.T) {
 	s, _ := suspected(t, suspicionReset)
 	s.client(messages("Q BEGIN; COMMIT"))

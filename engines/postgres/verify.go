@@ -131,21 +131,24 @@ func (m *machine) verify(w engine.Wire) (waits bool) {
 // suspects says whether code may have left anything whatsoever, or waits for what is known of the database's code.
 func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 	v, u := &m.lend.verify, m.state.unseen
-	if v.opaque || m.unseenChanges == engine.UnseenTrust || u == nil || !m.lend.sweep.used {
+	if m.unseenChanges == engine.UnseenTrust || u == nil || !m.lend.sweep.used {
 		return v.opaque, false
 	}
-	m.lend.sticks = m.lend.sticks || u.now() == suspicionPin
-	switch s := u.now(); {
-	case s == suspicionNone:
+	s := u.now()
+	if s == suspicionNone {
 		m.lend.sweep.used = false
-		return false, false
-	case (s == suspicionPin || len(u.settings()) > maxCustomNames) && !v.told.has(engine.KindUnknown):
-		m.hold(engine.KindUnknown, nil, w)
-	case u.take():
+		return v.opaque, false
+	}
+	if u.take() {
 		m.lend.sweep.verdict, m.lend.sweep.names = suspicionReset, nil // unless the answer says otherwise
 		w.ToBackend(unseenMessage)
 		m.push(answerUnseen | answerSwallow)
 		return false, true
+	}
+	sticks := s == suspicionPin || u.stuck.Load()
+	m.lend.sticks = m.lend.sticks || sticks
+	if (sticks || len(u.settings()) > maxCustomNames) && !v.told.has(engine.KindUnknown) {
+		m.hold(engine.KindUnknown, nil, w)
 	}
 	return true, false
 }
@@ -390,7 +393,7 @@ func (m *machine) judge(text []byte) verdict {
 		v.sticks = true
 	}
 	if v.creates {
-		m.e.creating(text)
+		m.e.creating(text, m.session.key.Database)
 	}
 	if u := m.state.unseen; v.foreign && u != nil && u.now() != suspicionNone {
 		m.rememberStrings(text)

@@ -181,6 +181,26 @@ func TestCodeCreatedThroughTheProxyIsKnownAtOnce(t *testing.T) {
 	})
 }
 
+func TestCodeThatWasCreatedJustNowLeavesNoSeedToOthers(t *testing.T) {
+	const value = "0.9851677175347999" // the first behind this seed
+	each(t, harness.Route{MaxConnections: 2, Users: alone().Users}, func(t *testing.T, r *rig) {
+		for i, sql := range []string{"begin; %s; select seeds(); commit", "begin; %s; select seeds(); rollback", "%s; select seeds(); drop function seeds()"} {
+			l := ownDatabase(t, r.server, fmt.Sprint("stuck", i))
+			a, other := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+			ask(t, a, fmt.Sprintf(sql, "create function seeds() returns int language plpgsql as $$begin perform setseed(0.5); return 1; end$$"))
+			r.session(t, a.PID())
+			if got := ask(t, other, "select random()"); got == value {
+				t.Errorf("behind %s another session can tell what random() returns", sql)
+			}
+			if got := ask(t, a, "select random()"); got != value {
+				t.Errorf("behind %s the session finds %s", sql, got)
+			}
+			hangUp(a)
+			hangUp(other)
+		}
+	})
+}
+
 func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
 	each(t, alone(), func(t *testing.T, r *rig) {
 		for i, function := range []string{
@@ -193,7 +213,7 @@ func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
 			}
 			l := ownDatabase(t, r.server, fmt.Sprint("seeded", i), "create function leaves() returns int "+function, "create view seeded as select leaves() as x")
 			a := conn(t, r.Endpoint, l)
-			ask(t, a, "select * from seeded")
+			ask(t, a, []string{"select * from seeded", "do $$begin perform leaves(); end$$"}[i%2])
 			harness.Eventually(t, settleWithin, "the session is pinned by a function "+function, func() bool { return r.session(t, a.PID()).Pinned == "unknown" })
 			hangUp(a)
 		}
