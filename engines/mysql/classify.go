@@ -157,6 +157,8 @@ type classifier struct {
 	argument bool // LAST_INSERT_ID( was the last, and something before it already set the value
 	assigns  bool // what SET assigns begins with @
 	system   bool // @@ was before, and perhaps a scope with its dot
+	setsFor  bool // a statement comes behind FOR, see beginSetFor,
+	within   bool // or has come
 	target   killTarget
 	// counts says that the text is one SELECT, WITH or TABLE; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
 	// is the position of its last LIMIT.
@@ -170,6 +172,7 @@ type killTarget struct {
 	query  bool
 	number bool // or what stands for it
 	bad    bool
+	named  bool // by a word, as of a parameter
 	call   ownCall
 }
 
@@ -267,7 +270,8 @@ func (c *classifier) endStatement() {
 	}
 	if c.first == kwKill {
 		switch t := c.target; {
-		case t.bad || !t.number:
+		case t.named && !t.bad && c.found.has(classDefines): // of what is created
+		case t.bad || !t.number || c.within:
 			c.flag(classKillOther)
 		case t.query:
 			c.flag(classKill | classKillQuery)
@@ -280,7 +284,7 @@ func (c *classifier) endStatement() {
 	}
 	c.selected = c.selected || c.first == kwSelect
 	c.first, c.position, c.prev, c.depth = kwOther, 0, token{}, 0
-	c.calls, c.naming, c.target = false, false, killTarget{}
+	c.calls, c.naming, c.target, c.setsFor, c.within = false, false, killTarget{}, false, false
 }
 
 // step begins a token; it is the first of its statement if it returns true.
@@ -316,6 +320,13 @@ func (c *classifier) identifier(text []byte, first byte) {
 	}
 	if c.naming && !t.dotted() && !c.names(w) {
 		c.naming = false
+	}
+	switch {
+	case w.keyword == kwFor && c.setsFor && c.depth == 0:
+		c.beginSetFor()
+		return
+	case w.keyword == kwKill && !c.prev.is('.') && !c.prev.is('@') && !c.found.has(classDefines):
+		c.flag(classKillOther) // no name is written so without quotes: it is in a compound statement
 	}
 	if !w.plain() || c.first != kwSelect && c.first != kwInsert && c.first != kwQuery { // what these do hangs on no name
 		c.follow(w)

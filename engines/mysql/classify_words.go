@@ -144,9 +144,20 @@ func (c *classifier) setting(w word) {
 		}
 	case kwRole:
 		c.pin(engine.KindRole)
+	case kwStatement:
+		c.setsFor = !system
+		c.pin(engine.KindSetting)
 	default:
 		c.pin(engine.KindSetting)
 	}
+}
+
+// beginSetFor begins the statement of MariaDB's SET STATEMENT name = value FOR statement.
+func (c *classifier) beginSetFor() {
+	c.conditional()
+	c.flag(classSetsInsertID | classCode)
+	c.statements--
+	c.first, c.position, c.prev, c.setsFor, c.within = kwOther, 0, token{}, false, true
 }
 
 // special judges words that matter wherever they stand.
@@ -166,8 +177,8 @@ func (c *classifier) special(w word) {
 			c.flag(classSetsInsertID)
 		}
 	case kwInsert:
-		// MariaDB's SET STATEMENT a = 1 FOR INSERT, and ANALYZE [FORMAT = JSON] INSERT, which has rows
-		if c.first == kwSet || c.first == kwQuery && (c.position == 2 || c.position == 5) {
+		// MariaDB's ANALYZE [FORMAT = JSON] INSERT, which has rows
+		if c.first == kwQuery && (c.position == 2 || c.position == 5) {
 			c.flag(classSetsInsertID)
 		}
 	case kwUncounted:
@@ -212,7 +223,7 @@ func (c *classifier) variable() bool { return c.prev.is('@') || c.prev.is('.') |
 func (c *classifier) killWord(w word, text []byte, number bool) {
 	t := &c.target
 	switch {
-	case t.bad || t.number || t.call != ownNone:
+	case t.bad || t.number || t.named || t.call != ownNone:
 		t.bad = true
 	case number:
 		n, ok := decimal(text)
@@ -224,7 +235,7 @@ func (c *classifier) killWord(w word, text []byte, number bool) {
 	case string(text) == "CONNECTION_ID":
 		t.call = ownNamed
 	default:
-		t.bad = true
+		t.named = true
 	}
 }
 

@@ -44,3 +44,18 @@ func (e *Engine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend)
 	}
 	return nil
 }
+
+// preparesKill says whether a text has a KILL in a literal that PREPARE or EXECUTE IMMEDIATE takes.
+func preparesKill(text []byte) bool {
+	r := actReader{rest: text}
+	var prev piece
+	for p := r.next(); p.kind != tokenNone; p = r.next() {
+		if (p.kind == tokenText || p.char('"')) && prev.is("FROM", "IMMEDIATE") && len(p.bytes) > 1 {
+			if c := scan(p.bytes[1:len(p.bytes)-1], false, false); c.flags&(classKill|classKillOther) != 0 {
+				return true
+			}
+		}
+		prev = p
+	}
+	return false
+}

@@ -42,7 +42,9 @@ type lexer struct {
 	at               bool // of a name that begins with @, which servers read byte by byte
 	named            bool // the byte before ended a name without quotes,
 	point            point
-	spaced           bool // some bytes that are letters here may be white space, see highSpace
+	spaced           bool  // some bytes that are letters here may be white space, see highSpace
+	parted           bool  // there was one in the word,
+	spelled          uint8 // and since then there is so much of KILL
 	dialect          dialect
 }
 
@@ -136,11 +138,11 @@ func (l *lexer) plain(c byte) {
 	}
 	switch {
 	case isDigit(c) && behind != pointQualifies:
-		l.mode, l.number, l.wordSize, l.firstByte = lexNumber, behind.begins(), 0, c
+		l.mode, l.number, l.wordSize, l.firstByte, l.spelled, l.parted = lexNumber, behind.begins(), 0, c, 0, false
 		l.numbers(c)
 	case isWord[c]:
 		l.half = l.pairs.begins(c)
-		l.mode, l.wordSize, l.firstByte = lexWord, 1, c
+		l.mode, l.wordSize, l.firstByte, l.spelled, l.parted = lexWord, 1, c, 0, false
 		l.word[0], l.last = upper(c), c
 		l.doubtSpace(c)
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == 0:
@@ -199,15 +201,34 @@ func (l *lexer) words(p []byte, i int) int {
 	return i
 }
 
-// doubtSpace notes that what is taken for a byte of a word may be between two.
+// doubtSpace notes that what is taken for a byte of a word may be between two, one of which is KILL: its number would be another connection's.
 func (l *lexer) doubtSpace(c byte) {
-	if l.spaced && highSpace(c) {
+	const kill = "KILL"
+	switch {
+	case !l.spaced:
+	case highSpace(c):
 		l.doubt()
+		l.endSpelled()
+		l.spelled, l.parted = 0, true
+	case int(l.spelled) < len(kill) && upper(c) == kill[l.spelled]:
+		l.spelled++
+	default:
+		l.spelled = uint8(len(kill)) + 1
+	}
+}
+
+// endSpelled notes that there may be a KILL.
+func (l *lexer) endSpelled() {
+	if l.spelled == uint8(len("KILL")) {
+		l.flag(classKillOther)
 	}
 }
 
 func (l *lexer) endWord() {
 	l.mode = lexPlain
+	if l.parted {
+		l.endSpelled()
+	}
 	if l.wordSize > maxWord {
 		l.wordSize = 0
 	}

@@ -273,6 +273,14 @@ func TestFlagsOfStatements(t *testing.T) {
 		"KILL CONNECTION_ID(); SELECT 1":   classKillOther,
 		"KILL 5; SELECT 1":                 classKillOther,
 		"SELECT 1; KILL 5":                 classKillOther,
+		"SET STATEMENT max_statement_time = 1 FOR KILL 5": classKillOther | classSetsInsertID,
+		"BEGIN NOT ATOMIC KILL 5; END":                    classKillOther | classInsertID | classSetsInsertID,
+		"IF 1 THEN KILL 5; END IF":                        classKillOther | classInsertID | classSetsInsertID,
+		"SELECT t.kill, @kill, `kill` FROM t":             none,
+		"CREATE PROCEDURE p(id INT) BEGIN SELECT 1; KILL id; IF id THEN KILL QUERY id; END IF; END": classInsertID | classSetsInsertID,
+		"CREATE PROCEDURE p() BEGIN SELECT 1; KILL 5; END":                                          classKillOther | classInsertID | classSetsInsertID,
+		"SET STATEMENT max_statement_time = 1 FOR CALL p()":                                         stored,
+		"SET STATEMENT max_statement_time = 1 FOR DROP TABLE t":                                     classRemoves | classSetsInsertID,
 		"/*!KILL*/ 5":                      classKill,
 		"SELECT CONNECTION_ID()":           none,
 		"SELECT CONNECTION_ID(); SELECT 1": none,
@@ -291,6 +299,23 @@ func TestFlagsOfStatements(t *testing.T) {
 	}
 	if c := scan([]byte("KILL 99999999999999999999"), false, false); c.kill == ownConnection {
 		t.Error("a large number is the client's own id")
+	}
+}
+
+func TestAKillBesideAByteThatMayBeWhiteSpaceIsFound(t *testing.T) {
+	for s, want := range map[string]classFlags{
+		"KILL\xa05": classKillOther, "\xa0kill 5": classKillOther, "SELECT 1;\xffKILL\xff\xa05": classKillOther, "5\xa0KILL": classKillOther, "kill \xa05": classKillOther,
+		"KILL 5 -- \xa0": classKill, "SELECT 'a\xa0kill 5'": 0, "SELECT a\xa0killed": 0, "SELECT skill\xa05": 0, "SELECT \xa05, kil": 0,
+	} {
+		for size := 1; size <= len(s); size += len(s) - 1 {
+			l := lexer{spaced: true}
+			for at := 0; at < len(s); at += size {
+				l.feed([]byte(s[at:min(at+size, len(s))]))
+			}
+			if got := l.finish().flags & (classKill | classKillOther); got != want {
+				t.Errorf("%q in pieces of %d: %b, not %b", s, size, got, want)
+			}
+		}
 	}
 }
 

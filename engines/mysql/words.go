@@ -69,6 +69,7 @@ const (
 	kwTo
 	kwUser
 	kwPrivileges
+	kwStatement
 	kwReturning
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
 )
@@ -176,6 +177,7 @@ var keywords = map[keyword]string{
 	kwTo:               "TO",
 	kwUser:             "USER",
 	kwPrivileges:       "PRIVILEGES",
+	kwStatement:        "STATEMENT",
 	kwTemporary:        "TEMPORARY",
 	kwWarnings:         "WARNINGS ERRORS",
 	kwCount:            "COUNT",
