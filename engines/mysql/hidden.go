@@ -53,9 +53,9 @@ const limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=1844
 // user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
 var unseenQuery = strings.Join([]string{
 	"SELECT " + limitless + " COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
-		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, "routine_type <> _utf8mb4'PROCEDURE'", proceduresLeave, anySET) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
-	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, "TRUE", never, never) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, "routine_type <> _utf8mb4'PROCEDURE'", proceduresLeave, anySET, packageKeeps) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, "TRUE", never, never, "FALSE") + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never, "FALSE") + " FROM information_schema.views WHERE table_schema " + usersSchemas,
 	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = _utf8mb4'SEQUENCE'",
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT _utf8mb4'%' AS pattern, privilege_type FROM information_schema.user_privileges " +
@@ -66,8 +66,9 @@ var unseenQuery = strings.Join([]string{
 const usersSchemas = "NOT IN (_utf8mb4'mysql', _utf8mb4'sys', _utf8mb4'information_schema', _utf8mb4'performance_schema')"
 
 // hiddenBits is an expression of the bits of a body. alien says when it is not SQL, or hidden though it is not NULL, inside whether it is
-// of statements and runs without being called; calls and sets are regular expressions for hiddenCallsLeave and hiddenSets.
-func hiddenBits(body, alien string, previous func(body string) string, inside, calls, sets string) string {
+// of statements and runs without being called; calls and sets are regular expressions for hiddenCallsLeave and hiddenSets; keeps says whether
+// it leaves something for another reason.
+func hiddenBits(body, alien string, previous func(body string) string, inside, calls, sets, keeps string) string {
 	lower := "LOWER(" + body + ")"
 	leaves, called := "", ""
 	if inside != "" {
@@ -78,7 +79,7 @@ func hiddenBits(body, alien string, previous func(body string) string, inside, c
 	}
 	return "CASE WHEN " + body + " IS NULL OR " + alien + " THEN " + decimalOf(hiddenUnknown) + " ELSE " +
 		"(REPLACE(" + lower + ", _utf8mb4'@@', _utf8mb4' ') REGEXP _utf8mb4'@|_lock|calc_found_rows|lastval|nextval|setval|currval|(next|previous)" + gap + "+value' OR " +
-		lower + " REGEXP _utf8mb4'" + silentSET + "'" + leaves + ")*" + decimalOf(hiddenLeaves) + called +
+		lower + " REGEXP _utf8mb4'" + silentSET + "' OR " + keeps + leaves + ")*" + decimalOf(hiddenLeaves) + called +
 		"+(" + lower + " REGEXP _utf8mb4'last_insert_id|identity')*" + decimalOf(hiddenInsertID) +
 		"+(" + lower + " REGEXP _utf8mb4'last_insert_id`?" + gap + "*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
@@ -104,6 +105,11 @@ const (
 	// anySET is SET, also of what is local, or of UPDATE.
 	anySET = "(^|[^a-z0-9_$])set[^a-z0-9_$]"
 )
+
+// packageKeeps is an expression that says whether a routine is a package of MariaDB's (sql_mode ORACLE) that has variables, which come before its
+// functions and procedures, or code that makes it ready: a session keeps the values, and that this was executed, until it ends or is reset.
+const packageKeeps = "routine_type LIKE _utf8mb4'PACKAGE%' AND (LOWER(routine_definition) NOT REGEXP _utf8mb4'^(as|is)" + gap + "+(function|procedure)[^a-z0-9_$]' OR " +
+	"LOWER(routine_definition) REGEXP _utf8mb4'end[[:space:]]*[a-z0-9_$`]*" + gap + "*;" + gap + "*begin[^a-z0-9_$]')"
 
 // readsPrevious is an expression that says whether a body may read values of the previous statement.
 func readsPrevious(body string) string {

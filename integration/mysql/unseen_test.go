@@ -3,6 +3,7 @@ package mysql
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -101,6 +102,43 @@ func TestTemporaryTablesThatHiddenCodeMakesReachNoOtherSession(t *testing.T) {
 				t.Errorf("behind %s, with %s, another session finds %s", m[0], m[1:], got)
 			}
 			a.quit()
+			b.quit()
+		})
+	}
+}
+
+func TestVariablesOfPackagesAreTheSessionsOwn(t *testing.T) {
+	for i, c := range []struct {
+		body, query, want string
+		pins              int64
+	}{
+		{"v int := 0; function f return int as begin v := v + 1; return v; end; end", "select * from v", "[1]", 0},
+		{"v int := 0; function f return int as begin v := v + 1; return v; end; end", "select pk.f()", "[1]", 2},
+		{"/* none */ function f return int as begin return 5; end; begin insert into made values (1); end", "select * from v", "[5]", 0},
+		{"function f return int as begin return 5; end; end", "select pk.f()", "[5]", 0},
+	} {
+		onMariaDB(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+			l := callersSchema(t, f.server, fmt.Sprintf("package_%d", i), "create table made (a int)", "set sql_mode = oracle", "create package pk as function f return int; end",
+				"create package body pk as "+c.body, "create view v as select pk.f()")
+			dialed := func() *wire {
+				w := dial(t, f.Endpoint, l, modern)
+				w.do(t, "set sql_mode = oracle", "truncate made") // in others pk is a schema
+				return w
+			}
+			a, b := dialed(), dialed()
+			a.outcome(c.query)
+			b.outcome(c.query)
+			if n := f.pinned(t); n != c.pins {
+				t.Errorf("%s: %d pinned behind %s", c.body, n, c.query)
+			}
+			a.quit()
+			b.quit()
+			unpins(t, f)
+			b = dialed()
+			b.sees(t, c.query, c.want)
+			if strings.Contains(c.body, "made") {
+				b.sees(t, "select count(*) from made", "[1]")
+			}
 			b.quit()
 		})
 	}
