@@ -113,7 +113,7 @@ func (m *Machine) holds(kinds uint32) uint32 {
 		a = &act{}
 	}
 	if r.failed && r.errno == protocol.ER_PARSE_ERROR && a.single && !a.dynamic {
-		kinds &^= r.class.kinds // nothing was executed
+		kinds &^= r.class.kinds &^ r.class.beforeSignal() // nothing was executed
 		if kinds == 0 {
 			return 0
 		}
@@ -133,6 +133,14 @@ func (m *Machine) holds(kinds uint32) uint32 {
 		}
 	}
 	return kinds
+}
+
+// beforeSignal is the kinds of what the text may have left before a function or trigger that it executes has failed with any number (SIGNAL).
+func (c class) beforeSignal() uint32 {
+	if !c.has(classCalls | classTables) {
+		return 0
+	}
+	return bit(engine.KindNamedLock) | bit(engine.KindSequence) | bit(engine.KindUserVariable)
 }
 
 // keeps says whether there is anything of a kind.

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/integration/harness"
 )
 
 func TestNamedLocksBelongToTheSessionThatTookThem(t *testing.T) {
@@ -30,6 +32,33 @@ func TestNamedLocksBelongToTheSessionThatTookThem(t *testing.T) {
 				eventually(t, b, free, "[1]")
 			})
 		}
+	})
+}
+
+// Code may fail with the number of a syntax error, behind which nothing was executed.
+func TestALockStaysTheSessionsBehindCodeThatFailsLikeASyntaxError(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "like_syntax", "create table x (a int)", "create trigger t1 before insert on x for each row signal sqlstate '42000' set mysql_errno = 1064",
+			"create function f() returns int deterministic begin signal sqlstate '42000' set mysql_errno = 1064; return 1; end")
+		for _, text := range []string{"insert into x values (get_lock('like_syntax', 0))", "select get_lock('like_syntax', 0), f()", "insert into x values (@`a b` := get_lock('like_syntax', 0))"} {
+			a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+			a.do(t, "select 1", "select 1")
+			a.sees(t, text, "error 1064")
+			a.do(t, "select 1")
+			b.sees(t, "select get_lock('like_syntax', 0)", "[0]")
+			a.sees(t, "select release_lock('like_syntax')", "[1]")
+			b.sees(t, "select is_used_lock('like_syntax'), @`a b`", "["+null+","+null+"]")
+			a.quit()
+			b.quit()
+			unpins(t, f)
+		}
+		a := dial(t, f.Endpoint, l, modern)
+		a.sees(t, "select get_lock('like_syntax', 0) frm x where 1 = = 2", "error 1064")
+		a.do(t, "select 1")
+		if n := f.pinned(t); n != 0 {
+			t.Errorf("%d sessions are pinned behind a syntax error", n)
+		}
+		a.quit()
 	})
 }
 
