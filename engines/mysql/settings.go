@@ -208,6 +208,10 @@ func restorable(name, value string) bool {
 	return value != "" // NULL, of most
 }
 
+// records says whether a variable makes a server keep a record of statements, which is there beyond a reset (SHOW PROFILES of MariaDB,
+// information_schema.OPTIMIZER_TRACE of MySQL).
+func records(name string) bool { return name == "profiling" || name == "optimizer_trace" }
+
 // privileged says whether some server lets a session set a variable only with a privilege, even to what it is (manual, "System Variable
 // Privileges"). Code that has it may have set what the session cannot set again.
 func privileged(name string) bool {

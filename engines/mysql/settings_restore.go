@@ -19,6 +19,7 @@ func (m *Machine) noteSettings(state []byte, changed bool) {
 	if r.class.sets() == nil && changed {
 		r.leaves(engine.KindSetting) // it may be anything, and it may have passed already
 		for name, value := range variables(state) {
+			m.state.options = m.state.options || records(string(name))
 			if string(name) == clientCharset { // but for how texts are read from now on
 				m.session.wide = wideCharsetName(string(value))
 			}
@@ -150,6 +151,7 @@ func (m *Machine) tellSetting(s setting, w engine.Wire) {
 		m.session.results = unitsOf(s.value)
 	}
 	if !restorable(s.name, s.value) || s.name == autoIsNull && sameValue(s.value, "ON") {
+		m.state.options = m.state.options || records(s.name)
 		m.request.leaves(engine.KindSetting)
 		return
 	}

@@ -126,6 +126,30 @@ func TestNoSessionSeesWhatAnotherLeft(t *testing.T) {
 	})
 }
 
+func TestRecordsOfStatementsReachNoOtherSession(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		for _, c := range [][2]string{
+			{"set profiling = 1", "show profiles"}, {"set @@profiling = 1", "show profiles"},
+			{"set optimizer_trace = 'enabled=on'", "select count(*), max(query) from information_schema.optimizer_trace"},
+		} {
+			a, alone := dial(t, f.Endpoint, superuser(), modern), dial(t, f.server.Endpoint, superuser(), modern)
+			a.do(t, c[0], "select 'secret'")
+			if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			f.pinned(t)
+			a.quit()
+			unpins(t, f)
+			b := dial(t, f.Endpoint, superuser(), modern)
+			if got, want := b.outcome(c[1]), alone.outcome(c[1]); got != want {
+				t.Errorf("behind %s: %s, with the server itself %s", c[0], got, want)
+			}
+			b.quit()
+			alone.quit()
+		}
+	})
+}
+
 // multi is the capability to send several statements in a text.
 const multi = protocol.CLIENT_MULTI_STATEMENTS
 
