@@ -191,9 +191,10 @@ func restorable(name, value string) bool {
 	case "timestamp", // reported with its last value when it runs again
 		"insert_id", "last_insert_id", "identity", // for one statement, or see insertID
 		"max_join_size", "default_collation_for_utf8mb4", "character_set_collations", // they change others silently
-		"resultset_metadata", "require_row_format", "default_master_connection":
+		"resultset_metadata", "require_row_format", "default_master_connection",
+		"system_versioning_asof": // a moment, told in the time zone that the session has by then; and DEFAULT is no value
 		return false
-	case "profiling", "optimizer_trace": // what they record stays with the connection
+	case "profiling", "optimizer_trace": // see records
 		return sameValue(value, "OFF") || strings.HasPrefix(value, "enabled=off")
 	case "completion_type": // COMMIT would end connections
 		return value != "RELEASE" && value != "2"

@@ -482,3 +482,24 @@ func TestSettingsOfCodePinAlsoIfTheServerDoesNotReportThem(t *testing.T) {
 		}
 	})
 }
+
+// The moment is told in the session's time zone, which is set behind it, and may have changed since.
+func TestTheMomentForTablesWithHistoryIsTheSessionsOwn(t *testing.T) {
+	onMariaDB(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
+		a, b, alone := f.client(t), f.client(t), f.direct(t)
+		for _, text := range []string{
+			"set system_versioning_asof = default", "set time_zone = '+03:00'", "set system_versioning_asof = '2020-01-01 00:00:00'", "set time_zone = '+05:00'", "set system_versioning_asof = default",
+		} {
+			a.do(t, text)
+			alone.do(t, text)
+			b.sees(t, "select @@system_versioning_asof", "[DEFAULT]")
+			const shows = "select @@system_versioning_asof, @@time_zone"
+			if got, want := a.outcome(shows), alone.outcome(shows); got != want {
+				t.Errorf("behind %s: %s, with the server itself %s", text, got, want)
+			}
+		}
+		for _, w := range []*wire{a, b, alone} {
+			w.quit()
+		}
+	})
+}
