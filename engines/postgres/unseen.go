@@ -47,6 +47,7 @@ type unseen struct {
 	timer    *time.Timer
 	names    atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
 	lexes    atomic.Bool              // the code may change how texts are read
+	known    atomic.Bool              // there was an answer
 	stuck    atomic.Bool              // the code that was there last, or is new, may leave what no reset undoes (sticking.go)
 }
 
@@ -81,6 +82,7 @@ func (e *Engine) doubtIn(text []byte) {
 			return
 		}
 		u.lexes.Store(true)
+		u.known.Store(false)
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.set(suspicionNew, trustWithin)
@@ -217,17 +219,26 @@ func (u *unseen) take() bool {
 	return true
 }
 
-// answered notes what the server said to who took it. If code was created meanwhile, that was too early.
+// answered notes what the server said to who asked. If code was created meanwhile, that was too early, but for what no reset undoes.
 func (u *unseen) answered(s suspicion, names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.now() == suspicionAsked {
+	u.known.Store(true)
+	switch u.now() {
+	case suspicionAsked:
 		u.stuck.Store(s == suspicionPin)
 		u.lexes.Store(slices.Contains(names, lexingName) || len(names) > maxCustomNames)
 		names = slices.DeleteFunc(names, func(n string) bool { return n == lexingName })
 		u.names.Store(&names)
 		u.set(s, trustWithin)
+	case suspicionNew:
+		u.stuck.Store(u.stuck.Load() || s == suspicionPin)
 	}
+}
+
+// unknown says that nobody knows yet whether there is code that leaves what no reset undoes: then everybody asks.
+func (u *unseen) unknown() bool {
+	return !u.known.Load() && (u.now() == suspicionAsked || u.now() == suspicionNew)
 }
 
 // suspicionOf reads the answer to unseenQuery. Whatever is not known is suspicious.

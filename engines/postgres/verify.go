@@ -139,7 +139,7 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 		m.lend.sweep.used = false
 		return v.opaque, false
 	}
-	if u.take() {
+	if u.take() || u.unknown() {
 		m.lend.sweep.verdict, m.lend.sweep.names = suspicionReset, nil // unless the answer says otherwise
 		w.ToBackend(unseenMessage)
 		m.push(answerUnseen | answerSwallow)
