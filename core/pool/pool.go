@@ -221,20 +221,19 @@ func (p *Pool[K, V]) Opened(c *Conn[K, V], now time.Duration) (todo Todo[K, V]) 
 	return todo
 }
 
-// DialFailed says that c could not be opened; its slot is free. If the failure is permanent (trying again with this key
-// cannot help) the waiters of the key are taken out of the queue and returned, for the caller to refuse them with err.
-// Otherwise they go on waiting, and the key pauses before its next dial.
+// DialFailed says that c could not be opened; its slot is free. The key pauses before its next dial. If the failure is permanent (trying again
+// with this key cannot help), and nobody has a connection of the key that could come back, its waiters are taken out of the queue and returned,
+// for the caller to refuse them with err. Otherwise they go on waiting.
 func (p *Pool[K, V]) DialFailed(c *Conn[K, V], now time.Duration, err error, permanent bool) (failed []*Waiter[K, V], todo Todo[K, V]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.move(c, dialing, closed)
 	b := c.bucket
 	b.lastErr, b.failedAt = err, now
-	if permanent {
+	b.pause(now, p.config.RetryDelay)
+	todo.TickAt = b.retryAt
+	if permanent && b.count[lent] == 0 {
 		failed = p.dismiss(b, nil)
-	} else {
-		b.pause(now, p.config.RetryDelay)
-		todo.TickAt = b.retryAt
 	}
 	p.settle(now, &todo)
 	return failed, todo

@@ -619,6 +619,34 @@ func TestKeysThatCannotBeDialedLeaveDialsToOthers(t *testing.T) {
 	w.has(y)
 }
 
+func TestAKeyThatIsRefusedIsNotDialedForEachWhoAsks(t *testing.T) {
+	w := newWorld(t, Config{Max: 9, MaxIdle: 9, RetryDelay: time.Second})
+	w.ask("a", 0)
+	w.want("refused", len(w.fail(true)), 1)
+	for range 3 {
+		w.ask("a", 0)
+	}
+	w.want("dials", len(w.dials), 0)
+	w.tick(time.Second)
+	w.want("dials", len(w.dials), 1)
+	w.want("refused", len(w.fail(true)), 3)
+	w.ask("a", 0)
+	w.tick(time.Second)
+	w.want("dials", len(w.dials), 0)
+	w.tick(time.Second)
+	w.want("dials", len(w.dials), 1)
+}
+
+// As where a password is changed, here before there: who is logged in stays.
+func TestAPermanentFailureRefusesNobodyWhoseKeyHasConnections(t *testing.T) {
+	w := newWorld(t, Config{Max: 2, MaxIdle: 2, RetryDelay: time.Second})
+	first := w.fill("a", 0, 1)[0]
+	a := w.ask("a", 0)
+	w.want("refused", len(w.fail(true)), 0)
+	w.give(first)
+	w.has(a)
+}
+
 func TestTheLastErrorIsForgottenAfterAMinuteWithTheKey(t *testing.T) {
 	w := newWorld(t, Config{Max: 1, MaxIdle: 1})
 	w.ask("a", 0)

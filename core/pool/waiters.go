@@ -36,7 +36,7 @@ type bucket[K comparable, V any] struct {
 
 	lastErr  error         // of the last dial
 	failedAt time.Duration // when that was
-	failures int           // temporary ones in a row
+	failures int           // in a row
 	retryAt  time.Duration // no dial before, if there were failures
 }
 
