@@ -263,14 +263,17 @@ func (x *exchange) columns(p []byte) error {
 	return nil
 }
 
-// preparedSize is how long the OK of COM_STMT_PREPARE is without the count of warnings.
-const preparedSize = 10
+// preparedSize is how long the OK of COM_STMT_PREPARE is; without the count of warnings, which old servers leave out, it is shorter.
+const (
+	preparedSize    = 12
+	preparedSizeOld = 10
+)
 
 // prepared reads the OK of COM_STMT_PREPARE: 0, statement id, columns, parameters, a filler, warnings.
 func (x *exchange) prepared(p []byte) error {
 	r := &x.m.reader
-	if x.forwards() && len(p) < headerSize+preparedSize {
-		return x.ok(p) // MySQL 9.7 answers so where it may not prepare SET GLOBAL for the user: nothing is prepared
+	if n := len(p) - headerSize; x.forwards() && n != preparedSize && n != preparedSizeOld {
+		return x.ok(p) // MySQL 9.7 answers so where it may not prepare SET GLOBAL for the user, with or without what has changed: nothing is prepared
 	}
 	f := fields{rest: p[headerSize:]}
 	header := f.uint8()
