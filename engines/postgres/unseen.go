@@ -35,6 +35,8 @@ const (
 	trustWithin = 30 * time.Second
 	// answerWithin is how long others wait for who asks. Sessions end, and backends are lost.
 	answerWithin = 10 * time.Second
+	// againAfter is how long it takes until another asks, where the server did not answer.
+	againAfter   = time.Second
 	maxDatabases = 1 << 10
 )
 
@@ -236,6 +238,16 @@ func (u *unseen) answered(s suspicion, names []string) {
 	}
 }
 
+// unanswered notes that whoever took it got no answer, as the statement_timeout of a session may be too short for one. What was known counts on,
+// and somebody else asks before long.
+func (u *unseen) unanswered() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.now() == suspicionAsked {
+		u.set(suspicionReset, againAfter)
+	}
+}
+
 // unknown says that nobody knows yet whether there is code that leaves what no reset undoes: then everybody asks.
 func (u *unseen) unknown() bool {
 	return !u.known.Load() && (u.now() == suspicionAsked || u.now() == suspicionNew)
@@ -310,7 +322,11 @@ func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
 		return m.verified(failed, status, w)
 	}
 	if a.kind() == answerUnseen {
-		m.state.unseen.answered(s.verdict, s.names)
+		if failed || s.verdict == suspicionStale {
+			m.state.unseen.unanswered()
+		} else {
+			m.state.unseen.answered(s.verdict, s.names)
+		}
 		return status == 'I'
 	}
 	if failed || status != 'I' {

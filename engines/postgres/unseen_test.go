@@ -157,6 +157,26 @@ func TestEverybodyAsksAsLongAsNothingIsKnown(t *testing.T) {
 	}
 }
 
+func TestAQuestionAboutCodeWithoutAnAnswerChangesNothing(t *testing.T) {
+	for _, answer := range []string{"! 57014, Z I", "C SELECT 0, Z I", "Z I"} {
+		s, u := suspected(t, suspicionAsked)
+		u.answered(suspicionPin, []string{"a.b", lexingName})
+		u.mu.Lock()
+		u.set(suspicionStale, trustWithin)
+		u.mu.Unlock()
+		s.does("SELECT f()", "C SELECT 1, Z I")
+		if got := describeMessages(t, s.toBackend, true); got != "Q SELECT f(), Q (code)" {
+			t.Fatalf("to the backend: %s", got)
+		}
+		s.server(messages(answer))
+		other := suspectedBy(t, s)
+		other.does("SELECT f()", "C SELECT 1, Z I")
+		if !s.pins.has(engine.KindUnknown) || !other.pins.has(engine.KindUnknown) || len(u.settings()) != 1 || !u.lexes.Load() {
+			t.Errorf("%s: pinned by %v and %v, settings %q", answer, s.pins, other.pins, u.settings())
+		}
+	}
+}
+
 func TestTransactionsWithoutStatementsNeedNoReset(t *testing.T) {
 	s, _ := suspected(t, suspicionReset)
 	s.client(messages("Q BEGIN; COMMIT"))

@@ -140,7 +140,7 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 		return v.opaque, false
 	}
 	if u.take() || u.unknown() {
-		m.lend.sweep.verdict, m.lend.sweep.names = suspicionReset, nil // unless the answer says otherwise
+		m.lend.sweep.verdict, m.lend.sweep.names = suspicionStale, nil // unless there is an answer
 		w.ToBackend(unseenMessage)
 		m.push(answerUnseen | answerSwallow)
 		return false, true
