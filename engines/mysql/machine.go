@@ -82,6 +82,7 @@ type machineState struct {
 	settings                   *settings // the session variables that somebody set, beside those that Dial found
 
 	restores restoreTexts
+	ran      ran
 
 	// What a session needs only while it holds the backend is kept here: at rest it would take a third of the session's memory.
 	scratch []byte        // for what the machine sends, and the row that it reads

@@ -181,7 +181,7 @@ func (m *Machine) hold(w engine.Wire) bool {
 		}
 		m.adopt(b)
 	}
-	if m.session.settings != m.state.settings {
+	if m.session.settings != m.state.settings || m.ranOtherwise() {
 		m.alignSettings(w)
 	}
 	return m.queue.count == 0

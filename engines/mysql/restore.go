@@ -309,7 +309,7 @@ func (m *Machine) wasReset(w engine.Wire) {
 
 // wasCleaned notes that the held backend was reset. It keeps its default database, but not what that says of character sets.
 func (m *Machine) wasCleaned() {
-	m.state.settings = nil
+	m.state.settings, m.state.ran = nil, ran{}
 	if m.state.schema != "" {
 		m.state.schema = unknownSchema
 	}

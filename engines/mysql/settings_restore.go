@@ -286,7 +286,7 @@ func (m *Machine) answeredSettings(failure *engine.ServerError, w engine.Wire) {
 
 // alignSettings makes the variables of the held backend the session's.
 func (m *Machine) alignSettings(w engine.Wire) {
-	if m.mustForget() {
+	if m.mustForget() || m.ranOtherwise() {
 		m.resetBackend(purposeAfresh, w) // the rest when that is answered
 		return
 	}

@@ -145,6 +145,7 @@ func (c *unseens) forget(n uint64) {
 
 // executes notes that a statement of class c is sent.
 func (m *Machine) executes(c class) {
+	m.runs(c)
 	u := m.state.unseen
 	if u != nil {
 		m.state.begun = u.changes.Load()

@@ -452,3 +452,34 @@ func TestAProcedureLeavesTheDefaultDatabase(t *testing.T) {
 		}
 	})
 }
+
+// MySQL reads code when a connection first calls it, and converts a literal with an offset by then.
+func TestCodeMeansToASessionWhatItsOwnSettingsSay(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "5s"}}, func(t *testing.T, f front) {
+		if f.mariaDB() {
+			return // knows no such literals
+		}
+		l := callersSchema(t, f.server, "means", "create procedure p() select timestamp'2020-01-01 00:00:00+00:00', week('2008-02-20'), 1/3",
+			"create function f() returns varchar(40) deterministic return timestamp'2020-01-01 00:00:00+00:00'")
+		var all [3]*wire
+		for i, text := range []string{"set time_zone = '+05:00', default_week_format = 3", "set time_zone = '+00:00'", "set div_precision_increment = 2, time_zone = '+00:00'"} {
+			all[i] = dial(t, f.Endpoint, l, modern)
+			all[i].do(t, "select 1", "select 1", text)
+		}
+		for round := range 2 {
+			for i, want := range []string{"[2020-01-01 05:00:00,8,0.3333] ok 0", "[2020-01-01 00:00:00,7,0.3333] ok 0", "[2020-01-01 00:00:00,7,0.33] ok 0"} {
+				all[i].sees(t, "call p()", want)
+				all[i].sees(t, "select substr(f(), 1, 19)", "["+want[1:20]+"]")
+				if round == 1 {
+					all[i].do(t, "begin", "select 1")
+					all[i].sees(t, "call p()", want)
+					all[i].do(t, "commit")
+				}
+			}
+		}
+		for _, w := range all {
+			w.quit()
+		}
+		f.neverPinned(t)
+	})
+}
