@@ -255,7 +255,7 @@ func (c *classifier) string() bool {
 
 // name looks at a word or quoted name. next is what follows it.
 func (c *classifier) name(next byte) {
-	if next == '.' && isTemporarySchema(c.kind, c.word()) {
+	if (next == '.' || c.before == keywordInto && !c.calls) && isTemporarySchema(c.kind, c.word()) { // IMPORT FOREIGN SCHEMA ... INTO pg_temp
 		c.maybe.add(engine.KindTemporaryTable)
 	}
 	qualified := c.prev == '.'
@@ -334,8 +334,10 @@ func (c *classifier) dispatch() {
 	switch string(c.word()) {
 	case "select", "insert", "update", "delete", "merge", "values", "table", "with", "begin":
 	case "commit", "end", "show", "truncate", "vacuum", "analyze", "analyse", "reindex", "cluster", "comment", "grant", "revoke",
-		"refresh", "lock", "fetch", "move", "notify", "checkpoint", "security", "reassign", "import":
+		"refresh", "lock", "fetch", "move", "notify", "checkpoint", "security", "reassign":
 		c.calls = false
+	case "import": // foreign tables, with defaults that execute code
+		c.calls, c.creates = false, true
 	case "rollback", "abort":
 		c.calls, c.rolls = false, true
 		c.undoes = c.undoes || (c.kinds|c.ends)&settingKinds != 0 // of a statement before it

@@ -164,6 +164,7 @@ func TestSQLThatLeavesStateIsSeenWhereverItHides(t *testing.T) {
 		"SELECT t.references, pg_advisory_lock(1) FROM t": engine.KindNamedLock, "SELECT 1 references FROM pg_advisory_lock(1)": engine.KindNamedLock,
 		"CREATE TABLE t AS SELECT 1 AS references UNION SELECT nextval('s')": engine.KindSequence,
 		"SELECT a.pg_catalog.set_config('a', 'b', false)":                    engine.KindSetting, `SELECT U&"pg\005fcatalog".pg_advisory_lock(1)`: engine.KindNamedLock,
+		"IMPORT FOREIGN SCHEMA s FROM SERVER x INTO pg_temp":        engine.KindTemporaryTable,
 		"SELECT pg_create_logical_replication_slot('a', 'b', true)": engine.KindReplication, "DISCARD x": engine.KindUnknown,
 	} {
 		if v := classify([]byte(sql), lexing{}); !(v.kinds | v.maybe | v.ends).has(want) && !(want == engine.KindUnknown && (v.opaque || v.foreign || v.garbled)) {
@@ -188,6 +189,7 @@ func TestTemporaryViewsHoldCode(t *testing.T) {
 	for sql, want := range map[string]bool{
 		"CREATE TEMP VIEW v AS SELECT 1": true, "CREATE OR REPLACE LOCAL TEMPORARY VIEW v AS SELECT 1": true,
 		"CREATE TEMP TABLE t (a int)": false, "CREATE GLOBAL TEMP SEQUENCE s": false, "CREATE TABLE t (a int)": true,
+		"IMPORT FOREIGN SCHEMA s FROM SERVER x INTO s": true,
 	} {
 		if v := classify([]byte(sql), lexing{}); v.creates != want {
 			t.Errorf("%q creates code: %v", sql, v.creates)
