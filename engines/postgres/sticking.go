@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"regexp"
+	"slices"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -64,14 +65,14 @@ func mentionsSticking(text []byte) bool {
 // createsSticking says that code which text creates may leave something of that sort.
 func createsSticking(text []byte) bool {
 	for _, found := range languageInCode.FindAllSubmatch(text, -1) {
-		if language := lowered(found[1]); language != "sql" && language != "plpgsql" {
+		if lowered(found[1]) != "plpgsql" {
 			return true
 		}
 	}
 	return mentionsSticking(text)
 }
 
-var languageInCode = regexp.MustCompile(`(?i)\blanguage\s+['"]?(\w+)`)
+var languageInCode = regexp.MustCompile(`(?i)\blanguage\s+['"]?(pl\w+)`)
 
 func isNamePart(c byte) bool { return isNameStart(c) || isDigit(c) || c == '$' }
 
@@ -87,20 +88,50 @@ func sticksAt(text []byte, i int) bool {
 		return true
 	case word == "load": // a string, or what makes one
 		rest := bytes.TrimLeft(text[end:], " \t\r\n")
-		return len(rest) > 0 && (bytes.IndexByte([]byte("'$%/-|"), rest[0]) >= 0 || len(rest) > 1 && rest[1] == '\'' || begins(rest, "u&'"))
+		return len(rest) > 1 && (rest[0] == '\'' || rest[1] == '\'' || rest[0] == '$' && !isDigit(rest[1]) || rest[0] == '%' && isNameStart(rest[1]) || begins(rest, "u&'"))
 	case word == "seed":
 		return seedAt(text[:i])
 	}
-	return bytes.HasPrefix([]byte(word), []byte("pg_replication_origin_session")) || bytes.HasSuffix([]byte(word), []byte("_replication_slot")) && !begins([]byte(word), "pg_drop")
+	return bytes.HasPrefix([]byte(word), []byte("pg_replication_origin_session")) || bytes.HasSuffix([]byte(word), []byte("_replication_slot")) && (begins([]byte(word), "pg_create_") || begins([]byte(word), "pg_copy_"))
 }
 
-// seedAt says that what is before the word "seed" may give one.
+// seedAt says that what is before the word "seed" may give one: set_config with a quote, or a SET that begins a statement, and is none of UPDATE.
 func seedAt(before []byte) bool {
-	before = bytes.TrimRight(before, " \t\r\n\"'(")
-	for _, word := range [...]string{"set", "local", "session", "set_config", "*/"} {
-		if n := len(before) - len(word); n >= 0 && begins(before[n:], word) {
-			return true
+	before = withoutBlanks(before)
+	if quoted := bytes.TrimRight(before, "'"); len(quoted) < len(before) {
+		quoted = withoutBlanks(bytes.TrimSuffix(withoutBlanks(quoted), []byte("(")))
+		return endsIn(quoted, "set_config")
+	}
+	before = withoutBlanks(bytes.TrimSuffix(before, []byte{'"'}))
+	for _, word := range [...]string{"session", "local"} {
+		if endsIn(before, word) {
+			before = withoutBlanks(before[:len(before)-len(word)])
 		}
 	}
-	return false
+	if !endsIn(before, "set") {
+		return false
+	}
+	before = withoutBlanks(before[:len(before)-len("set")])
+	if len(before) == 0 || bytes.IndexByte([]byte(";'$>"), before[len(before)-1]) >= 0 {
+		return true
+	}
+	return slices.ContainsFunc([]string{"begin", "then", "else", "loop", "atomic"}, func(word string) bool { return endsIn(before, word) })
+}
+
+// endsIn says that text ends in a word.
+func endsIn(text []byte, word string) bool {
+	n := len(text) - len(word)
+	return n >= 0 && begins(text[n:], word) && (n == 0 || text[n-1] == '$' || !isNamePart(text[n-1]))
+}
+
+// withoutBlanks takes white space and comments in asterisks off the end of text.
+func withoutBlanks(text []byte) []byte {
+	for {
+		text = bytes.TrimRight(text, " \t\r\n")
+		begin := bytes.LastIndex(text, []byte("/*"))
+		if begin < 0 || !bytes.HasSuffix(text, []byte("*/")) {
+			return text
+		}
+		text = text[:begin]
+	}
 }

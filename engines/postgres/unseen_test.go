@@ -89,13 +89,18 @@ func TestCodeThatIsNewAndSetsTooManySettingsPins(t *testing.T) {
 
 func TestCodeThatIsNewAndLeavesWhatNoResetUndoesPins(t *testing.T) {
 	for create, want := range map[string]bool{
-		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM setseed(0.5); RETURN 1; END$$":        true,
-		"CREATE OR REPLACE FUNCTION f() RETURNS int AS $$BEGIN SET seed = 0.5; RETURN 1; END$$ LANGUAGE 'plpgsql'": true,
-		"DO $$BEGIN EXECUTE 'create function f() returns int language plperl as ''$_SHARED{x} = 1'''; END$$":       true,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS '$_SHARED{x} = 1'":                                     true,
-		"CREATE VIEW v AS SELECT setseed(0.5)":                                                                     true,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN UPDATE t SET a = 1; RETURN 1; END$$":          false,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT set_config('a.b', 'c', false)$$":                 false,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM setseed(0.5); RETURN 1; END$$":                                                     true,
+		"CREATE OR REPLACE FUNCTION f() RETURNS int AS $$BEGIN SET seed = 0.5; RETURN 1; END$$ LANGUAGE 'plpgsql'":                                              true,
+		"DO $$BEGIN EXECUTE 'create function f() returns int language plperl as ''$_SHARED{x} = 1'''; END$$":                                                    true,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS '$_SHARED{x} = 1'":                                                                                  true,
+		"CREATE VIEW v AS SELECT setseed(0.5)":                                                                                                                  true,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN UPDATE t SET a = 1; RETURN 1; END$$":                                                       false,
+		"CREATE TABLE t (language text, load /* */ int, /* a */ seed int, session seed)":                                                                        false,
+		"CREATE TABLE t (load -- of the machine\n int)":                                                                                                         false,
+		"CREATE FUNCTION f() RETURNS int AS $$BEGIN UPDATE t SET seed = 1; UPDATE t AS u SET (seed) = (1) WHERE load % 2 = 1; RETURN 1; END$$ LANGUAGE plpgsql": false,
+		"CREATE VIEW v AS SELECT * FROM my_replication_slot WHERE a = 'seed'":                                                                                   false,
+		"CREATE FUNCTION f() RETURNS int AS 'BEGIN IF a THEN set local seed = 0.5; END IF; END' LANGUAGE plpgsql":                                               true,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT set_config('a.b', 'c', false)$$":                                                              false,
 	} {
 		s, u := suspected(t, suspicionNone)
 		other := suspectedBy(t, s)
