@@ -78,3 +78,29 @@ func TestAServerMayBeginWithAutocommitOff(t *testing.T) {
 		t.Errorf("behind a reset: %x", r.m.session.status)
 	}
 }
+
+func TestABackendThatACommitEndsIsNotLent(t *testing.T) {
+	for _, c := range []struct {
+		releases, own, fails bool
+		sql                  string
+		discarded            bool
+	}{
+		{true, false, false, "COMMIT", true}, {true, false, false, "rollback work", true}, {true, false, false, "ROLLBACK TO a", false}, {true, false, false, "SELECT 1", false},
+		{true, false, true, "COMMIT", false}, {true, true, false, "COMMIT", false}, {false, false, false, "COMMIT", false},
+	} {
+		r := newRig(t, modernClient)
+		state := r.pool.State.(*backendState)
+		state.releases = c.releases
+		if c.own {
+			r.m.session.settings, _ = r.m.session.settings.with(completionType, "NO_CHAIN")
+			state.settings = r.m.session.settings
+		}
+		reply := appendOK(nil, 1, statusAutocommit)
+		if c.fails {
+			reply = appendERR(nil, 1, modernClient, 1105, "HY000", "no")
+		}
+		if err := r.play(t, query(c.sql), reply); err != nil || r.discarded != c.discarded {
+			t.Errorf("%+v: %v, discarded: %v", c, err, r.discarded)
+		}
+	}
+}

@@ -71,6 +71,7 @@ type upstream struct {
 	statements string    // how many prepared statements it has of all connections
 	base       *settings // see backendState
 	role       string    // see backendState
+	releases   bool      // see backendState
 }
 
 // open connects to t and logs in as key says. On failure the connection is closed, and the result nil.
@@ -243,6 +244,7 @@ func (u *upstream) state() *backendState {
 		base:         u.base,
 		arm:          u.arm(),
 		role:         u.role,
+		releases:     u.releases,
 	}
 }
 

@@ -12,8 +12,11 @@ import (
 // drivers set most often, mostly to what they are already.
 var fundamental = []string{
 	clientCharset, resultsCharset, connectionCollation, waitTimeout, "foreign_key_checks", "unique_checks",
-	"autocommit", "sql_mode", "time_zone", autoIsNull, "net_write_timeout",
+	"autocommit", "sql_mode", "time_zone", autoIsNull, "net_write_timeout", completionType,
 }
+
+// completionType is the variable by which COMMIT and ROLLBACK may end the connection (RELEASE).
+const completionType = "completion_type"
 
 // identity is what tells a server from others that may answer at the same address later: replication needs server_id to be unique.
 const identity = "@@GLOBAL.server_id, @@GLOBAL.hostname"
@@ -48,6 +51,7 @@ func (u *upstream) readBase(initQuery string) error {
 		if restorable(name, row[i]) {
 			u.base, _ = u.base.with(name, row[i])
 		}
+		u.releases = u.releases || name == completionType && !restorable(name, row[i])
 	}
 	u.collate(initQuery)
 	return nil

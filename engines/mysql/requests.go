@@ -493,6 +493,11 @@ func (m *Machine) finish(w engine.Wire) {
 		m.close(nil, w)
 		return
 	}
+	if m.state.releases && !r.failed && r.class.has(classEnds) && !r.class.has(classCode) {
+		if _, own := m.session.settings.value(completionType); !own {
+			m.state.options = true // the server is about to close it
+		}
+	}
 	m.settle(w)
 }
 

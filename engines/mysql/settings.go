@@ -196,7 +196,7 @@ func restorable(name, value string) bool {
 		return false
 	case "profiling", "optimizer_trace": // see records
 		return sameValue(value, "OFF") || strings.HasPrefix(value, "enabled=off")
-	case "completion_type": // COMMIT would end connections
+	case completionType: // COMMIT would end connections
 		return value != "RELEASE" && value != "2"
 	case "sql_select_limit": // what the machine asks itself must be answered
 		return value != "0"

@@ -269,3 +269,28 @@ func TestADrainLetsTransactionsEndAndThenStops(t *testing.T) {
 		})
 	}
 }
+
+// With completion_type=RELEASE a server closes a connection behind each COMMIT, which nothing says but the variable.
+func TestABackendThatACommitEndsIsNotLent(t *testing.T) {
+	for _, name := range harness.MySQLNames() {
+		t.Run(name, func(t *testing.T) {
+			f := ownServer(t, name, 1, "completion_type=RELEASE")
+			a, b := f.client(t), f.client(t)
+			for range 40 {
+				a.do(t, "begin", "select 1")
+				if err := b.ask("select 2"); err != nil { // it waits for the connection
+					t.Fatal(err)
+				}
+				time.Sleep(time.Millisecond)
+				a.do(t, "commit")
+				if all, err := b.results(false); show(all, err) != "[2]" {
+					t.Errorf("behind another's COMMIT: %s", show(all, err))
+				}
+			}
+			a.sees(t, "set completion_type = 'NO_CHAIN'", "ok 0")
+			a.do(t, "begin", "commit")
+			a.quit()
+			b.quit()
+		})
+	}
+}
