@@ -116,7 +116,7 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 		w.ToBackend(p.bytes)
 	}
 	m.shaped(h, s, sound && s.typed == e.params && !h.widened(&e, s, attributes))
-	h.types, h.used = s, true
+	h.types, h.retyped, h.used = s, s.retyped, true
 	m.expect(shapeResults, purposeForward, 1)
 	m.streamOn(p)
 	return len(p.bytes), nil
@@ -136,6 +136,7 @@ func (m *Machine) typed(s *statement, e *execution, sound, attributes bool, c cl
 	switch {
 	case sound && e.typed:
 		s.reshape(e.types, attributes)
+		s.remember(e) // even if the statement cannot be prepared here: its own server would know them now
 	case sound && s.typed == e.params:
 		s.reshape(s.types, attributes)
 	}
@@ -149,13 +150,12 @@ func (m *Machine) typed(s *statement, e *execution, sound, attributes bool, c cl
 	}
 	switch {
 	case sound && e.typed:
-		s.remember(e)
 		if h.types == s { // the server has those of before, should this one be refused
 			h.types = nil
 		}
-	case sound && e.params == 0, s.own != nil && h.types == s:
+	case sound && e.params == 0, s.own != nil && h.knows(s):
 	case sound && s.typed == e.params:
-		if h.types != s {
+		if !h.knows(s) {
 			types = s.types
 		}
 	case h.used && s.own == nil: // the server would take another session's types
@@ -167,6 +167,10 @@ func (m *Machine) typed(s *statement, e *execution, sound, attributes bool, c cl
 
 // remember notes the types of parameters that an execution sends. Those of query attributes have names, which may be of any length.
 func (s *statement) remember(e *execution) {
+	if s.typed == e.params && bytes.Equal(s.types, e.types) {
+		return
+	}
+	s.retyped++
 	s.types, s.typed = s.types[:0], 0
 	if len(e.types) <= 4*s.params+maxNamedTypes {
 		s.types, s.typed = append(s.types, e.types...), e.params

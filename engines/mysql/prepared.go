@@ -75,8 +75,10 @@ func (s *sharedStatements) forget(key string) {
 // heldStatement is a statement as one backend has it.
 type heldStatement struct {
 	id    uint32     // the server's
-	types *statement // whose types of parameters the server has for sure, nil for nobody's
-	used  bool       // somebody executed it, so that the server may have types
+	types *statement // whose types of parameters the server has for sure, nil for nobody's,
+	// retyped is how often these had changed.
+	retyped uint32
+	used    bool // somebody executed it, so that the server may have types
 	// opened says that an execution asked for a cursor.
 	opened bool
 	shape  string // of all its executions, see shape.go
@@ -84,6 +86,9 @@ type heldStatement struct {
 	integers []byte
 	last     uint64 // when it was used last, by the backend's own clock
 }
+
+// knows says whether the server has the types that s has for h.
+func (h *heldStatement) knows(s *statement) bool { return h.types == s && h.retyped == s.retyped }
 
 // backendStatements are the shared statements of one backend. They belong to the machine that holds it.
 type backendStatements struct {
@@ -158,6 +163,7 @@ type statement struct {
 	failure error
 	types   []byte // of its parameters, as the client sent them last, and
 	typed   int    // for how many; 0 for none
+	retyped uint32 // how often these were others than before
 	shape   string // of its last execution
 }
 

@@ -786,6 +786,40 @@ func TestAStatementThatEndsAReadOnlyTransactionIsPreparedBehindIt(t *testing.T) 
 	}
 }
 
+// A server would know the types of an execution that it refuses to execute, and those alone.
+func TestTypesOfAnExecutionForWhichNothingCouldBePreparedAreKnown(t *testing.T) {
+	const (
+		errReadOnly = "\xff\x00\x07#25006Cannot execute statement in a READ ONLY transaction"
+		text, tiny  = "INSERT INTO t VALUES (?)", "\x01\x01\x00"
+	)
+	r := newRig(t, modernClient)
+	id := r.prepares(text, 40, 1)
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once+typed+seven), about(protocol.COM_STMT_EXECUTE, 40, once+typed+seven), reply(okMySQL))
+	first := r.pool
+	r.pool = &engine.Backend{ID: 2, State: &backendState{id: 78}}
+	begin := query("START TRANSACTION READ ONLY")
+	r.ask(begin, begin, reply("\x00\x00\x00\x03\x20\x00\x00"))
+	r.client, r.backend = nil, nil
+	r.send(about(protocol.COM_STMT_EXECUTE, id, once+"\x00"+tiny+"\x07"))
+	r.steps([2][]byte{command(protocol.COM_STMT_PREPARE, text), reply(errReadOnly)})
+	wantErr(t, r.client, 1, 1792)
+	r.ask(query("COMMIT"), query("COMMIT"), reply(okMySQL))
+	for i, b := range []*engine.Backend{r.pool, first} {
+		r.pool = b
+		r.client, r.backend = nil, nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once+"\x00\x00\x07"))
+		server := uint32(40)
+		if i == 0 {
+			server = 41
+			r.steps([2][]byte{command(protocol.COM_STMT_PREPARE, text), prepareOK(server, 1)})
+		}
+		if want := about(protocol.COM_STMT_EXECUTE, server, once+"\x00"+tiny+"\x07"); !bytes.Equal(r.backend, want) {
+			t.Fatalf("backend %d got %q, not %q", i, r.backend, want)
+		}
+		r.answer(reply(okMySQL))
+	}
+}
+
 // Once the session has a default database, no other backend could be told what the statement was in: none.
 func TestAStatementThatAsksForTheDatabaseStaysWhereThereIsNone(t *testing.T) {
 	for text, stays := range map[string]bool{"SELECT DATABASE()": true, "SELECT 1, schema ( )": true, "SELECT 1 FROM information_schema.tables": false, "SELECT 'database'": false} {
