@@ -49,7 +49,6 @@ type unseen struct {
 	timer    *time.Timer
 	names    atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
 	lexes    atomic.Bool              // the code may change how texts are read
-	known    atomic.Bool              // there was an answer
 	stuck    atomic.Bool              // the code that was there last, or is new, may leave what no reset undoes (sticking.go)
 }
 
@@ -84,7 +83,6 @@ func (e *Engine) doubtIn(text []byte) {
 			return
 		}
 		u.lexes.Store(true)
-		u.known.Store(false)
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.set(suspicionNew, trustWithin)
@@ -221,11 +219,10 @@ func (u *unseen) take() bool {
 	return true
 }
 
-// answered notes what the server said to who asked. If code was created meanwhile, that was too early, but for what no reset undoes.
+// answered notes what the server said to who took it. If code was created meanwhile, that was too early, but for what no reset undoes.
 func (u *unseen) answered(s suspicion, names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.known.Store(true)
 	switch u.now() {
 	case suspicionAsked:
 		u.stuck.Store(s == suspicionPin)
@@ -246,11 +243,6 @@ func (u *unseen) unanswered() {
 	if u.now() == suspicionAsked {
 		u.set(suspicionReset, againAfter)
 	}
-}
-
-// unknown says that nobody knows yet whether there is code that leaves what no reset undoes: then everybody asks.
-func (u *unseen) unknown() bool {
-	return !u.known.Load() && (u.now() == suspicionAsked || u.now() == suspicionNew)
 }
 
 // suspicionOf reads the answer to unseenQuery. Whatever is not known is suspicious.

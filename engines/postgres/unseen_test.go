@@ -14,7 +14,6 @@ func suspected(t *testing.T, s suspicion) (*stage, *unseen) {
 	u := st.m.e.unseenIn(engine.Target{Name: "primary"}, st.m.session.key)
 	u.mu.Lock()
 	u.set(s, trustWithin)
-	u.known.Store(true)
 	u.mu.Unlock()
 	st.free.State.(*backendState).unseen = u
 	st.free.Target.InitQuery = "SET x = 1"
@@ -137,27 +136,6 @@ func TestWhatNoResetUndoesPinsWhileTheServerIsAskedAgain(t *testing.T) {
 		s.does(sql[2:], "C SELECT 1, Z I")
 		if got := describeMessages(t, s.toBackend, true); got != sql+", Q (code)" {
 			t.Errorf("%s: to the backend: %s", sql, got)
-		}
-	}
-}
-
-func TestEverybodyAsksAsLongAsNothingIsKnown(t *testing.T) {
-	for _, state := range []suspicion{suspicionAsked, suspicionNew} {
-		s, u := suspected(t, state)
-		u.known.Store(false)
-		s.does("SELECT f()", "C SELECT 1, Z I")
-		if got := describeMessages(t, s.toBackend, true); got != "Q SELECT f(), Q (code)" {
-			t.Fatalf("in state %d: to the backend: %s", state, got)
-		}
-		s.server(row("2", "-"))
-		s.server(messages("C SELECT 1, Z I"))
-		if !s.pins.has(engine.KindUnknown) || !u.stuck.Load() {
-			t.Errorf("in state %d: pinned by %v", state, s.pins)
-		}
-		other := suspectedBy(t, s)
-		other.does("SELECT f()", "C SELECT 1, Z I")
-		if got := describeMessages(t, other.toBackend, true); got != "Q SELECT f()" || !other.pins.has(engine.KindUnknown) {
-			t.Errorf("in state %d: pinned by %v, to the backend: %s", state, other.pins, got)
 		}
 	}
 }

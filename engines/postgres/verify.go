@@ -139,7 +139,7 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 		m.lend.sweep.used = false
 		return v.opaque, false
 	}
-	if u.take() || u.unknown() {
+	if u.take() {
 		m.lend.sweep.verdict, m.lend.sweep.names = suspicionStale, nil // unless there is an answer
 		w.ToBackend(unseenMessage)
 		m.push(answerUnseen | answerSwallow)
