@@ -30,10 +30,13 @@ func indifferent(name string) bool {
 }
 
 // meaning says how statements are understood with s on a backend that was dialed with base.
-func (s *settings) meaning(base *settings) string {
+func (s *settings) meaning(base *settings) string { return s.spelled(base, indifferent) }
+
+// spelled writes down what s has otherwise than base, but for what skip says.
+func (s *settings) spelled(base *settings, skip func(name string) bool) string {
 	var b strings.Builder
 	for _, v := range s.list() {
-		if !indifferent(v.name) && !base.has(v.name, v.value) {
+		if !skip(v.name) && !base.has(v.name, v.value) {
 			b.WriteString(v.name)
 			b.WriteByte(0)
 			b.WriteString(v.value)

@@ -1,7 +1,5 @@
 package mysql
 
-import "strings"
-
 // MySQL reads a procedure or function when a connection first calls it, with the settings of that moment, and keeps to that on this
 // connection (manual, "Stored Program Caching"; a literal with an offset is converted to time_zone by then). So a session does not get a
 // backend that has called code under other settings before that is reset. What the server keeps with the code itself makes no difference.
@@ -17,21 +15,15 @@ type ran struct {
 const ranMixed = "?"
 
 // codeMeaning is how code is read with s on a backend that was dialed with base.
-func (s *settings) codeMeaning(base *settings) string {
-	var b strings.Builder
-	for _, v := range s.list() {
-		switch v.name {
-		case "sql_mode", clientCharset, connectionCharset, connectionCollation:
-			continue
-		}
-		if !indifferent(v.name) && !base.has(v.name, v.value) {
-			b.WriteString(v.name)
-			b.WriteByte(0)
-			b.WriteString(v.value)
-			b.WriteByte(0)
-		}
+func (s *settings) codeMeaning(base *settings) string { return s.spelled(base, indifferentToCode) }
+
+// indifferentToCode says whether a setting changes nothing in how code is read: some the server keeps with the code.
+func indifferentToCode(name string) bool {
+	switch name {
+	case "sql_mode", clientCharset, connectionCharset, connectionCollation:
+		return true
 	}
-	return b.String()
+	return indifferent(name)
 }
 
 // runs notes that a statement of class c is sent.
