@@ -43,6 +43,8 @@
 // # A hard limit
 //
 // With max_connections the monitor's connection is one of them: it claims a place in the pool's budget for as long as
-// it is open, which is for one question. The only target of such a group is not asked while its connections work. The
+// it is open, which is for one question. The only target of such a group is not asked while its connections work, unless its
+// lag matters. Where what the targets say matters (several, or max_lag) a place is kept for the monitor, if the limit leaves one for sessions
+// beside it: a pool may be full for as long as it likes, and whose replica is promoted meanwhile is the writer. The
 // connection that asks how far the target is claims the place that is kept for it.
 package target

@@ -270,7 +270,7 @@ func TestTheConnectionThatAsksHasItsPlace(t *testing.T) {
 		{Limits{MaxConnections: 10}, 9},
 		{Limits{MaxConnections: 1}, 1}, // no configuration says so
 	} {
-		if p := c.limits.pool(engine.Facts{MaxConnections: 100}, true); p.Max-p.Kept != c.max {
+		if p := c.limits.pool(engine.Facts{MaxConnections: 100}, true, false); p.Max-p.Kept != c.max {
 			t.Errorf("%+v: %+v", c.limits, p)
 		}
 	}
@@ -349,6 +349,9 @@ func TestTheConnectionThatAsksWaitsForAPlaceInAHardLimit(t *testing.T) {
 		expect("switched off", 0)
 		for _, m := range g.Members() {
 			for m.pool.Claim() { // all of it is in use
+			}
+			if !m.pool.ClaimKept() {
+				t.Error("no place is kept for the monitor")
 			}
 		}
 		reload(true)

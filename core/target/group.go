@@ -71,6 +71,7 @@ type Group struct {
 	policy  atomic.Pointer[pin.Policy]
 	limits  atomic.Pointer[Limits]
 	paused  atomic.Bool // changed on one worker's loop only
+	watched atomic.Bool // what its targets say matters: several of them are asked for as long as they are there
 	route   atomic.Pointer[route]
 	writes  writes
 	workers []*relay.Worker // set by Run, before monitors begin; the first is where pools are reconfigured
@@ -136,6 +137,7 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 	log = log.With().Str("target_group", c.Name).Logger()
 	g := &Group{config: c, log: log, replicas: c.Replicas, ids: ids}
 	g.writes.init(c.Replicas)
+	g.watched.Store(len(c.Targets) > 1 || c.Discovery.Source != nil || c.Discovery.Survey != nil || c.Replicas.MaxLag > 0)
 	g.found = make(chan struct{})
 	if s := c.Discovery.Survey; s != nil {
 		g.config.Discovery.Source = &surveyed{Survey: s, group: g}
@@ -163,25 +165,46 @@ func New(c Config, ids *atomic.Uint64, log zerolog.Logger) *Group {
 // pool turns limits into a pool's, for a server with these facts. Without facts a percentage allows nothing yet: how
 // many connections the server takes is not known.
 //
-// fresh says that beside the monitor there is a connection that asks how far the target is.
-func (l Limits) pool(f engine.Facts, fresh bool) pool.Config {
-	asking := 0
-	if fresh {
-		asking = 1
-	}
+// fresh says that beside the monitor there is a connection that asks how far the target is. watched says that the monitor must not wait
+// until the pool has a place left.
+func (l Limits) pool(f engine.Facts, fresh, watched bool) pool.Config {
+	asking := asking(fresh)
 	c := pool.Config{MaxDials: l.MaxDials, MaxLifetime: l.MaxLifetime, IdleTimeout: l.IdleTimeout, Rotate: l.Rotate}
 	if l.MaxConnections > 0 {
-		c.Max, c.Kept = l.MaxConnections, min(asking, l.MaxConnections-1)
+		c.Max, c.Kept = l.MaxConnections, asking
+		if watched {
+			c.Kept += monitoring
+		}
+		c.Kept = min(c.Kept, l.MaxConnections-1)
 		c.MaxIdle = l.MaxConnections * l.MaxIdlePercent / 100
 		return c
 	}
 	if f.MaxConnections == 0 {
 		return c
 	}
-	const monitoring = 1 // the monitor's own connection
 	c.Max = max(1, min(f.MaxConnections*l.MaxPercent/100, f.MaxConnections-f.Reserved)-monitoring-asking)
 	c.MaxIdle = min(c.Max, f.MaxConnections*l.MaxIdlePercent/100)
 	return c
+}
+
+// monitoring is the monitor's own connection.
+const monitoring = 1
+
+// asking is the connection that asks how far the target is, if there is one.
+func asking(fresh bool) int {
+	if fresh {
+		return 1
+	}
+	return 0
+}
+
+// keeps says whether a hard limit leaves a place for the monitor beside that for the connection which asks how far the target is and one for
+// sessions.
+func (l Limits) keeps(fresh bool) bool { return l.MaxConnections > asking(fresh)+monitoring }
+
+// accounts are the limits of a pool whose server says f.
+func (g *Group) accounts(f engine.Facts) pool.Config {
+	return g.limits.Load().pool(f, g.writes.on.Load(), g.watched.Load())
 }
 
 // Name returns the group's name.
@@ -200,7 +223,7 @@ func (g *Group) SetRules(r Rules) {
 func (g *Group) SetLimits(l Limits, w *relay.Worker) {
 	g.limits.Store(&l)
 	for _, m := range g.roster.Load().all() {
-		m.pool.Configure(w, l.pool(m.Health().Facts, g.writes.on.Load()))
+		m.pool.Configure(w, g.accounts(m.Health().Facts))
 	}
 }
 

@@ -86,7 +86,7 @@ func TestThePercentageLeavesRoomForOthersAndTheMonitor(t *testing.T) {
 		{Limits{MaxPercent: 100, MaxConnections: 45, MaxIdlePercent: 50}, engine.Facts{MaxConnections: 20}, 45, 22},
 		{Limits{MaxPercent: 100, MaxConnections: 45, MaxIdlePercent: 50}, engine.Facts{}, 45, 22},
 	} {
-		if got := c.limits.pool(c.facts, false); got.Max != c.max || got.MaxIdle != c.idle {
+		if got := c.limits.pool(c.facts, false, false); got.Max != c.max || got.MaxIdle != c.idle {
 			t.Errorf("%+v of %+v: max %d, idle %d; expected %d, %d", c.limits, c.facts, got.Max, got.MaxIdle, c.max, c.idle)
 		}
 	}

@@ -58,7 +58,7 @@ func (m *Member) monitor(ctx context.Context) {
 	}
 }
 
-// makePlace closes an idle backend of a server that has no place for the monitor, and says whether there was one. The place may be another's before
+// makePlace closes an idle backend of a server, or of a budget, that has no place for the monitor, and says whether there was one. The place may be another's before
 // the monitor comes for it: a pool gives one now and then. The only target of a group need not be asked while it has connections.
 func (m *Member) makePlace(ctx context.Context) bool {
 	if m.group.solo() && !m.group.limitsLag() || time.Since(m.yielded) < yieldEvery {
@@ -162,14 +162,28 @@ func (m *Member) observe(ctx context.Context) bool {
 	if !m.hard() {
 		return m.report(ctx, m.ask(ctx))
 	}
-	if m.spared() || !m.pool.Claim() {
+	kept := m.group.watched.Load() && m.group.limits.Load().keeps(m.group.writes.on.Load())
+	if m.spared() || !m.claim(ctx, kept) {
 		m.leave() // there is one if the limit was another before a reload
 		m.trust()
 		return true
 	}
 	o := m.ask(ctx)
-	m.giveUp()
+	m.giveUp(kept)
 	return m.report(ctx, o)
+}
+
+// claim takes a place in the pool's budget, one that is kept or one that is left, and says whether there was one. A pool that keeps none
+// for the monitor may have one the next time.
+func (m *Member) claim(ctx context.Context, kept bool) bool {
+	if kept {
+		return m.pool.ClaimKept()
+	}
+	if m.pool.Claim() {
+		return true
+	}
+	m.makePlace(ctx)
+	return false
 }
 
 // spared says whether the only target of a group with a hard limit need not be asked: its role does not matter, and its
@@ -183,10 +197,16 @@ func (m *Member) spared() bool {
 }
 
 // giveUp ends the monitoring connection and gives its place in the budget back, when the server does not count it any more.
-func (m *Member) giveUp() {
+func (m *Member) giveUp(kept bool) {
 	w, worker := m.watch, m.group.workers[0]
 	m.watch = nil
-	free := func() { worker.Loop().Post(unclaim{m.pool, worker}) }
+	free := func() {
+		if kept {
+			worker.Loop().Post(unclaimKept{m.pool, worker})
+		} else {
+			worker.Loop().Post(unclaim{m.pool, worker})
+		}
+	}
 	if w == nil {
 		free()
 		return
@@ -397,5 +417,5 @@ type reconfigure struct {
 
 func (r *reconfigure) Run() {
 	g := r.member.group
-	r.member.pool.Configure(r.worker, g.limits.Load().pool(r.facts, g.writes.on.Load()))
+	r.member.pool.Configure(r.worker, g.accounts(r.facts))
 }

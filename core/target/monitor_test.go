@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -392,6 +393,65 @@ func TestAMonitorWithAHardLimitTakesItsPlaceFromTheBudget(t *testing.T) {
 		defer c.mu.Unlock()
 		if c.asked["w"] == before {
 			t.Error("it is asked no more")
+		}
+	})
+}
+
+func TestTheMonitorsOfAFullGroupWithAHardLimitSeeWhoIsPromoted(t *testing.T) {
+	fill := func(t *testing.T, m *Member, most int) {
+		n := 0
+		for ; m.pool.Claim(); n++ {
+		}
+		if n != most {
+			t.Errorf("%s gives %d connections to sessions, expected %d", m.target.Name, n, most)
+		}
+	}
+	promoted := func(t *testing.T, c *cast, g *Group) {
+		t.Helper()
+		leads(t, g, relay.ReadWrite, "w")
+		c.set("r", false, nil)
+		c.set("w", false, errors.New("gone"))
+		time.Sleep(2 * g.config.Health.Interval)
+		leads(t, g, relay.ReadWrite, "r")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxConnections: 2}, "w", "r")
+		for _, m := range g.Members() {
+			fill(t, m, 1)
+		}
+		promoted(t, c, g)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxConnections: 5}, "w")
+		c.set("r", true, nil)
+		g.SetTargets([]engine.Target{{Name: "w", Address: "w:1"}, {Name: "r", Address: "r:1"}})
+		synctest.Wait()
+		for _, m := range g.Members() {
+			fill(t, m, 4)
+		}
+		promoted(t, c, g)
+		c.set("r", true, nil)
+		g.SetTargets([]engine.Target{{Name: "r", Address: "r:1"}})
+		synctest.Wait()
+		fill(t, g.member("r"), 1) // nobody needs the place that was kept
+	})
+}
+
+func TestTheLagOfAFullTargetIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxConnections: 5}, "w")
+		g.SetReplicas(Replicas{MaxLag: time.Second})
+		m := g.member("w")
+		for m.pool.Claim() {
+		}
+		c.mu.Lock()
+		before := c.asked["w"]
+		c.mu.Unlock()
+		time.Sleep(3 * g.config.Health.Interval)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.asked["w"] == before {
+			t.Error("it is not asked")
 		}
 	})
 }

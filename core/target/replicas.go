@@ -25,6 +25,7 @@ func (g *Group) SetReplicas(r Replicas) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.replicas = r
+	g.watch()
 	g.reconsider()
 	g.writes.set(r)
 	for _, m := range g.Members() {

@@ -33,7 +33,7 @@ func (g *Group) newMember(t engine.Target, counters *telemetry.Target) *Member {
 		group: g, target: t, probed: make(chan struct{}), wake: make(chan struct{}, 1),
 		log: g.log.With().Str("target", t.Name).Logger(), keep: keepingUp{wake: make(chan struct{}, 1), place: make(chan struct{}, 1)},
 	}
-	m.pool = relay.NewPool(g.config.Engine, t, g.limits.Load().pool(engine.Facts{}, g.writes.on.Load()), counters, g.ids, g.log)
+	m.pool = relay.NewPool(g.config.Engine, t, g.accounts(engine.Facts{}), counters, g.ids, g.log)
 	m.pool.OnTrouble(m.suspect)
 	m.health.Store(&Health{State: Registering, Since: time.Now()})
 	return m
@@ -68,9 +68,21 @@ func (g *Group) SetTargets(ts []engine.Target) {
 	}
 	next.leaving = slices.Concat(was.leaving, left)
 	g.roster.Store(next)
+	g.watch()
 	g.reconsider()
 	for _, m := range left {
 		g.dismiss(m)
+	}
+}
+
+// watch finds out anew whether what the targets say matters, and gives their pools the limits that follow. It needs the group's lock.
+func (g *Group) watch() {
+	watched := !g.solo() || g.replicas.MaxLag > 0
+	if g.watched.Swap(watched) == watched || len(g.workers) == 0 {
+		return
+	}
+	for _, m := range g.Members() {
+		g.workers[0].Loop().Post(&reconfigure{m, g.workers[0], m.Health().Facts})
 	}
 }
 
