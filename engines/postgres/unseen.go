@@ -49,6 +49,7 @@ type unseen struct {
 	timer    *time.Timer
 	names    atomic.Pointer[[]string] // of settings that the code sets, as settingsQuery takes them
 	lexes    atomic.Bool              // the code may change how texts are read
+	known    atomic.Bool              // there was an answer: before, everybody asks, as code may leave what no reset undoes
 	stuck    atomic.Bool              // the code that was there last, or is new, may leave what no reset undoes (sticking.go)
 }
 
@@ -83,6 +84,7 @@ func (e *Engine) doubtIn(text []byte) {
 			return
 		}
 		u.lexes.Store(true)
+		u.known.Store(false)
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.set(suspicionNew, trustWithin)
@@ -219,19 +221,20 @@ func (u *unseen) take() bool {
 	return true
 }
 
-// answered notes what the server said to who took it. If code was created meanwhile, that was too early, but for what no reset undoes.
+// answered notes what the server said to who asked. If code was created meanwhile, that was too early, but for what no reset undoes.
 func (u *unseen) answered(s suspicion, names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	switch u.now() {
-	case suspicionAsked:
+	now, known := u.now(), u.known.Swap(true)
+	switch {
+	case now == suspicionNew:
+		u.stuck.Store(u.stuck.Load() || s == suspicionPin)
+	case now == suspicionAsked || !known:
 		u.stuck.Store(s == suspicionPin)
 		u.lexes.Store(slices.Contains(names, lexingName) || len(names) > maxCustomNames)
 		names = slices.DeleteFunc(names, func(n string) bool { return n == lexingName })
 		u.names.Store(&names)
 		u.set(s, trustWithin)
-	case suspicionNew:
-		u.stuck.Store(u.stuck.Load() || s == suspicionPin)
 	}
 }
 
@@ -263,6 +266,7 @@ type sweep struct {
 	later   bool // or that prepares a transaction: then it comes with COMMIT PREPARED
 	active  bool // answers are awaited
 	failed  bool
+	vain    bool // the question about code had no answer
 	verdict suspicion
 	names   []string
 }
@@ -315,6 +319,7 @@ func (m *machine) swept(a expected, status byte, w engine.Wire) bool {
 	}
 	if a.kind() == answerUnseen {
 		if failed || s.verdict == suspicionStale {
+			s.vain = true
 			m.state.unseen.unanswered()
 		} else {
 			m.state.unseen.answered(s.verdict, s.names)

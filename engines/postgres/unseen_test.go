@@ -14,6 +14,7 @@ func suspected(t *testing.T, s suspicion) (*stage, *unseen) {
 	u := st.m.e.unseenIn(engine.Target{Name: "primary"}, st.m.session.key)
 	u.mu.Lock()
 	u.set(s, trustWithin)
+	u.known.Store(true)
 	u.mu.Unlock()
 	st.free.State.(*backendState).unseen = u
 	st.free.Target.InitQuery = "SET x = 1"
@@ -140,6 +141,27 @@ func TestWhatNoResetUndoesPinsWhileTheServerIsAskedAgain(t *testing.T) {
 	}
 }
 
+func TestEverybodyAsksAsLongAsNothingIsKnown(t *testing.T) {
+	for _, state := range []suspicion{suspicionAsked, suspicionNew, suspicionReset} {
+		s, u := suspected(t, state)
+		u.known.Store(false)
+		s.does("SELECT f()", "C SELECT 1, Z I")
+		if got := describeMessages(t, s.toBackend, true); got != "Q SELECT f(), Q (code)" {
+			t.Fatalf("in state %d: to the backend: %s", state, got)
+		}
+		s.server(row("2", "-"))
+		s.server(messages("C SELECT 1, Z I"))
+		if !s.pins.has(engine.KindUnknown) || !u.stuck.Load() {
+			t.Errorf("in state %d: pinned by %v", state, s.pins)
+		}
+		other := suspectedBy(t, s)
+		other.does("SELECT f()", "C SELECT 1, Z I")
+		if got := describeMessages(t, other.toBackend, true); got != "Q SELECT f()" || !other.pins.has(engine.KindUnknown) {
+			t.Errorf("in state %d: pinned by %v, to the backend: %s", state, other.pins, got)
+		}
+	}
+}
+
 func TestAQuestionAboutCodeWithoutAnAnswerChangesNothing(t *testing.T) {
 	for _, answer := range []string{"! 57014, Z I", "C SELECT 0, Z I", "Z I"} {
 		s, u := suspected(t, suspicionAsked)
@@ -156,6 +178,23 @@ func TestAQuestionAboutCodeWithoutAnAnswerChangesNothing(t *testing.T) {
 		other.does("SELECT f()", "C SELECT 1, Z I")
 		if !s.pins.has(engine.KindUnknown) || !other.pins.has(engine.KindUnknown) || len(u.settings()) != 1 || !u.lexes.Load() {
 			t.Errorf("%s: pinned by %v and %v, settings %q", answer, s.pins, other.pins, u.settings())
+		}
+	}
+}
+
+func TestWhoHasNoAnswerWhileNothingIsKnownIsPinned(t *testing.T) {
+	for _, state := range []suspicion{suspicionStale, suspicionAsked, suspicionNew, suspicionReset} {
+		s, u := suspected(t, state)
+		u.known.Store(false)
+		s.does("SELECT f()", "C SELECT 1, Z I")
+		s.server(messages("! 57014, Z I"))
+		if got := describeMessages(t, s.toBackend, true); got != "Q SELECT f(), Q (code)" || !s.pins.has(engine.KindUnknown) {
+			t.Errorf("in state %d: pinned by %v, to the backend: %s", state, s.pins, got)
+		}
+		other := suspectedBy(t, s)
+		other.does("SELECT f()", "C SELECT 1, Z I")
+		if got := describeMessages(t, other.toBackend, true); got != "Q SELECT f(), Q (code)" {
+			t.Errorf("in state %d: to the other's backend: %s", state, got)
 		}
 	}
 }

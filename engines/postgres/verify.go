@@ -139,13 +139,14 @@ func (m *machine) suspects(w engine.Wire) (all, waits bool) {
 		m.lend.sweep.used = false
 		return v.opaque, false
 	}
-	if u.take() {
+	known := u.known.Load()
+	if u.take() || !known && !m.lend.sweep.vain {
 		m.lend.sweep.verdict, m.lend.sweep.names = suspicionStale, nil // unless there is an answer
 		w.ToBackend(unseenMessage)
 		m.push(answerUnseen | answerSwallow)
 		return false, true
 	}
-	sticks := s == suspicionPin || u.stuck.Load()
+	sticks := s == suspicionPin || u.stuck.Load() || !known
 	m.lend.sticks = m.lend.sticks || sticks
 	if (sticks || len(u.settings()) > maxCustomNames) && !v.told.has(engine.KindUnknown) {
 		m.hold(engine.KindUnknown, nil, w)

@@ -201,6 +201,30 @@ func TestCodeThatWasCreatedJustNowLeavesNoSeedToOthers(t *testing.T) {
 	})
 }
 
+func TestNobodyTrustsCodeThatSomebodyElseIsStillAskingAbout(t *testing.T) {
+	const value = "0.9851677175347999" // the first behind this seed
+	each(t, harness.Route{MaxConnections: 6, Users: alone().Users}, func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "asking", "create function seeds() returns int language plpgsql as $$begin perform setseed(0.5); return 1; end$$")
+		owner := harness.Superuser()
+		owner.Database = l.Database
+		blocker := conn(t, r.server.Endpoint, owner)
+		ask(t, blocker, "begin; lock table pg_catalog.pg_policy in access exclusive mode")
+		first, a := conn(t, r.Endpoint, l), conn(t, r.Endpoint, l)
+		ask(t, first, "select 1") // what follows waits for the lock
+		ask(t, a, "select seeds()")
+		ask(t, blocker, "commit")
+		harness.Eventually(t, settleWithin, "the session is pinned", func() bool { return r.session(t, a.PID()).Pinned == "unknown" })
+		for range 3 {
+			if got := ask(t, conn(t, r.Endpoint, l), "select random()"); got == value {
+				t.Error("another session can tell what random() returns")
+			}
+		}
+		if got := ask(t, a, "select random()"); got != value {
+			t.Errorf("the session finds %s", got)
+		}
+	})
+}
+
 func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
 	each(t, alone(), func(t *testing.T, r *rig) {
 		for i, function := range []string{
