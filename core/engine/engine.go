@@ -169,6 +169,13 @@ type LateCloser interface {
 	CountedFor() time.Duration
 }
 
+// Bookkeeper is an Engine that accounts for what its backends have on their servers.
+type Bookkeeper interface {
+	// Gone says of a backend that Dial has opened, once, that its server does not count it any more. It is called on the goroutine of the
+	// loop that has b, where a machine may still be about to hear that it has lost it.
+	Gone(b *Backend)
+}
+
 // StickyCanceler is an Engine whose cancel may still hit what a backend executes next, if the backend had already
 // finished when the cancel came. The core closes such a backend instead of lending it again.
 type StickyCanceler interface {

@@ -349,6 +349,7 @@ func (t *freed) Run() { (*Backend)(t).free() }
 // free gives b's place back.
 func (b *Backend) free() {
 	p := b.pool
+	p.gone(&b.Backend)
 	if b.secure {
 		p.counters.DatabaseConnectionsWithTLS.Dec()
 	}

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"errors"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -56,5 +58,60 @@ func TestASessionThatKeepsABackendLosesItWhenAnotherServerTakesItsPlace(t *testi
 	w.later(0)
 	if !errors.Is(lost[b], engine.ErrDemoted) || len(lost) != 1 {
 		t.Errorf("%v", lost)
+	}
+}
+
+// bookkeeper is an engine that is told of the end of its backends.
+type bookkeeper struct {
+	canceler
+	gone map[any]int
+	late time.Duration
+}
+
+func (b *bookkeeper) Gone(of *engine.Backend)   { b.gone[of.State]++ }
+func (b *bookkeeper) CountedFor() time.Duration { return b.late }
+
+func TestAnEngineIsToldOnceOfTheEndOfEachBackend(t *testing.T) {
+	broken := errors.New("broken")
+	for name, end := range map[string]func(*stage, *Backend){
+		"discarded, and the server says nothing": func(w *stage, b *Backend) { b.discard(broken); w.later(partWithin) },
+		"discarded, and the server closes":       func(_ *stage, b *Backend) { b.discard(broken); b.OnClose(io.EOF) },
+		"dismissed":                              func(w *stage, b *Backend) { b.dismiss(nil); w.later(partWithin) },
+		"lost":                                   func(_ *stage, b *Backend) { b.OnClose(io.EOF) },
+		"aborted":                                func(w *stage, b *Backend) { b.abort(content{busy: true}); w.later(10 * partWithin) },
+		"retired": func(w *stage, b *Backend) {
+			b.pool.do(w.worker, b.pool.accounts.Return(b.conn, w.now))
+			b.pool.Retire(w.worker)
+			w.later(0)
+			w.later(partWithin)
+		},
+	} {
+		w, e := newStage(), &bookkeeper{gone: map[any]int{}, late: time.Second}
+		p := w.pool(e, pool.Config{Max: 1})
+		b := w.lent(t, p, &pool.Waiter[engine.Key, *Backend]{})
+		b.State = name
+		end(w, b)
+		if e.gone[name] != 0 {
+			t.Errorf("%s: the server may still count it", name)
+		}
+		for range 2 * abortCancels {
+			w.later(partWithin)
+		}
+		if e.gone[name] != 1 || p.Stats().Open != 0 {
+			t.Errorf("%s: told %d times, %+v", name, e.gone[name], p.Stats())
+		}
+	}
+}
+
+func TestAnEngineIsToldOfABackendThatNoLoopTakes(t *testing.T) {
+	w, e := newStage(), &bookkeeper{gone: map[any]int{}}
+	p := w.pool(e, pool.Config{Max: 1})
+	_, _, todo := p.accounts.Borrow(&pool.Waiter[engine.Key, *Backend]{}, w.now, true)
+	here, there := net.Pipe() // without a descriptor
+	defer func() { _ = there.Close() }()
+	d := &dialed{pool: p, worker: w.worker, conn: todo.Dial[0], dialed: engine.Dialed{Conn: engine.NewConn(here), State: "opened"}}
+	d.Run()
+	if e.gone["opened"] != 1 || p.Stats().Open != 0 {
+		t.Errorf("told %d times, %+v", e.gone["opened"], p.Stats())
 	}
 }

@@ -54,6 +54,13 @@ func (p *Pool) cancelSticks() bool {
 	return ok && s.CancelSticks()
 }
 
+// gone tells the engine of the end of a backend.
+func (p *Pool) gone(b *engine.Backend) {
+	if e, ok := p.engine.(engine.Bookkeeper); ok {
+		e.Gone(b)
+	}
+}
+
 // Target returns the server that p's backends are connected to.
 func (p *Pool) Target() engine.Target { return p.target }
 
@@ -190,7 +197,9 @@ type dialed struct {
 
 func (d *dialed) Run() {
 	if d.err == nil {
-		d.err = d.open()
+		if d.err = d.open(); d.err != nil {
+			d.pool.gone(&engine.Backend{Key: d.conn.Key(), Target: d.pool.target, State: d.dialed.State})
+		}
 	}
 	if d.err != nil {
 		d.failed()

@@ -134,7 +134,7 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 		want.base, _ = want.base.with(name, "7")
 	}
 	want.unseen = e.unseenBy(target, want.server, "app")
-	want.statements.place = &place{shelf: e.shelves.byServer["7 7"]}
+	want.statements.place = &place{shelf: e.shelves.byServer["7 7"], server: "7 7"}
 	if got := d.State.(*backendState); !reflect.DeepEqual(got, want) {
 		t.Errorf("state %+v", got)
 	}

@@ -55,6 +55,8 @@ type Engine struct {
 var (
 	_ engine.Engine         = (*Engine)(nil)
 	_ engine.StickyCanceler = (*Engine)(nil)
+	_ engine.LateCloser     = (*Engine)(nil)
+	_ engine.Bookkeeper     = (*Engine)(nil)
 	_ engine.UnseenSetter   = (*Engine)(nil)
 )
 

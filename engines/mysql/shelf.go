@@ -1,10 +1,11 @@
 package mysql
 
 import (
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 // A server has max_prepared_stmt_count statements of all its connections together (manual, "Server System Variables"), and refuses the next
@@ -26,11 +27,12 @@ type shelf struct {
 
 // place is one backend's on a shelf. The machine that holds the backend changes it. nil is one on which nothing is counted.
 type place struct {
-	shelf *shelf
-	held  int
+	shelf  *shelf
+	server string
+	held   int
 }
 
-// join makes a place for the backend that has statements as b, until nobody has b any more. A limit that is no number is none.
+// join makes a place for a backend until it leaves. A limit that is no number is none.
 func (s *shelves) join(server, limit string, b *backendState) {
 	n, err := strconv.ParseInt(limit, 10, 64)
 	if err != nil {
@@ -48,17 +50,28 @@ func (s *shelves) join(server, limit string, b *backendState) {
 	}
 	on.limit.Store(n)
 	on.backends.Add(1)
-	b.statements.place = &place{shelf: on}
-	runtime.AddCleanup(b, func(p *place) { s.leave(server, p) }, b.statements.place)
+	b.statements.place = &place{shelf: on, server: server}
 }
 
 // leave takes the place of a backend that is gone, with its statements.
-func (s *shelves) leave(server string, p *place) {
+func (s *shelves) leave(b *backendState) {
+	p := b.statements.place
+	if p == nil {
+		return
+	}
+	b.statements.place = nil // a machine that has it may still count what it loses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.add(-p.held)
-	if p.shelf.backends.Add(-1) == 0 && s.byServer[server] == p.shelf {
-		delete(s.byServer, server)
+	if p.shelf.backends.Add(-1) == 0 {
+		delete(s.byServer, p.server)
+	}
+}
+
+// Gone implements engine.Bookkeeper.
+func (e *Engine) Gone(b *engine.Backend) {
+	if state, ok := b.State.(*backendState); ok {
+		e.shelves.leave(state)
 	}
 }
 

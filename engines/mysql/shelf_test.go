@@ -2,9 +2,7 @@ package mysql
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
-	"time"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -13,7 +11,8 @@ import (
 
 func TestBackendsLeaveAServerRoomForStatementsOfOthers(t *testing.T) {
 	const limit = 400
-	var all shelves
+	e := New(Config{})
+	all := &e.shelves
 	backends := make([]*backendState, 4)
 	for i := range backends {
 		backends[i] = &backendState{arm: trackers}
@@ -42,15 +41,17 @@ func TestBackendsLeaveAServerRoomForStatementsOfOthers(t *testing.T) {
 	if int(s.held.Load()) != sum {
 		t.Errorf("%d statements, counted as %d", sum, s.held.Load())
 	}
-	clear(backends)
-	for until := time.Now().Add(20 * time.Second); s.held.Load() > 0 || s.backends.Load() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("%d statements of %d backends that are gone", s.held.Load(), s.backends.Load())
-		}
-		runtime.GC()
+	for _, b := range backends {
+		e.Gone(&engine.Backend{State: b})
 	}
-	all.mu.Lock()
-	defer all.mu.Unlock()
+	if s.held.Load() > 0 || s.backends.Load() > 0 {
+		t.Errorf("%d statements of %d backends that are gone", s.held.Load(), s.backends.Load())
+	}
+	backends[0].statements.place.add(-len(backends[0].statements.held)) // a machine that loses it
+	e.Gone(&engine.Backend{State: backends[0]})
+	if s.held.Load() != 0 || s.backends.Load() != 0 {
+		t.Errorf("a backend that was gone left again: %d statements of %d", s.held.Load(), s.backends.Load())
+	}
 	if len(all.byServer) != 0 {
 		t.Error("a server is kept in mind for ever")
 	}
