@@ -128,10 +128,11 @@ func TestABackendGetsTheParametersOfItsKeyAndReportsItsOwn(t *testing.T) {
 		t.Errorf("learned %v", known)
 	}
 	late := encode(t, &pgproto3.ParameterStatus{Name: "late", Value: "4"})
-	next := make([]byte, len(late))
+	rest := dialed.Conn.Rest // is what the library has read meanwhile, if its write took long (settle)
+	next := make([]byte, max(0, len(late)-len(rest)))
 	_ = dialed.Conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.ReadFull(dialed.Conn, next); err != nil || string(next) != string(late) || len(dialed.Conn.Rest) != 0 {
-		t.Errorf("behind the login came %q, %v", next, err)
+	if _, err := io.ReadFull(dialed.Conn, next); err != nil || string(rest)+string(next) != string(late) {
+		t.Errorf("behind the login came %q %q, %v", rest, next, err)
 	}
 }
 
