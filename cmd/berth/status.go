@@ -134,7 +134,11 @@ func printStatus(w io.Writer, body []byte) error {
 		if d := g.Discovery; d != nil && d.Cause != "" {
 			fmt.Fprintf(w, "target group %s: its targets cannot be discovered (%s): %s\n\n", g.Name, plain(d.Source), plain(d.Cause))
 		} else if d != nil {
-			fmt.Fprintf(w, "target group %s: its targets are those of %s\n\n", g.Name, plain(d.Source))
+			fmt.Fprintf(w, "target group %s: its targets are those of %s\n", g.Name, plain(d.Source))
+			if d.LeftOut != "" {
+				fmt.Fprintf(w, "left out: %s\n", plain(d.LeftOut))
+			}
+			fmt.Fprintln(w)
 		}
 	}
 	fmt.Fprintln(t, "TARGET\tADDRESS\tROLE\tSERVES\tSESSIONS\tSTATE\tREASON\tVERSION\tOPEN\tMAX\tIDLE\tLENT\tDIALING\tWAITING")

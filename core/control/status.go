@@ -45,6 +45,8 @@ type Discovery struct {
 	Source string    `json:"source"`
 	Asked  time.Time `json:"asked"`
 	Cause  string    `json:"cause,omitempty"` // why the targets are those of an earlier answer
+	// LeftOut is why not everything that the source named is a target.
+	LeftOut string `json:"left_out,omitempty"`
 }
 
 // Target is one target, its health and its pool.
@@ -114,7 +116,7 @@ func newStatus(s core.Snapshot) Status {
 	for _, g := range s.Groups {
 		group := TargetGroup{Name: g.Name, Engine: g.Engine, Paused: g.Paused, Targets: []Target{}}
 		if d := g.Discovery; d != nil {
-			group.Discovery = &Discovery{Source: d.Source, Asked: d.Asked, Cause: d.Cause}
+			group.Discovery = &Discovery{Source: d.Source, Asked: d.Asked, Cause: d.Cause, LeftOut: d.LeftOut}
 		}
 		for _, t := range g.Targets {
 			group.Targets = append(group.Targets, newTarget(t))

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Conditions that the proxy raises itself. Each engine renders all of them; its table is tested against [Conditions].
@@ -121,4 +122,19 @@ func (e *DialError) Unwrap() error { return e.Err }
 func IsPermanent(err error) bool {
 	var d *DialError
 	return errors.As(err, &d) && d.Permanent
+}
+
+// IncompleteError comes along with targets that were found: beside them there are others, of which each entry says why it is not to be
+// used.
+type IncompleteError struct{ LeftOut []string }
+
+// maxLeftOut is how many of them are told.
+const maxLeftOut = 8
+
+func (e *IncompleteError) Error() string {
+	told := strings.Join(e.LeftOut[:min(len(e.LeftOut), maxLeftOut)], "; ")
+	if more := len(e.LeftOut) - maxLeftOut; more > 0 {
+		told += fmt.Sprintf("; and %d more", more)
+	}
+	return told
 }

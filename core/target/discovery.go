@@ -20,7 +20,7 @@ const findWithin = 10 * time.Second
 // Source says which servers a group's targets are.
 type Source interface {
 	// Find asks once, and blocks until done or until ctx ends. Of each target it tells the name, the address and, where it
-	// knows better than the address, TLS.ServerName.
+	// knows better than the address, TLS.ServerName. With an *engine.IncompleteError, what it found counts nonetheless.
 	Find(ctx context.Context) ([]engine.Target, error)
 	// String is what is asked, for operators: without secrets.
 	String() string
@@ -48,6 +48,8 @@ type Discovered struct {
 	Source string
 	Asked  time.Time // zero: never
 	Cause  string    // why the targets are those of an earlier answer, "" if they are not
+	// LeftOut is why not everything that the source named is a target, "" if it is.
+	LeftOut string
 }
 
 // Discovery returns what came of asking the group's source, nil if it has none. Any goroutine may call it.
@@ -85,11 +87,15 @@ func (g *Group) Find(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	was := g.discovered.Load()
+	now := &Discovered{Source: was.Source, Asked: time.Now()}
+	var incomplete *engine.IncompleteError
+	if errors.As(err, &incomplete) && len(found) > 0 {
+		now.LeftOut, err = err.Error(), nil
+	}
 	if err == nil {
 		found, err = sane(found)
 	}
-	was := g.discovered.Load()
-	now := &Discovered{Source: was.Source, Asked: time.Now()}
 	if err != nil {
 		now.Cause = err.Error()
 	}
@@ -102,6 +108,9 @@ func (g *Group) Find(ctx context.Context) error {
 		ev.Str("source", now.Source).Msg(map[bool]string{
 			true: "targets are discovered again", false: "targets cannot be discovered: they stay as they are",
 		}[err == nil])
+	}
+	if now.LeftOut != "" && now.LeftOut != was.LeftOut {
+		g.log.Warn().Str("source", now.Source).Str("cause", now.LeftOut).Msg("not everything that was discovered is used")
 	}
 	if err == nil {
 		for i, t := range found {

@@ -42,13 +42,14 @@ func TestTargetsAreWhatASourceSaysAndStayWhenItSaysNothingGood(t *testing.T) {
 		for _, name := range []string{"w", "r1", "r2"} {
 			c.set(name, name != "w", nil)
 		}
+		var logged strings.Builder
 		d := &directory{}
 		d.set(nil, "w")
 		like := engine.Target{InitQuery: "select 1", TLS: engine.TargetTLS{Mode: engine.TargetTLSRequire}}
 		g := New(Config{
 			Name: "g", Engine: actors{cast: c}, Limits: Limits{MaxPercent: 100},
 			Discovery: Discovery{Source: d, Interval: time.Second, Like: like},
-		}, new(atomic.Uint64), zerolog.Nop())
+		}, new(atomic.Uint64), zerolog.New(&logged))
 		go g.Run(t.Context(), newWorker())
 		g.AwaitFirst(t.Context())
 		leads(t, g, relay.ReadWrite, "w")
@@ -91,8 +92,23 @@ func TestTargetsAreWhatASourceSaysAndStayWhenItSaysNothingGood(t *testing.T) {
 				t.Errorf("%s: %+v", cause, got)
 			}
 		}
-		say(nil, "w", "r2")
+		logged.Reset()
+		for range 3 {
+			say(&engine.IncompleteError{LeftOut: []string{"no host"}}, "w", "r2")
+		}
 		leads(t, g, relay.ReadOnly, "r2")
+		if got := g.Discovery(); got.Cause != "" || got.LeftOut != "no host" {
+			t.Errorf("of an incomplete answer: %+v", got)
+		}
+		if n := strings.Count(logged.String(), `"cause":"no host"`); n != 1 {
+			t.Errorf("logged %d times: %s", n, &logged)
+		}
+		say(&engine.IncompleteError{LeftOut: []string{"no host"}})
+		leads(t, g, relay.ReadOnly, "r2")
+		if got := g.Discovery(); got.Cause != "no host" || got.LeftOut != "" {
+			t.Errorf("of an answer without any: %+v", got)
+		}
+		say(nil, "w", "r2")
 		if got := g.Discovery().Cause; got != "" {
 			t.Errorf("after a good answer: %s", got)
 		}

@@ -105,6 +105,7 @@ func (s *surveyed) targets(instances []engine.Instance) (found []engine.Target, 
 	instances = slices.Clone(instances)
 	slices.SortStableFunc(instances, func(a, b engine.Instance) int { return int((a.Age - b.Age) / time.Millisecond) })
 	seen, writer := map[string]bool{}, false
+	var leftOut []string
 	for _, i := range instances {
 		if seen[i.ID] || i.Age > fresh && (!i.Writer || writer) {
 			continue
@@ -112,11 +113,15 @@ func (s *surveyed) targets(instances []engine.Instance) (found []engine.Target, 
 		seen[i.ID], writer = true, writer || i.Writer
 		t, err := s.Locate(i)
 		if err != nil {
-			return nil, err
+			leftOut = append(leftOut, err.Error())
+			continue
 		}
 		found = append(found, t)
 	}
-	return found, nil
+	if leftOut != nil {
+		err = &engine.IncompleteError{LeftOut: leftOut}
+	}
+	return found, err
 }
 
 // bestView is the writer's view. While there is none it is the newest of a target that is up and has told something, or else one that has not; nil if

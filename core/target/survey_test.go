@@ -117,7 +117,7 @@ func TestServersTellWhoTheOthersAre(t *testing.T) {
 
 		for cause, bad := range map[string]func(){
 			"no server":     func() { k.say("w") },
-			"no such place": func() { k.say("w", "w", "bad") },
+			"no such place": func() { k.say("w", "bad") },
 			"w:1 was asked for its cluster: it refuses: function does not exist (42883)": func() {
 				k.mu.Lock()
 				defer k.mu.Unlock()
@@ -134,6 +134,12 @@ func TestServersTellWhoTheOthersAre(t *testing.T) {
 			k.mu.Lock()
 			clear(k.err)
 			k.mu.Unlock()
+		}
+		k.say("w", "w", "bad", "r2")
+		wait()
+		leads(t, g, relay.ReadOnly, "r2")
+		if got := g.Discovery(); got.Cause != "" || got.LeftOut != "no such place" {
+			t.Errorf("one is nowhere: %+v", got)
 		}
 		k.say("w r2", "w", "r2")
 		wait()

@@ -74,23 +74,25 @@ func (p *Patroni) Find(ctx context.Context) ([]engine.Target, error) {
 		}
 		found, err := p.ask(asking, u)
 		stop()
-		if err == nil {
-			return found, nil
+		if err == nil || len(found) > 0 {
+			return found, err
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", u.Host, err))
 	}
 	return nil, errors.Join(errs...)
 }
 
-// cluster is what is read of an answer.
+// cluster is what is read of an answer. Each member is read by itself: one that is no good is not the others' fault.
 type cluster struct {
-	Members []struct {
-		Name string         `json:"name"`
-		Role string         `json:"role"`
-		Host string         `json:"host"`
-		Port int            `json:"port"`
-		Tags map[string]any `json:"tags"`
-	} `json:"members"`
+	Members []json.RawMessage `json:"members"`
+}
+
+type member struct {
+	Name string         `json:"name"`
+	Role string         `json:"role"`
+	Host string         `json:"host"`
+	Port int            `json:"port"`
+	Tags map[string]any `json:"tags"`
 }
 
 func (p *Patroni) ask(ctx context.Context, u *url.URL) (found []engine.Target, err error) {
@@ -114,20 +116,31 @@ func (p *Patroni) ask(ctx context.Context, u *url.URL) (found []engine.Target, e
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxCluster)).Decode(&c); err != nil {
 		return nil, fmt.Errorf("its answer is no cluster: %w", err)
 	}
-	for _, m := range c.Members {
+	var leftOut []string
+	for _, raw := range c.Members {
+		var m member
+		if err := json.Unmarshal(raw, &m); err != nil {
+			leftOut = append(leftOut, fmt.Sprintf("a member of its answer is none: %.64q", raw))
+			continue
+		}
 		switch leads := m.Role == "leader" || m.Role == "master" || m.Role == "standby_leader"; {
 		case m.Name == "" || m.Host == "" || m.Port <= 0 || m.Port > 1<<16-1:
 			continue // it has not told Patroni yet where it is
 		case m.Tags["noloadbalance"] == true && !leads:
 			continue
 		case len(m.Name) > maxName || strings.ContainsFunc(m.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
-			return nil, fmt.Errorf("it names a member %.64q", m.Name)
+			leftOut = append(leftOut, fmt.Sprintf("it names a member %.64q", m.Name))
+			continue
 		case !pluginHost.MatchString(m.Host):
-			return nil, fmt.Errorf("it says that the host of member %q is %.64q", m.Name, m.Host)
+			leftOut = append(leftOut, fmt.Sprintf("it says that the host of member %q is %.64q", m.Name, m.Host))
+			continue
 		}
 		found = append(found, engine.Target{Name: m.Name, Address: net.JoinHostPort(m.Host, strconv.Itoa(m.Port))})
 	}
-	if len(found) == 0 {
+	switch {
+	case leftOut != nil:
+		return found, &engine.IncompleteError{LeftOut: leftOut}
+	case len(found) == 0:
 		return nil, errors.New("it knows no member with an address")
 	}
 	return found, nil

@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 // documented is an answer of GET /cluster as Patroni's documentation has it, with a member more that has no address yet.
@@ -128,7 +131,7 @@ func TestNodesThatDoNotAnswerLeaveTimeToTheOthers(t *testing.T) {
 	}
 }
 
-func TestAMemberWhoseNameOrHostIsNoneIsAnError(t *testing.T) {
+func TestAMemberWhoseNameOrHostIsNoneIsLeftOut(t *testing.T) {
 	answer := ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
 	defer s.Close()
@@ -138,11 +141,17 @@ func TestAMemberWhoseNameOrHostIsNoneIsAnError(t *testing.T) {
 	}
 	for _, member := range []string{
 		`"name": "a\u001b[2Jb", "host": "10.0.0.1"`, `"name": "a\nb", "host": "10.0.0.1"`, `"name": "` + strings.Repeat("a", 300) + `", "host": "10.0.0.1"`,
-		`"name": "a", "host": "10.0.0.1\u001b[2J"`, `"name": "a", "host": "a b"`,
+		`"name": "a", "host": "10.0.0.1\u001b[2J"`, `"name": "a", "host": "a b"`, `"name": ["a\u001b\n"], "host": "a"`, `"name": "a", "host": 1`,
 	} {
 		answer = `{"members": [{` + member + `, "role": "leader", "port": 5432}]}`
 		if got, err := find(t, p); err == nil || strings.ContainsAny(err.Error(), "\n\x1b") {
-			t.Errorf("%s: %q, %v", member, got, err)
+			t.Errorf("alone: %s: %q, %v", member, got, err)
+		}
+		answer = `{"members": [{` + member + `, "role": "leader", "port": 5432}, {"name": "b", "host": "10.0.0.2", "port": 5432}]}`
+		got, err := find(t, p)
+		var incomplete *engine.IncompleteError
+		if !slices.Equal(got, []string{"b=10.0.0.2:5432"}) || !errors.As(err, &incomplete) || strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("beside a good one: %s: %q, %v", member, got, err)
 		}
 	}
 }
