@@ -16,7 +16,7 @@ func (p *Pool[K, V]) Check() error {
 			errs = append(errs, fmt.Errorf(format, a...))
 		}
 	}
-	waiting, busy, doubtful := 0, 0, 0
+	waiting, busy, doubtful, strange := 0, 0, 0, 0
 	for k, b := range p.buckets {
 		for s := dialing; s < states; s++ {
 			expect(b.count[s] >= 0, "key %v: %d %s", k, b.count[s], s)
@@ -28,6 +28,9 @@ func (p *Pool[K, V]) Check() error {
 		}
 		if b.failures > 0 {
 			doubtful += b.count[dialing]
+		}
+		if !b.trusted {
+			strange += b.count[dialing]
 		}
 		expect(b.pool == p && b.key == k, "key %v: in the wrong place", k)
 		expect(b.waiters.len == 0 || b.count[idle] == 0, "key %v: %d wait beside %d idle", k, b.waiters.len, b.count[idle])
@@ -42,6 +45,7 @@ func (p *Pool[K, V]) Check() error {
 	}
 	expect(p.waiting == waiting && p.busy.len == busy, "%d wait for %d keys, counted %d for %d", waiting, busy, p.waiting, p.busy.len)
 	expect(p.doubtful == doubtful, "%d dials for keys that failed, counted %d", doubtful, p.doubtful)
+	expect(p.strange == strange, "%d dials for keys that had none or whose last one failed, counted %d", strange, p.strange)
 	expect(len(walk(&p.ages)) == count[idle], "%d idle, listed %d", count[idle], p.ages.len)
 	expect(p.count[idle] == 0 || p.open()-p.count[closing] <= p.most(), "idle connections above a lowered limit")
 	expect(p.claimed >= 0 && p.kept >= 0, "%d and %d slots claimed", p.claimed, p.kept)

@@ -120,8 +120,10 @@ type Pool[K comparable, V any] struct {
 	kept    int                // and by ClaimKept
 	// doubtful is how many of the dials in flight are for keys whose last dial failed.
 	doubtful int
-	arrival  uint64 // of the last waiter
-	dials    uint64 // begun so far
+	// strange is how many of them are for keys that have not shown that they can be dialed, or not since a dial failed.
+	strange int
+	arrival uint64 // of the last waiter
+	dials   uint64 // begun so far
 }
 
 // New returns an empty pool.
@@ -217,6 +219,7 @@ func (p *Pool[K, V]) Opened(c *Conn[K, V], now time.Duration) (todo Todo[K, V]) 
 	c.opened = now
 	c.bucket.lastErr = nil
 	c.bucket.fails(0)
+	c.bucket.trust(true)
 	p.place(c, dialing, now, &todo)
 	return todo
 }
@@ -394,6 +397,12 @@ func (p *Pool[K, V]) move(c *Conn[K, V], from, to state) {
 	}
 	if b.failures > 0 && to == dialing {
 		p.doubtful++
+	}
+	if !b.trusted && from == dialing {
+		p.strange--
+	}
+	if !b.trusted && to == dialing {
+		p.strange++
 	}
 	if from == idle {
 		p.ages.remove(&c.age)

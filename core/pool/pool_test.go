@@ -619,6 +619,23 @@ func TestKeysThatCannotBeDialedLeaveDialsToOthers(t *testing.T) {
 	w.has(y)
 }
 
+func TestKeysThatHangForTheFirstTimeLeaveADialToThoseThatHaveBeenDialed(t *testing.T) {
+	w := newWorld(t, Config{Max: 99, MaxIdle: 99, MaxDials: 8, RetryDelay: time.Second})
+	w.fill("x", 0, 1)
+	for i := range 20 {
+		w.ask(string(rune('a'+i)), 0)
+	}
+	w.want("dials", len(w.dials), 7)
+	x := w.ask("x", 0)
+	w.want("dials", len(w.dials), 8)
+	w.do(w.Opened(w.dials[7], w.now))
+	w.has(x)
+	w.want("closing for them", len(w.closes), 0)
+	w.dials = w.dials[:7]
+	w.do(w.Opened(w.dials[0], w.now)) // one place more for who comes first
+	w.want("dials", len(w.dials), 8)
+}
+
 func TestAKeyThatIsRefusedIsNotDialedForEachWhoAsks(t *testing.T) {
 	w := newWorld(t, Config{Max: 9, MaxIdle: 9, RetryDelay: time.Second})
 	w.ask("a", 0)

@@ -38,6 +38,7 @@ type bucket[K comparable, V any] struct {
 	failedAt time.Duration // when that was
 	failures int           // in a row
 	retryAt  time.Duration // no dial before, if there were failures
+	trusted  bool          // its last dial succeeded
 }
 
 // lane is what concerns one loop in a bucket.
@@ -146,30 +147,52 @@ func (b *bucket[K, V]) wants(now time.Duration) int {
 		return 0
 	}
 	n := max(0, b.waiters.len-b.count[dialing])
+	if !b.trusted {
+		n = min(n, p.strangers()-p.strange)
+	}
 	if b.failures == 0 {
 		return max(0, min(n, p.share()-b.count[dialing]))
 	}
 	if b.count[dialing] > 0 || now < b.retryAt || p.doubtful >= p.share() {
 		return 0
 	}
-	return min(n, 1)
+	return max(0, min(n, 1))
 }
 
 // share is how many of the dials in flight one key may have, and those keys together whose last one failed: a few are left to others,
 // since dials that hang take long.
 func (p *Pool[K, V]) share() int { return p.config.MaxDials - p.config.MaxDials/4 }
 
+// strangers is how many of the dials in flight those keys may have together whose last one did not succeed, or that had none yet: as many
+// of these as there are dials may hang, each for the first time.
+func (p *Pool[K, V]) strangers() int { return p.config.MaxDials - p.config.MaxDials/8 }
+
 // need is how many dials would be of use now, over all keys.
 func (p *Pool[K, V]) need(now time.Duration) (n int) {
-	doubtful := 0
+	doubtful, strange := 0, 0
 	for l := p.busy.first; l != nil; l = l.next {
-		if l.of.failures > 0 {
-			doubtful += l.of.wants(now)
-		} else {
-			n += l.of.wants(now)
+		switch b := l.of; {
+		case b.failures > 0:
+			doubtful += b.wants(now)
+		case !b.trusted:
+			strange += b.wants(now)
+		default:
+			n += b.wants(now)
 		}
 	}
-	return n + min(doubtful, max(0, p.share()-p.doubtful))
+	strange += min(doubtful, max(0, p.share()-p.doubtful))
+	return n + min(strange, max(0, p.strangers()-p.strange))
+}
+
+// trust sets whether the last dial of b succeeded.
+func (b *bucket[K, V]) trust(now bool) {
+	switch {
+	case now && !b.trusted:
+		b.pool.strange -= b.count[dialing]
+	case !now && b.trusted:
+		b.pool.strange += b.count[dialing]
+	}
+	b.trusted = now
 }
 
 // fails sets how often dials of b failed in a row.
@@ -227,6 +250,7 @@ func (p *Pool[K, V]) successor(b *bucket[K, V], loop int, now time.Duration) (w 
 
 // pause puts off the next dial for the key. Dials that were in flight together fail together: that is one failure.
 func (b *bucket[K, V]) pause(now, first time.Duration) {
+	b.trust(false)
 	if b.failures > 0 && now < b.retryAt {
 		return
 	}
