@@ -25,10 +25,11 @@ const (
 	rollingRead           // it has, and found nothing wrong
 	rollingAlone          // it has, and found one statement that it executes even there
 	rollingBack           // ROLLBACK was sent
+	rollingOn             // or ROLLBACK AND CHAIN
 	rollingBehind         // and is done
 )
 
-var rollbackMessage = queryMessage("ROLLBACK")
+var rollbackMessage, chainMessage = queryMessage("ROLLBACK"), queryMessage("ROLLBACK AND CHAIN")
 
 // ending is what the first of several statements does in a transaction that has failed. Unless it ends that, or goes back to a
 // savepoint, the server executes none of them.
@@ -37,6 +38,7 @@ type ending uint8
 const (
 	endingNot  ending = iota
 	endingRuns        // it is rolled back, and other statements follow outside of it
+	endingOn          // it is rolled back, and others follow in the next one, with its characteristics
 	endingBack        // it goes back to a savepoint, and others follow within it
 	endingElse        // something else, or what cannot be read
 )
@@ -61,7 +63,16 @@ func endingOf(text []byte, whole bool, lex lexing) ending {
 	if s.next(); s.is("work") || s.is("transaction") {
 		s.next()
 	}
-	if s.is("and") && s.follow("no") && s.follow("chain") {
+	ends := endingRuns
+	if s.is("and") {
+		if s.next(); s.is("no") {
+			s.next()
+		} else {
+			ends = endingOn
+		}
+		if !s.is("chain") {
+			return endingElse
+		}
 		s.next()
 	}
 	if s.kind != ';' {
@@ -73,7 +84,7 @@ func endingOf(text []byte, whole bool, lex lexing) ending {
 	if s.kind == tokenEnd || s.kind == tokenBroken {
 		return endingElse
 	}
-	return endingRuns
+	return ends
 }
 
 // beforeQuery makes the next step before a Query with v is sent, if something has to be brought for it that cannot be brought in a
@@ -100,13 +111,13 @@ func (m *machine) beforeQuery(v verdict, text []byte, fr frame, f *feed, w engin
 		m.lend.rolling = rollingNot
 		m.sendFirst(leading(text, true, m.lexing), f, w)
 		return true, false
-	case ends == endingRuns, ends == endingBack:
+	case ends == endingRuns, ends == endingOn, ends == endingBack:
 		m.flush(f, w)
-		m.rollBack(text, w)
+		m.rollBack(text, ends == endingOn, w)
 		return true, false
 	case ends == endingElse && tells && m.lend.rolling == rollingNot:
 		m.flush(f, w)
-		m.rollBack(text, w)
+		m.rollBack(text, false, w)
 		return true, false
 	case ends == endingElse && tells && m.lend.rolling == rollingRead:
 		m.lend.rolling = rollingNot
@@ -119,13 +130,17 @@ func (m *machine) beforeQuery(v verdict, text []byte, fr frame, f *feed, w engin
 	return false, false
 }
 
-// rollBack makes the next step towards the end of the failed transaction that text ends. The queue is empty.
-func (m *machine) rollBack(text []byte, w engine.Wire) {
+// rollBack makes the next step towards the end of the failed transaction that text ends, on says whether by AND CHAIN. The queue is empty.
+func (m *machine) rollBack(text []byte, on bool, w engine.Wire) {
 	l := m.lend
 	l.owed = true
 	if l.rolling == rollingRead {
-		l.rolling = rollingBack
-		w.ToBackend(rollbackMessage)
+		rolling, message := rollingBack, rollbackMessage
+		if on {
+			rolling, message = rollingOn, chainMessage
+		}
+		l.rolling = rolling
+		w.ToBackend(message)
 		m.push(answerQuery | answerSwallow | answerRolls)
 		return
 	}
@@ -156,8 +171,12 @@ func (m *machine) rollFailed(a expected, body []byte, w engine.Wire) (forward bo
 
 // rolledBack notes the end of the machine's own ROLLBACK. It returns false if the backend must not be used any more.
 func (m *machine) rolledBack(status byte) bool {
+	want := byte('I')
+	if m.lend.rolling == rollingOn {
+		want = 'T'
+	}
 	m.lend.rolling = rollingBehind
-	return status == 'I'
+	return status == want
 }
 
 // rollsAhead says that the machine's own ROLLBACK is under way. What becomes of settings with it, the client has rolled back.

@@ -306,7 +306,8 @@ func TestWhatFollowsARollbackInATextIsExecuted(t *testing.T) {
 		l := ownDatabase(t, r.server, "rolled", "create table counted (n bigserial)", "create function setter() returns text language sql as $$ select set_config('my.own', 'x', false) $$")
 		for _, sql := range []string{"rollback; select setter()", "abort work; select setter(); select 1/0", "commit; begin; select setter()", "end and no chain;; select setter(); vacuum", "rollback; vacuum; select setter()",
 			"rollback; select setter(); selekt", "rollback to s; select setter()", "select setter(); rollback", "selekt; select setter()", "rollback; execute p", "rollback; rollback; select setter()",
-			"rollback; select setter() from nowhere", "rollback; -- select setter();"} {
+			"rollback; select setter() from nowhere", "rollback; -- select setter();",
+			"rollback and chain; select setter()", "commit and chain;; execute p; select setter()", "end work and chain; execute p", "abort and chain; selekt; execute p", "commit and chain; show transaction_isolation; select lastval()"} {
 			var said [2]string
 			for i, at := range []harness.Endpoint{r.Endpoint, r.server.Endpoint} {
 				other, c := conn(t, at, l), conn(t, at, l)
@@ -316,7 +317,7 @@ func TestWhatFollowsARollbackInATextIsExecuted(t *testing.T) {
 				f.untilReady()
 				ask(t, other, "begin")
 				ask(t, other, "commit")
-				for _, q := range []string{"begin", "select 1/0", sql, "select coalesce(current_setting('my.own', true), '')", "rollback"} {
+				for _, q := range []string{"begin isolation level serializable", "select 1/0", sql, "select coalesce(current_setting('my.own', true), '')", "rollback"} {
 					f.send(&pgproto3.Query{String: q})
 					said[i] += q + ": " + f.untilReady() + "\n"
 				}
