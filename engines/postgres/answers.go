@@ -93,6 +93,16 @@ func (q *answers) forwarded() (n int) {
 	return n
 }
 
+// awaits says whether the client waits for the end of a request.
+func (q *answers) awaits() bool {
+	for i := range q.n {
+		if a := *q.at(i); a.readies() && a&answerSwallow == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (q *answers) empty() bool { return q.n == 0 }
 
 // marked says whether there is a first answer that has the mark.

@@ -16,7 +16,7 @@ func (m *machine) call(fr frame, f *feed, w engine.Wire) bool {
 	}
 	if v.sequence && (m.lend.tx != 'E' || m.reading.batch || !m.queue.empty()) { // or else the server refuses it
 		m.flush(f, w)
-		m.prepareSequences(false, w) // a simple Query would end the unnamed statement, which a FunctionCall does not
+		m.prepareSequences(false, false, w) // a simple Query would end the unnamed statement, which a FunctionCall does not
 	}
 	m.report(v, nil, false, w)
 	m.beganApart(w)

@@ -201,7 +201,7 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 
 // endBatch notes that a Sync was sent for the client.
 func (m *machine) endBatch() {
-	m.reading.batch, m.lend.portals.ended = false, false
+	m.reading.batch, m.lend.portals.ended, m.lend.portals.any = false, false, false
 	m.named.batch++
 	m.lend.unnamed.sync()
 	m.unnamed.batched = false
@@ -242,7 +242,7 @@ func (m *machine) began(w engine.Wire) {
 // that it only flushes: the server ends that one's transaction behind it, and says that it is ready.
 func (m *machine) beganApart(w engine.Wire) {
 	m.began(w)
-	m.reading.batch, m.lend.portals.ended = false, false
+	m.reading.batch, m.lend.portals.ended, m.lend.portals.any = false, false, false
 }
 
 // query passes on a simple Query.
@@ -289,7 +289,7 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 	}
 	if v.sequence {
 		m.flush(f, w)
-		m.prepareSequences(true, w)
+		m.prepareSequences(true, false, w)
 	}
 	m.guess(&v, 0)
 	m.lend.inserted = cmp.Or(put, m.lend.inserted)
@@ -380,7 +380,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	}
 	if v.sequence && (m.lend.tx != 'E' || m.reading.batch || !m.queue.empty()) { // or else the server refuses it
 		m.flush(f, w)
-		m.prepareSequences(false, w)
+		m.prepareSequences(false, v.apart(), w)
 	}
 	owed := answerParse
 	if len(name) > 0 {
@@ -519,7 +519,7 @@ func (m *machine) useUnnamed(executed, portal bool, fr frame, f *feed, w engine.
 	case m.unnamed.inFlight > 0:
 		v = v.or(m.unnamed.pendingVerdict)
 	}
-	if m.waits(m.lend.unnamed, f, w) || executed && v.sequence && m.waits(m.lend.sequences, f, w) ||
+	if m.waits(m.lend.unnamed, f, w) || executed && v.sequence && m.sequencesWait(v, f, w) || m.calendarWaits(f, w) ||
 		executed && v.names && !m.goDirect(v, m.unnamedText(), portal, f, w) {
 		return false, false
 	}
@@ -530,7 +530,7 @@ func (m *machine) useUnnamed(executed, portal bool, fr frame, f *feed, w engine.
 	}
 	m.flush(f, w)
 	if executed && v.sequence {
-		m.prepareSequences(false, w)
+		m.prepareSequences(false, v.apart(), w)
 	}
 	if m.prepareUnnamed(w); m.lend.checks {
 		return false, false

@@ -42,7 +42,7 @@ func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
 		}
 	}
 	m.flush(f, w)
-	m.prepareSequences(true, w)
+	m.prepareSequences(true, false, w)
 	m.beganApart(w)
 	m.lend.unnamed.establish()
 	m.named.batch++
@@ -68,7 +68,7 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 		return false
 	}
 	m.flush(f, w)
-	m.prepareSequences(false, w)
+	m.prepareSequences(false, false, w)
 	owed := answerParse
 	if named {
 		m.named.direct = true

@@ -33,11 +33,12 @@ type portals struct {
 	deallocates bool // all statements
 	ends        bool // the one without a name ends a transaction, and does nothing else,
 	ended       bool // and was executed in this batch, and nothing bound since
+	any         bool // one was bound in this batch
 }
 
 // bound notes a Bind of a statement: to a portal with a name, or to the one without.
 func (p *portals) bound(v verdict, named bool) {
-	if p.ended = false; !named {
+	if p.ended, p.any = false, true; !named {
 		p.ends = v.inert && v.decides && !v.opens
 	}
 	p.commits = p.commits || v.commits

@@ -288,9 +288,13 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 			return m.present(s, f, w)
 		}
 	}
+	if past && m.waitsAlone(f, w) {
+		return false
+	}
 	m.flush(f, w)
 	m.began(w)
 	m.reading.batch = true
+	alone := m.untouched()
 	if past {
 		m.sendCalendar(m.readingNow(), reading, w)
 	}
@@ -298,7 +302,7 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	m.push(answerParse | answerNamed | answerSwallow)
 	m.named.op(namedOp{parses: s.shared})
 	if past {
-		m.sendCalendar(reading, m.readingNow(), w)
+		m.endCalendar(reading, alone, w)
 	}
 	if s.fits(0, 0) || s.shared.fluid {
 		return true
@@ -346,7 +350,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		return nil, true
 	}
 	v := s.verdict
-	if executed && v.sequence && m.waits(m.lend.sequences, f, w) {
+	if executed && v.sequence && m.sequencesWait(v, f, w) {
 		return nil, false
 	}
 	if executed && v.names && !m.goDirect(v, s.shared.text, portal, f, w) {
@@ -359,7 +363,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	if executed && v.sequence { // what is parsed here begins a batch, and CALL must be the first that is executed in one
 		m.flush(f, w)
-		m.prepareSequences(false, w)
+		m.prepareSequences(false, v.apart(), w)
 	}
 	if !own && !m.present(s, f, w) {
 		return nil, false

@@ -71,6 +71,15 @@ func (m *machine) sendCalendar(from, to string, w engine.Wire) {
 	}
 }
 
+// endCalendar changes it back from a reading's. If the machine is alone in the transaction, that is over then.
+func (m *machine) endCalendar(reading string, alone bool, w engine.Wire) {
+	if alone {
+		m.sendOwn("ROLLBACK", w)
+		return
+	}
+	m.sendCalendar(reading, m.readingNow(), w)
+}
+
 // unknownReading says that a reading is one of sharedStatements.unique, or undated.
 func unknownReading(reading string) bool { return strings.HasPrefix(reading, undated) }
 

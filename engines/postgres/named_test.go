@@ -244,15 +244,16 @@ func TestUsingAKnownStatementAllocatesNothing(t *testing.T) {
 
 func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T) {
 	const own = ", B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	const back = ", P berth:-|ROLLBACK" + own
 	for _, c := range []struct{ text, then, now, sent string }{
 		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'",
-			"P berth:-|SET TIME ZONE 'UTC'" + own + "P berth:1|TEXT, P berth:-|SET TIME ZONE 'Asia/Tokyo'" + own},
-		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "RESET timezone", "P berth:-|SET TIME ZONE 'UTC'" + own + "P berth:1|TEXT, P berth:-|RESET \"timezone\"" + own},
-		{"SELECT '2024-01-01 00:00'::timestamptz", "RESET timezone", "SET intervalstyle = iso_8601", "P berth:-|RESET \"intervalstyle\"" + own + "P berth:1|TEXT, P berth:-|SET intervalstyle = iso_8601" + own},
+			"P berth:-|SET TIME ZONE 'UTC'" + own + "P berth:1|TEXT" + back},
+		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "RESET timezone", "P berth:-|SET TIME ZONE 'UTC'" + own + "P berth:1|TEXT" + back},
+		{"SELECT '2024-01-01 00:00'::timestamptz", "RESET timezone", "SET intervalstyle = iso_8601", "P berth:-|RESET \"intervalstyle\"" + own + "P berth:1|TEXT" + back},
 		{"SELECT '2024-01-01 00:00'::timestamptz", "SET TIME ZONE 'UTC'", "SET search_path = a; SET TIME ZONE 'x'", "P berth:2|TEXT, "},
 		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET search_path = a; RESET standard_conforming_strings", "P berth:-|SET standard_conforming_strings = off" + own +
-			"P berth:2|TEXT, P berth:-|RESET \"standard_conforming_strings\"" + own},
-		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'", "P berth:-|SET NAMES 'latin1'" + own + "P berth:1|TEXT, P berth:-|SET NAMES 'utf8'" + own},
+			"P berth:2|TEXT" + back},
+		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'", "P berth:-|SET NAMES 'latin1'" + own + "P berth:1|TEXT" + back},
 		{"SELECT 'x-y'", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth:2|TEXT, "}, {"SELECT 1 - 2", "SET TIME ZONE 'UTC'", "SET TIME ZONE 'Asia/Tokyo'", "P berth:2|TEXT, "},
 	} {
 		s := newStage(t)
@@ -280,6 +281,47 @@ func TestAStatementWithATimeIsParsedAgainUnderTheTimeZoneOfItsParse(t *testing.T
 		name = name[strings.Index(name, "berth:"):]
 		if got != want+"B |"+name[:len("berth:1")]+", E, S" {
 			t.Errorf("%s, behind %s and %s: on another: %s", c.text, c.then, c.now, got)
+		}
+	}
+}
+
+// A transaction that is open goes on: what was set for the Parse is set back.
+func TestWhatAParseIsReadByIsRolledBackWhereNothingElseIs(t *testing.T) {
+	const own = ", B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	const before, parse = "P berth:-|SET TIME ZONE 'UTC'" + own, "P berth:1|CALL p('2024-01-01 00:00')"
+	const rolls, back = ", P berth:-|ROLLBACK" + own, ", P berth:-|SET TIME ZONE 'Asia/Tokyo'" + own
+	for name, c := range map[string]struct {
+		first, answer string // in the way
+		batch, sent   string
+	}{
+		"alone":                         {"", "", "B |a, E, S", before + parse + rolls + "B |berth:1, E, S"},
+		"behind a Close":                {"", "", "C S|old, B |a, E, S", "C S|berth:, " + before + parse + rolls + "B |berth:1, E, S"},
+		"behind a portal":               {"", "", "B x|old, B |a, E, S", "P berth:3|SELECT 1, B x|berth:3, " + before + parse + back + "B |berth:1, E, S"},
+		"in a transaction":              {"Q BEGIN", "C BEGIN, Z T", "B |a, E, S", before + parse + back + "B |berth:1, E, S"},
+		"while a BEGIN is not answered": {"Q BEGIN", "", "B |a, E, S", "H"},
+		"while another batch is not":    {"P |SELECT 1, S", "", "C S|old, B |a, E, S", "C S|berth:, H"},
+		"behind a transaction":          {"Q BEGIN; COMMIT", "C BEGIN, C COMMIT, Z I", "B |a, E, S", before + parse + rolls + "B |berth:1, E, S"},
+	} {
+		s := newStage(t)
+		s.does("SET TIME ZONE 'UTC'", "C SET, Z I")
+		for _, parse := range []string{"P a|CALL p('2024-01-01 00:00'), S", "P old|SELECT 1, S"} {
+			s.client(messages(parse))
+			s.server(messages("1, Z I"))
+		}
+		s.does("SET TIME ZONE 'Asia/Tokyo'", "C SET, Z I")
+		s.moves()
+		if c.first == "" {
+			c.first, c.answer = "Q SELECT 1", "C SELECT 1, Z I"
+		}
+		s.client(messages(c.first))
+		s.server(messages("1, 2, C SET, C SET, C RESET, Z I"))
+		s.server(messages(c.answer))
+		s.toBackend = nil
+		s.client(messages(c.batch))
+		got := describeMessages(t, s.toBackend, true)
+		got = strings.ReplaceAll(got, "P berth:-|DISCARD SEQUENCES"+own, "")
+		if got != c.sent {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, c.sent)
 		}
 	}
 }
@@ -353,4 +395,19 @@ func TestAStatementOfTablesThatOthersDoNotSeeIsNobodyElses(t *testing.T) {
 			t.Errorf("its own, on another backend behind %s: %s", c.ends, got)
 		}
 	}
+}
+
+func TestACallIsTheFirstOfItsTransactionBehindWhatTheMachineExecutesInItsBatch(t *testing.T) {
+	const discards = "P berth:-|DISCARD SEQUENCES, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	const rolls = "P berth:-|ROLLBACK, B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	prepared := []step{{"client", "P c|CALL f(), S"}, {"server", "1, Z I"}, {"client", "P i|INSERT INTO t VALUES (1), S"}, {"server", "1, Z I"}, {"another", ""}}
+	begin := "P berth:1|CALL f(), S, P berth:2|INSERT INTO t VALUES (1), S, "
+	runCases(t, []relayCase{
+		{"behind a Close", append(prepared[:5:5], step{"client", "C S|old, B |c, E, S"},
+			step{"server", "3, 1, 2, C DISCARD SEQUENCES, 3, 3, 1, 2, C ROLLBACK, 3, 3, 2, C CALL, Z I"}),
+			begin + "C S|berth:, " + discards + rolls + "B |berth:1, E, S", "1, Z I, 1, Z I, 3, 2, C CALL, Z I", "idle, idle, idle"},
+		{"that may have been one's own", append(prepared[:5:5], step{"client", "D S|i, B |i, E, S"},
+			step{"server", "t, n, 1, 2, C DISCARD SEQUENCES, 3, 3, 2, C INSERT 0 1, Z I"}),
+			begin + "D S|berth:2, " + discards + "B |berth:2, E, S", "1, Z I, 1, Z I, t, n, 2, C INSERT 0 1, Z I", "idle, idle, idle"},
+	})
 }

@@ -281,17 +281,15 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	}
 	m.lend.unnamed.establish()
 	if m.unnamed.exists && !m.unnamed.lost {
-		reading, past := "", false
-		if !unknownReading(m.unnamed.reading) {
-			reading, past = m.readingAs(m.unnamed.reading)
-		}
+		reading, past := m.unnamedReading()
+		alone := m.untouched()
 		if past {
 			m.sendCalendar(m.readingNow(), reading, w)
 		}
 		w.ToBackend(m.unnamed.parse.message)
 		m.push(answerParse | answerUnnamed | answerSwallow)
 		if past {
-			m.sendCalendar(reading, m.readingNow(), w)
+			m.endCalendar(reading, alone, w)
 		}
 		if m.unnamed.told != (told{}) && !fluid(m.unnamed.parse.text()) {
 			m.began(w)
@@ -304,6 +302,14 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	}
 	w.ToBackend(closeUnnamed)
 	m.push(answerClose | answerUnnamed | answerSwallow)
+}
+
+// unnamedReading is readingFor the unnamed statement.
+func (m *machine) unnamedReading() (reading string, past bool) {
+	if unknownReading(m.unnamed.reading) {
+		return "", false
+	}
+	return m.readingAs(m.unnamed.reading)
 }
 
 const checksUnnamed = answerDescribe | answerUnnamed | answerSwallow
@@ -336,9 +342,24 @@ func (m *machine) waits(s standing, f *feed, w engine.Wire) bool {
 	return s == standingSent
 }
 
+// sequencesWait is waits for what prepareSequences does for a statement with v that is executed.
+func (m *machine) sequencesWait(v verdict, f *feed, w engine.Wire) bool {
+	s := m.lend.sequences
+	return m.waits(s, f, w) || s == standingNo && v.apart() && m.reading.batch && m.waitsAlone(f, w)
+}
+
+// calendarWaits says that a message that uses the unnamed statement waits before that is parsed again as it was.
+func (m *machine) calendarWaits(f *feed, w engine.Wire) bool {
+	if m.lend.unnamed != standingNo || !m.unnamed.exists || m.unnamed.lost {
+		return false
+	}
+	_, past := m.unnamedReading()
+	return past && m.waitsAlone(f, w)
+}
+
 // prepareSequences makes the backend forget what nextval gave another session, before a statement is sent that may ask
-// for currval or lastval.
-func (m *machine) prepareSequences(simple bool, w engine.Wire) {
+// for currval or lastval. apart says that it may end the transaction.
+func (m *machine) prepareSequences(simple, apart bool, w engine.Wire) {
 	if m.lend.sequences != standingNo {
 		return
 	}
@@ -360,7 +381,22 @@ func (m *machine) prepareSequences(simple bool, w engine.Wire) {
 	case !m.reading.batch:
 		w.ToBackend(syncMessage)
 		m.push(answerSync | answerSwallow)
-	case m.lend.portals.ended: // a Sync would end the batch, too, and what follows is executed though something in it has failed
+	case m.lend.portals.ended, apart && m.untouched(): // a Sync would end the batch, too, and what follows is executed though something in it has failed
 		m.sendOwn("ROLLBACK", w)
 	}
+}
+
+// apart says that a statement may end its transaction, which the server allows only to the first that is executed in one.
+func (v verdict) apart() bool { return v.opaque || v.rolls }
+
+// untouched says that a ROLLBACK of the machine's own, in a batch, undoes nothing but what it has executed itself: no transaction is open, and
+// the client has bound nothing. What follows is then the first of its transaction. It changes nothing about prepared statements.
+func (m *machine) untouched() bool {
+	return m.lend.tx == 'I' && !m.lend.portals.any && !m.queue.awaits()
+}
+
+// waitsAlone says that a message waits for the answers to earlier requests, before something is executed for it in its batch that may have to
+// be rolled back.
+func (m *machine) waitsAlone(f *feed, w engine.Wire) bool {
+	return !m.lend.portals.any && m.queue.awaits() && m.waitNamed(f, w)
 }

@@ -103,6 +103,38 @@ func TestACallMayCommitOnABackendThatDoesNotHaveItsStatement(t *testing.T) {
 	})
 }
 
+// So is what has to be executed behind messages that execute nothing, as drivers close statements in front of the next one, and what a statement
+// with a time is read by.
+func TestACallMayCommitBehindMessagesThatExecuteNothing(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "calling", "create table counted (n bigserial, at text)",
+			"create procedure commits(at timestamptz) language plpgsql as $$ begin insert into counted (at) values (at::text); commit; insert into counted (at) values (at::text); end $$")
+		for _, name := range []string{"", "s"} {
+			f := frontend(t, conn(t, r.Endpoint, l))
+			f.send(&pgproto3.Query{String: "set timezone = 'UTC'"}, &pgproto3.Parse{Name: "old", Query: "select 1"}, &pgproto3.Sync{})
+			f.expect("C(SET) S(TimeZone) Z(I) 1 Z(I)")
+			f.send(&pgproto3.Parse{Name: name, Query: "call commits('2024-01-01 00:00')"}, &pgproto3.Describe{ObjectType: 'S', Name: name}, &pgproto3.Sync{})
+			f.expect("1 t n Z(I)")
+			for _, before := range [][]pgproto3.FrontendMessage{{&pgproto3.Close{ObjectType: 'S', Name: "old"}}, {&pgproto3.Describe{ObjectType: 'S', Name: name}}, nil} {
+				if before == nil {
+					f.send(&pgproto3.Parse{Name: "zone", Query: "set timezone = 'Asia/Tokyo'"}, &pgproto3.Bind{PreparedStatement: "zone"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+					f.expect("1 2 C(SET) S(TimeZone) Z(I)")
+				}
+				holder := conn(t, r.Endpoint, l)
+				ask(t, holder, "begin")
+				hangUp(holder) // and its backend with it
+				ask(t, conn(t, r.Endpoint, l), "insert into counted default values")
+				f.send(append(before, &pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{})...)
+				if got := f.untilReady(); !strings.HasSuffix(got, "2 C(CALL) Z(I)") {
+					t.Errorf("statement %q behind %v: %s", name, before, got)
+				}
+			}
+			f.send(&pgproto3.Query{String: "select count(distinct at::timestamptz), current_setting('timezone') from counted"})
+			f.expect("T D(1|Asia/Tokyo) C(SELECT 1) Z(I)")
+		}
+	})
+}
+
 // The names that Berth knows of the server's own functions are those of the newest server.
 func TestTheServersOwnFunctionsAreKnownByName(t *testing.T) {
 	const from = "../../engines/postgres/"
