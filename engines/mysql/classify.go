@@ -419,6 +419,9 @@ func (c *classifier) other() {
 func (c *classifier) assignment() {
 	c.punctuation(':')
 	c.pin(engine.KindUserVariable)
+	if c.first == kwCreate || c.first == kwAlter { // a table's default, or the like
+		c.define()
+	}
 }
 
 // punctuation takes any other character.

@@ -237,6 +237,8 @@ func TestFlagsOfStatements(t *testing.T) {
 		"drop table if exists a":                              classRemoves,
 		"DROP TEMPORARY TABLE a":                              none,
 		"DROP PREPARE p":                                      none,
+		"ALTER TABLE t DROP a":                                classRemoves,
+		"ALTER TABLE t ALTER a SET DEFAULT (@a := 5)":         classRemoves,
 		"CREATE OR REPLACE VIEW v AS SELECT 1":                none,
 		"CREATE VIEW v AS SELECT 1; ALTER VIEW v AS SELECT 2": classRemoves,
 		"CREATE TABLE a (b INT); CREATE VIEW v AS SELECT 1":   none,

@@ -182,11 +182,19 @@ func (m *Machine) asksFirst(c class, w engine.Wire) bool {
 }
 
 // defines judges what CREATE and ALTER are about. Neither defaults nor checks of tables may call what leaves something
-// unseen, but for MariaDB's sequences, which have to be created themselves.
+// unseen, but for MariaDB's sequences, which have to be created themselves, and for what is assigned there, which their text shows.
 func (c *classifier) defines(w word) {
-	if c.position != 2 || w.keyword == kwTemporary || w.keyword == kwTable {
-		return
+	switch {
+	case c.position != 2 || w.keyword == kwTemporary:
+	case w.keyword != kwTable:
+		c.define()
+	case c.first == kwAlter:
+		c.flag(classRemoves) // an assignment
 	}
+}
+
+// define notes that the statement may create code.
+func (c *classifier) define() {
 	if c.found.has(classDefines) {
 		c.flag(classRemoves) // it may take the place of what was created before
 	}

@@ -107,6 +107,41 @@ func TestTemporaryTablesThatHiddenCodeMakesReachNoOtherSession(t *testing.T) {
 	}
 }
 
+// assigning are definitions of columns that assign to a user variable, which only MariaDB takes, and what evaluates them.
+var assigning = [][2]string{
+	{"create table t (a int default (@hidden := 5), b int)", "insert into t (b) values (1)"},
+	{"create table t (a int default (@hidden := 5), b int)", "insert into t values (default, 1)"},
+	{"create table t (b int, a int as (@hidden := 5) virtual)", "insert into t (b) values (1); select * from t"},
+	{"create table t (a int, b int); alter table t alter a set default (@hidden := 5)", "insert into t (b) values (1)"},
+	{"create table t (a int, b int); alter table t add c int default (/* x */ @hidden/* x */ := 5)", "insert into t (b) values (1)"},
+}
+
+func TestWhatColumnsAssignReachesNoOtherSession(t *testing.T) {
+	for _, a := range assigning {
+		for _, created := range []string{"before", "by another session"} {
+			onMariaDB(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
+				l := callersSchema(t, f.server, "assigning")
+				e := f.Endpoint
+				if created == "before" {
+					e = f.server.Endpoint
+				}
+				b := dial(t, f.Endpoint, l, with([]uint32{multi}))
+				b.do(t, "select 1")
+				w := dial(t, e, l, with([]uint32{multi}))
+				w.do(t, a[0])
+				w.quit()
+				c := dial(t, f.Endpoint, l, with([]uint32{multi}))
+				c.do(t, "select 1", a[1])
+				if got := b.outcome("select @hidden"); got != "["+null+"]" {
+					t.Errorf("%s, created %s: behind %s another session has %s", a[0], created, a[1], got)
+				}
+				b.quit()
+				c.quit()
+			})
+		}
+	}
+}
+
 func TestVariablesOfPackagesAreTheSessionsOwn(t *testing.T) {
 	for i, c := range []struct {
 		body, query, want string
