@@ -23,11 +23,17 @@ const (
 	// What the answer has besides: procedures may leave what functions can, and functions or triggers may call some.
 	hiddenProcedures
 	hiddenCallsInside
+
+	hiddenRuns // views and triggers may call procedures and functions
+
+	// Which the answer has in two parts: there are such, and views or triggers that may call some.
+	hiddenRoutines
+	hiddenCallsAny
 )
 
 // hiddenUnknown is what code counts as that cannot be read. That it reads values of the previous statement is not assumed:
 // its users would keep their backends for ever.
-const hiddenUnknown = hiddenLeaves | hiddenInsertID | hiddenCallsLeave | hiddenSets
+const hiddenUnknown = hiddenLeaves | hiddenInsertID | hiddenCallsLeave | hiddenSets | hiddenRuns
 
 // hiddenOf reads the answer to unseenQuery.
 func hiddenOf(row []byte) hidden {
@@ -40,7 +46,10 @@ func hiddenOf(row []byte) hidden {
 	if h&hiddenProcedures != 0 && h&hiddenCallsInside != 0 {
 		h |= hiddenLeaves
 	}
-	return h &^ (hiddenProcedures | hiddenCallsInside)
+	if h&hiddenRoutines != 0 && h&hiddenCallsAny != 0 {
+		h |= hiddenRuns
+	}
+	return h &^ (hiddenProcedures | hiddenCallsInside | hiddenRoutines | hiddenCallsAny)
 }
 
 // limitless takes from a SELECT on MySQL what the session may have limited its own by. MariaDB's SET STATEMENT would, too, but reports what it
@@ -53,9 +62,9 @@ const limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=1844
 // user sees nothing at all nothing counts. It needs no backslash, so that no sql_mode changes it.
 var unseenQuery = strings.Join([]string{
 	"SELECT " + limitless + " COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
-		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, "routine_type <> _utf8mb4'PROCEDURE'", proceduresLeave, anySET, packageKeeps) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
-	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, "TRUE", never, never, "FALSE") + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never, "FALSE") + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, "routine_type <> _utf8mb4'PROCEDURE'", proceduresLeave, anySET, packageKeeps) + "+" + decimalOf(hiddenRoutines) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
+	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, "TRUE", never, never, "FALSE") + "+" + decimalOf(hiddenCallsAny) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never, "FALSE") + "+(LOCATE(_utf8mb4'`(', view_definition) > 0)*" + decimalOf(hiddenCallsAny) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
 	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = _utf8mb4'SEQUENCE' " + columnsLeave,
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT _utf8mb4'%' AS pattern, privilege_type FROM information_schema.user_privileges " +

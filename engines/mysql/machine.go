@@ -247,7 +247,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 		panic("BUG: mysql: a backend of another engine")
 	}
 	m.b, m.state = b, state
-	state.untouched, state.compared = true, false
+	state.untouched, state.compared, state.ran.own = true, false, false
 	state.sent = state.sent[:0]
 	if _, own := m.session.settings.value("sql_mode"); !own {
 		m.session.status |= state.status & statusLiteralBackslash

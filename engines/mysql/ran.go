@@ -1,14 +1,16 @@
 package mysql
 
 // MySQL reads a procedure or function when a connection first calls it, with the settings of that moment, and keeps to that on this
-// connection (manual, "Stored Program Caching"; a literal with an offset is converted to time_zone by then). So a session does not get a
-// backend that has called code under other settings before that is reset. What the server keeps with the code itself makes no difference.
+// connection (manual, "Stored Program Caching"; a literal with an offset is converted to time_zone by then), or prepares what calls it. So a
+// session does not get a backend that has read code under other settings before that is reset. What the server keeps with the code itself makes
+// no difference, nor what it keeps with a table for all connections: triggers, though not the functions that they call.
 
-// ran is how a backend has read the code that it has called since it was clean.
+// ran is how a backend has read code since it was clean.
 type ran struct {
 	any      bool
-	settings *settings // of the last call
-	meaning  string    // of all calls, ranMixed if they differ
+	own      bool      // the last time was the session's that holds it
+	settings *settings // of the last time
+	meaning  string    // of all times, ranMixed if they differ
 }
 
 // ranMixed is no meaning.
@@ -26,24 +28,31 @@ func indifferentToCode(name string) bool {
 	return indifferent(name)
 }
 
-// runs notes that a statement of class c is sent.
+// runs notes that a statement of class c is sent, or prepared.
 func (m *Machine) runs(c class) {
-	r := &m.state.ran
-	if !c.has(classCalls) || !m.state.dialect.isMySQL() || r.any && r.settings == m.session.settings {
+	r, now := &m.state.ran, m.state.settings
+	if !m.state.dialect.isMySQL() || !c.has(classCalls) && !(c.has(classTables|classDefines) && !c.has(classShows) && m.hides(hiddenRuns)) {
 		return
 	}
-	meaning := m.session.settings.codeMeaning(m.state.base)
+	meaning := ranMixed
+	if c.sets() == nil {
+		if r.any && r.settings == now {
+			r.own = true
+			return
+		}
+		meaning = now.codeMeaning(m.state.base)
+	}
 	if r.any && r.meaning != meaning {
 		meaning = ranMixed
 	}
-	*r = ran{true, m.session.settings, meaning}
+	*r = ran{true, true, now, meaning}
 }
 
-// ranOtherwise says whether the held backend, to which the session has sent nothing yet, has called code under other settings.
+// ranOtherwise says whether the held backend, to which the session has sent nothing yet, has read code under other settings.
 func (m *Machine) ranOtherwise() bool {
 	r := &m.state.ran
 	switch {
-	case !r.any || !m.state.untouched:
+	case !r.any || r.own || !m.state.untouched:
 		return false
 	case r.settings == m.session.settings && r.meaning != ranMixed:
 		return false

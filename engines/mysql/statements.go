@@ -129,6 +129,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 		m.makeRoom(m.state.statements.place.room(), w)
 	}
 	t.preparing, t.retried = s, false
+	m.runs(c)
 	m.lookAtTables(text)
 	w.ToBackend(p.bytes)
 	m.expect(shapePrepare, purposeForward, 1)
@@ -244,6 +245,7 @@ func (m *Machine) present(s *statement, w engine.Wire) *heldStatement {
 	if !t.gathering {
 		m.makeRoom(m.state.statements.place.room(), w)
 	}
+	m.runs(s.class)
 	w.ToBackend(s.shared.packet)
 	m.disturb(protocol.COM_STMT_PREPARE, "")
 	m.expect(shapePrepare, purposePrepare, 1)

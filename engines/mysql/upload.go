@@ -96,6 +96,7 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 		}
 		if s := m.statements.preparing; s != nil {
 			s.class = c
+			m.runs(c)
 		} else {
 			m.request.class = c
 			m.executes(c)

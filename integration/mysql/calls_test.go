@@ -483,3 +483,54 @@ func TestCodeMeansToASessionWhatItsOwnSettingsSay(t *testing.T) {
 		f.neverPinned(t)
 	})
 }
+
+// Code is read not only where a statement calls it.
+func TestCodeThatIsReadOutOfSightMeansToOthersWhatTheirSettingsSay(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "5s"}}, func(t *testing.T, f front) {
+		if f.mariaDB() {
+			return // knows no such literals
+		}
+		l := callersSchema(t, f.server, "read", "create function f() returns varchar(40) deterministic return timestamp'2020-01-01 00:00:00+00:00'",
+			"create view v as select f() as x", "create procedure p() select f()", "create table t (a int)", "create trigger t1 before insert on t for each row begin declare x varchar(40); set x = f(); end")
+		const set = "set time_zone = '+05:00'"
+		for _, read := range []string{
+			set + "|select * from v", set + "|insert into t values (1)", set + "|explain select * from v", set + "|create or replace view w as select * from v",
+			set + "|prepare select f()", set + "|prepare select * from v", set + "|prepare call p()",
+			"do 1|select /*+ SET_VAR(time_zone = '+05:00') */ f()", "do 1|select /*+ MAX_EXECUTION_TIME(9999) set_var(time_zone='+05:00')*/ * from v",
+			set + "|prepare select * from v|set time_zone = '+01:00'|elsewhere|execute",
+		} {
+			a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+			b.do(t, "set time_zone = '+00:00'", "do 1")
+			var s statement
+			for _, q := range strings.Split(read, "|") {
+				text, prepares := strings.CutPrefix(q, "prepare ")
+				switch {
+				case prepares:
+					s = a.mustPrepare(t, text)
+				case q == "elsewhere":
+					c := dial(t, f.Endpoint, l, modern)
+					c.do(t, "set time_zone = '+03:00'", "select f()", "do 1")
+					c.quit()
+				case q == "execute":
+					a.executes(t, s, "[2020-01-01 05:00:00]")
+				default:
+					a.do(t, q)
+				}
+			}
+			if f.pinned(t) > 0 {
+				a.quit() // the server reported something: the session keeps it for itself
+				unpins(t, f)
+			}
+			want := "[2020-01-01 00:00:00]"
+			if strings.HasSuffix(read, "execute") {
+				b.do(t, "set time_zone = '+01:00'")
+				want = "[2020-01-01 01:00:00]"
+			}
+			if got := b.outcome("select f()"); got != want {
+				t.Errorf("behind %s another session is told %s", read, got)
+			}
+			_ = a.Close()
+			b.quit()
+		}
+	})
+}
