@@ -78,6 +78,9 @@ func (b *Backend) onAnswer(s *Session, p []byte) int {
 		s.throttle()
 		return 0
 	}
+	if s.client.Buffered() == 0 { // else it may have come long ago, and have waited in the kernel for a client that reads slowly
+		b.pool.heard.hear(b.worker.loop.Now())
+	}
 	n, err := s.machine.FromBackend(p, (*wire)(s))
 	switch {
 	case err != nil && b.session == s && s.backend == b:

@@ -32,7 +32,8 @@ type Pool struct {
 	log       zerolog.Logger
 	lastID    *atomic.Uint64
 	lastError atomic.Pointer[error]
-	homes     atomic.Int64    // sessions that are at home here
+	homes     atomic.Int64 // sessions that are at home here
+	heard     hearing
 	trouble   func()          // see OnTrouble
 	dials     context.Context // of all dials; ends with the pool
 	stopDials context.CancelFunc
@@ -44,6 +45,7 @@ func NewPool(e engine.Engine, t engine.Target, c pool.Config, counters *telemetr
 		engine: e, target: t, accounts: pool.New[engine.Key, *Backend](c),
 		counters: counters, lastID: ids, trouble: func() {}, log: log.With().Str("target", t.Name).Logger(),
 	}
+	p.heard.since = time.Now()
 	p.dials, p.stopDials = context.WithCancel(context.Background())
 	return p
 }
@@ -111,6 +113,30 @@ func (p *Pool) LastError() error {
 		return *e
 	}
 	return nil
+}
+
+// hearEvery is how often it is noted that a server answers: all loops do it in one place.
+const hearEvery = 10 * time.Millisecond
+
+// hearing is when something of an answer came last.
+type hearing struct {
+	noted atomic.Int64 // by the loops' clock, which stands still where nothing happens
+	at    atomic.Int64 // in nanoseconds since since
+	since time.Time
+}
+
+// hear notes that something of an answer has come just now.
+func (h *hearing) hear(now time.Duration) {
+	if now-time.Duration(h.noted.Load()) >= hearEvery {
+		h.noted.Store(int64(now))
+		h.at.Store(int64(time.Since(h.since)))
+	}
+}
+
+// Heard says whether something of an answer to a session has come of late. Any goroutine may call it.
+func (p *Pool) Heard(within time.Duration) bool {
+	at := time.Duration(p.heard.at.Load())
+	return at > 0 && time.Since(p.heard.since)-at <= within
 }
 
 // Check returns an error if the accounts are wrong. It walks everything: for tests.

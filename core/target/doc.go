@@ -37,7 +37,8 @@
 // A target is down when its monitoring connection fails and a second one, made at once, fails as well. It is up with
 // the first answer; but a target that was lost repeatedly within a minute is used again only after it has answered for a
 // while, each time longer (damping). A target that lives and only has no place for a connection more stays up while its
-// pool has connections, of which one that is idle makes place for the monitor. A target from which nothing at all came (no refusal, no reset: a cut network, a stopped
+// pool has connections, of which one that is idle makes place for the monitor. One that is only too slow for the monitor stays up while it answers
+// sessions, unless it is a writer beside another one. A target from which nothing at all came (no refusal, no reset: a cut network, a stopped
 // machine) loses its sessions when it is down: nobody else would tell them.
 //
 // # A hard limit

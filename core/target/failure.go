@@ -22,6 +22,8 @@ type failure struct {
 	cause  string // in words
 	// silent says that nothing came from the target at all: connections to it may be cut without that anybody was told.
 	silent bool
+	// slow says that an answer did not come in time: it may be that the target has too much to do.
+	slow bool
 	// crowded says that it lives, and only has no place for a connection more, or the proxy for one.
 	crowded bool
 }
@@ -43,7 +45,7 @@ func explain(address string, err error) failure {
 	case errors.Is(err, engine.ErrDenied), errors.Is(err, engine.ErrNoCredential):
 		return failure{reason: AuthFailure, cause: "there is no credential to log in with: " + plainText(err)}
 	case timedOut(err):
-		return failure{reason: ConnectionFailed, cause: address + " accepts connections but does not answer", silent: true}
+		return failure{reason: ConnectionFailed, cause: address + " accepts connections but does not answer", silent: true, slow: true}
 	case errors.As(err, &protocol):
 		return failure{reason: ConnectionFailed, cause: "it does not keep to the protocol: " + protocol.Reason}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -77,7 +79,7 @@ func explainNetwork(address string, err error) (failure, bool) {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return failure{reason: Unreachable, cause: "no route to " + address, silent: true}, true
 	case dialing && timedOut(err):
-		return failure{reason: Unreachable, cause: "no answer: connecting to " + address + " timed out", silent: true}, true
+		return failure{reason: Unreachable, cause: "no answer: connecting to " + address + " timed out", silent: true, slow: true}, true
 	case dialing:
 		return failure{reason: Unreachable, cause: "cannot connect to " + address + ": " + op.Err.Error()}, true
 	}

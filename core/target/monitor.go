@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
@@ -348,7 +349,7 @@ func (m *Member) note(facts engine.Facts, err error, now time.Time) {
 		o.facts, o.failure = was.facts, &f
 		o.facts.LagKnown = false
 		s := m.pool.Stats()
-		o.up = f.crowded && was.up && s.Idle+s.Lent > 0
+		o.up = was.up && (f.crowded && s.Idle+s.Lent > 0 || f.slow && m.pool.Heard(m.group.config.Health.Timeout/2))
 	}
 	if o.up && !was.up {
 		m.risen = now
@@ -386,6 +387,10 @@ func (m *Member) own(now time.Time) Health {
 		h.State = Registering
 	case !o.up:
 		h.State, h.Reason, h.Cause = Unavailable, o.failure.reason, o.failure.cause
+	case o.failure != nil && o.failure.slow && !o.facts.ReadOnly && m.group.hasOtherWriter(m):
+		h.State, h.Reason, h.Cause = Unavailable, o.failure.reason, o.failure.cause
+	case o.failure != nil && o.failure.slow:
+		h.Cause = "it is up, since it answers sessions, but not the monitor in time: " + o.failure.cause
 	case o.failure != nil:
 		h.Cause = "it is up, but not to be asked: " + o.failure.cause
 	default:
@@ -397,6 +402,13 @@ func (m *Member) own(now time.Time) Health {
 		}
 	}
 	return h
+}
+
+// hasOtherWriter says whether another target than m has said, when it was asked last, that it is the writer. It needs the group's lock.
+func (g *Group) hasOtherWriter(m *Member) bool {
+	return slices.ContainsFunc(g.Members(), func(o *Member) bool {
+		return o != m && o.last.known && o.last.failure == nil && !o.last.facts.ReadOnly
+	})
 }
 
 // damping is how often the target was lost of late, and how long it must have answered to be used.

@@ -121,6 +121,125 @@ func TestATargetWhoseProbeFailedIsUpWhenItsConnectionsWork(t *testing.T) {
 	}
 }
 
+// host is an engine with a server that may answer its sessions, and a monitor that is asked in vain when it says so.
+type host struct {
+	lender
+	deaf atomic.Bool
+}
+
+func (h *host) ask(ctx context.Context, t engine.Target) (engine.Facts, error) {
+	if t.Name == "w" && h.deaf.Load() {
+		<-ctx.Done()
+		return engine.Facts{}, ctx.Err()
+	}
+	return engine.Facts{MaxConnections: 10, ReadOnly: t.Name == "r"}, nil
+}
+
+// listener is a borrower that hears what its backend says, and is told when that is lost.
+type listener struct {
+	borrower
+	lost chan error
+}
+
+func (*listener) FromBackend(p []byte, _ engine.Wire) (int, error) { return len(p), nil }
+func (l *listener) BackendLost(err error, _ engine.Wire)           { l.lost <- err }
+func (*listener) Commits() bool                                    { return true }
+
+func TestAServerThatAnswersSessionsIsNotCutOffBecauseItsMonitorWaits(t *testing.T) {
+	for name, end := range map[string]struct {
+		ended func(*host, *Group, chan struct{})
+		lost  error
+	}{
+		"it answers again": {func(h *host, _ *Group, _ chan struct{}) { h.deaf.Store(false) }, nil},
+		"it is silent":     {func(_ *host, _ *Group, quiet chan struct{}) { close(quiet) }, engine.ErrTargetLost},
+		"another writer": {func(_ *host, g *Group, _ chan struct{}) {
+			g.SetTargets([]engine.Target{{Name: "w"}, {Name: "w2"}})
+		}, engine.ErrTargetLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, quiet := listen(t), make(chan struct{})
+			e := &host{lender: lender{server: server}}
+			e.probe = e.ask
+			targets := []engine.Target{{Name: "w"}, {Name: "r"}}
+			g := New(Config{
+				Name: "g", Engine: e, Targets: targets, Health: HealthCheck{Interval: 30 * time.Millisecond, Timeout: 400 * time.Millisecond},
+				Limits: Limits{MaxPercent: 100, MaxDials: 1, BorrowTimeout: patience},
+			}, new(atomic.Uint64), zerolog.Nop())
+			l, err := loop.New(0, loop.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := relay.NewWorker(l, relay.NewRegistry(), nil, zerolog.Nop())
+			ended := make(chan struct{})
+			go func() { defer close(ended); l.Run() }()
+			defer func() { l.Stop(); <-ended }()
+			go g.Run(t.Context(), w)
+			g.AwaitFirst(t.Context())
+			m := g.member("w")
+
+			client := listen(t)
+			if _, err := net.Dial("tcp", client.Addr().String()); err != nil {
+				t.Fatal(err)
+			}
+			nc, err := client.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			machine := &listener{borrower: borrower{granted: make(chan struct{})}, lost: make(chan error, 1)}
+			c := socket.New(nc)
+			s := relay.NewSession(relay.Login{ID: 1, Conn: c, Client: engine.Accepted{Machine: machine}, Front: &relay.Front{
+				Group: g, Counters: new(telemetry.Listener), Heads: new(relay.Headcount),
+			}}, w)
+			l.Post(task(func() { s.Start(c) }))
+			backend, err := server.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				for every := time.NewTicker(time.Millisecond); ; {
+					select {
+					case <-quiet:
+						return
+					case <-every.C:
+						if _, err := backend.Write([]byte("x")); err != nil {
+							return
+						}
+					}
+				}
+			}()
+			<-machine.granted
+			e.deaf.Store(true)
+			await := func(what string, is func(Health) bool) {
+				t.Helper()
+				for late := time.Now().Add(patience); !is(m.Health()); time.Sleep(time.Millisecond) {
+					select {
+					case err := <-machine.lost:
+						t.Fatalf("%s: it is cut off: %v", what, err)
+					default:
+					}
+					if time.Now().After(late) {
+						t.Fatalf("%s: %+v", what, m.Health())
+					}
+				}
+			}
+			await("asked in vain", func(h Health) bool { return h.State == Available && h.Cause != "" })
+			end.ended(e, g, quiet)
+			if end.lost == nil {
+				await("asked again", func(h Health) bool { return h.State == Available && h.Cause == "" })
+				return
+			}
+			select {
+			case err := <-machine.lost:
+				if !errors.Is(err, end.lost) && !errors.Is(err, engine.ErrDemoted) { // what is told first of the two
+					t.Error(err)
+				}
+			case <-time.After(patience):
+				t.Errorf("it is not cut off: %+v", m.Health())
+			}
+		})
+	}
+}
+
 type task func()
 
 func (t task) Run() { t() }
