@@ -17,7 +17,7 @@ import (
 const versionOfLoginTriggers = 17
 
 // triggersQuery tells whether the database has such triggers, or has had some, and the names of settings that its functions set.
-const triggersQuery = "WITH bare AS (SELECT prosrc AS body FROM pg_catalog.pg_proc WHERE oid >= 16384), maker AS (SELECT 'set_config' AS setting), source AS (SELECT body FROM bare)" +
+const triggersQuery = ownOperators + "WITH bare AS (SELECT prosrc AS body FROM pg_catalog.pg_proc WHERE oid >= 16384), maker AS (SELECT 'set_config' AS setting), source AS (SELECT body FROM bare)" +
 	" SELECT (SELECT pg_catalog.string_agg(name, ',') FROM (" + codeNames + ") AS names)" +
 	" FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database() AND dathasloginevt"
 

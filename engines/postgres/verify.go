@@ -27,18 +27,19 @@ const settingKinds kindSet = 1<<engine.KindSetting | 1<<engine.KindRole
 
 // questions are the columns: whether there is anything of a kind on the connection. What belongs to a schema, whatever it is,
 // depends on it (pg_depend), and there is an index for that. Statements that the proxy shares among sessions begin with
-// sharedPrefix; nobody else's do, but those of SQL.
+// sharedPrefix; nobody else's do, but those of SQL. Operators have their schema in what is asked: the search path may lead to others, which would
+// be executed with the session's rights, and answer what they like.
 var questions = [len(verifiable)]string{
-	"EXISTS (SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass" +
-		" AND refobjid = pg_catalog.pg_my_temp_schema())",
-	"EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())",
+	"EXISTS (SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass" +
+		" AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())",
+	"EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())",
 	"EXISTS (SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable)",
 	"EXISTS (SELECT 1 FROM pg_catalog.pg_listening_channels())",
-	"EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql OR name !~ '^" + sharedPrefix + "')",
+	"EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql OR name OPERATOR(pg_catalog.!~) '^" + sharedPrefix + "')",
 }
 
 // sharedQuestion counts the shared statements on the connection, which code may have dropped.
-const sharedQuestion = "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements WHERE name ~ '^" + sharedPrefix + "[0-9a-z]')"
+const sharedQuestion = "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.~) '^" + sharedPrefix + "[0-9a-z]')"
 
 // verification is what is known, since the last boundary, of state that holds the session to the backend of this lend.
 type verification struct {

@@ -20,14 +20,14 @@ const maxCustomNames = 64
 // left them: empty (20.16). A setting has no value that code of somebody else's has made (SECURITY DEFINER), or the session in another role,
 // and that it may not make again: on a server of this version.
 func settingsQuery(names, mentioned []string, version int) string {
-	may := "pg_catalog.current_setting('is_superuser') = 'on' AND (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user)"
+	may := "pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' AND (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) session_user)"
 	if version >= versionOfParameterPrivileges {
 		may = "pg_catalog.has_parameter_privilege(name, 'SET') AND pg_catalog.has_parameter_privilege(session_user, name, 'SET')"
 	}
-	q := "SELECT name, CASE WHEN context <> 'superuser' OR " + may + " THEN setting END FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> ALL ('{transaction_isolation," +
+	q := "SELECT name, CASE WHEN context OPERATOR(pg_catalog.<>) 'superuser' OR " + may + " THEN setting END FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.<>) ALL ('{transaction_isolation," +
 		"transaction_read_only,transaction_deferrable}') UNION ALL SELECT 'role', pg_catalog.current_setting('role')" +
 		" UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
-	return q + customQuery(names, "IS NOT NULL") + customQuery(mentioned, "<> ''")
+	return q + customQuery(names, "IS NOT NULL") + customQuery(mentioned, "OPERATOR(pg_catalog.<>) ''")
 }
 
 // versionOfParameterPrivileges is the first that knows GRANT SET ON PARAMETER.
@@ -42,7 +42,7 @@ func customQuery(names []string, where string) string {
 	// Names have no quotes in them (customNames).
 	return " UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest('{" + strings.Join(names, ",") +
 		"}'::pg_catalog.text[]) n WHERE pg_catalog.current_setting(n, true) " + where +
-		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = n)"
+		" AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) n)"
 }
 
 // foundSettings are what the server says is set.

@@ -201,6 +201,56 @@ func TestCodeThatWasCreatedJustNowLeavesNoSeedToOthers(t *testing.T) {
 	})
 }
 
+// Whoever may create operators could otherwise answer for the server what Berth asks it, with the rights of the session.
+func TestNoOperatorOfAUserIsInWhatBerthAsks(t *testing.T) {
+	statements := []string{"create table caught (n int)", "create function leaves() returns int language plpgsql as $$begin perform set_config('work_mem', '7777kB', false), " +
+		"pg_advisory_lock(4711); create temp table zz (a int); execute 'prepare leaked as select 1'; return 1; end$$"}
+	for i, o := range []struct{ name, left, right string }{
+		{">=", "oid", "int"}, {"=", "oid", "regclass"}, {"=", "oid", "regproc"}, {"=", "regproc", "oid"}, {"=", "oid", "regnamespace"}, {"||", "text", "oid"}, {"=", "text", "text"}, {"<>", "text", "text"},
+		{"~", "text", "text"}, {"~*", "text", "text"}, {"~", "name", "text"}, {"!~", "text", "text"}, {"=", "int", "int"}, {"=", "name", "name"}, {"=", "oid", "oid"}, {">=", "oid", "oid"},
+	} {
+		result, value := "bool", "false"
+		if o.name == "||" {
+			result, value = "text", "'x'"
+		}
+		statements = append(statements, fmt.Sprintf("create function o%d(%s, %s) returns %s language plpgsql as $$begin insert into public.caught values (%d); return %s; end$$", i, o.left, o.right, result, i, value),
+			fmt.Sprintf("create operator public.%s (function = o%d, leftarg = %s, rightarg = %s)", o.name, i, o.left, o.right))
+	}
+	each(t, alone(), func(t *testing.T, r *rig) {
+		for i, path := range []string{"default", "public, pg_catalog"} {
+			all := statements
+			if r.server.Name == "pg18" {
+				all = append(statements[:len(statements):len(statements)], "create function enters() returns event_trigger language plpgsql as $$begin perform set_config('my.own', 'x', false); end$$",
+					"create event trigger enters on login execute function enters()")
+			}
+			l := ownDatabase(t, r.server, fmt.Sprint("operators", i), all...)
+			b := conn(t, r.Endpoint, l)
+			clean := ask(t, b, left)
+			for _, sql := range []string{"select leaves()", "begin; select leaves(); select 1"} {
+				a := conn(t, r.Endpoint, l)
+				ask(t, a, "set search_path = "+path)
+				ask(t, a, sql)
+				if strings.HasPrefix(sql, "begin") {
+					ask(t, a, "commit")
+				}
+				if !r.pinned(t, a) {
+					t.Errorf("with search_path %s: the session is not pinned", path)
+				}
+				hangUp(a)
+				if got := ask(t, b, left); got != clean {
+					t.Errorf("with search_path %s: behind %s another session finds %s, not %s", path, sql, got, clean)
+				}
+			}
+			direct := conn(t, r.server.Endpoint, l)
+			if got := ask(t, direct, "select string_agg(distinct n::text, ' ') from caught"); got != "" {
+				t.Errorf("with search_path %s: operators of a user's were executed: %s", path, got)
+			}
+			hangUp(direct)
+			hangUp(b)
+		}
+	})
+}
+
 func TestNobodyTrustsCodeThatSomebodyElseIsStillAskingAbout(t *testing.T) {
 	const value = "0.9851677175347999" // the first behind this seed
 	each(t, harness.Route{MaxConnections: 6, Users: alone().Users}, func(t *testing.T, r *rig) {
