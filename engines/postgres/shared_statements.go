@@ -37,6 +37,7 @@ type sharedStatement struct {
 	reading                string // what was set that may change its meaning
 	dated                  bool   // it has a string that may be a time
 	fluid                  bool   // its columns are found anew at each execution
+	constant               bool   // it has a constant whose reading may execute code
 	share                  *share // of what the engine keeps, nil if it is short
 	private                bool   // it was parsed where others would not find the same tables
 }
@@ -83,7 +84,7 @@ func (s *sharedStatements) intern(reading string, rest []byte, share *share, pri
 	}
 	shared.reading, shared.share, shared.private = reading, share, private
 	shared.text, _, _ = cutString(rest)
-	shared.dated, shared.fluid = dated(shared.text), fluid(shared.text)
+	shared.dated, shared.fluid, shared.constant = dated(shared.text), fluid(shared.text), mentionsConstant(shared.text)
 	shared.text = bytes.Clone(shared.text)
 	if s.byKey == nil {
 		s.byKey = make(map[statementKey]weak.Pointer[sharedStatement])
@@ -224,5 +225,6 @@ func (m *machine) sendParse(shared *sharedStatement, now uint64, w engine.Wire) 
 		m.push(answerClose | answerSwallow)
 	}
 	t.hold(shared, now)
+	m.lend.sweep.used = m.lend.sweep.used || shared.constant
 	w.ToBackend(shared.parse)
 }

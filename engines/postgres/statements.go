@@ -171,6 +171,7 @@ func (m *machine) parseSent(message []byte, size int, v verdict) {
 	u.pending.release()
 	u.pending.keep(message, size, m.e)
 	u.pendingVerdict, u.pendingReading = v, m.readingOf(u.pending.text())
+	m.reads(u.pending.text())
 	m.lend.unnamed.establish()
 }
 
@@ -287,6 +288,7 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 			m.sendCalendar(m.readingNow(), reading, w)
 		}
 		w.ToBackend(m.unnamed.parse.message)
+		m.reads(m.unnamed.parse.text())
 		m.push(answerParse | answerUnnamed | answerSwallow)
 		if past {
 			m.endCalendar(reading, alone, w)

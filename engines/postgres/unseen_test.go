@@ -199,6 +199,21 @@ func TestWhoHasNoAnswerWhileNothingIsKnownIsPinned(t *testing.T) {
 	}
 }
 
+func TestReadingAConstantMayExecuteCode(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT '{1}'::dom[]": true, "SELECT $$(1)$$::c": true, "SELECT a + $1 + 1.5 FROM t": false, "SELECT 'x": true,
+	} {
+		for _, name := range []string{"", "s"} {
+			s, _ := suspected(t, suspicionReset)
+			s.client(messages("P " + name + "|" + text + ", S"))
+			s.server(messages("1, Z I"))
+			if got := s.backend != nil; got != want {
+				t.Errorf("%q as %q: to the backend: %s", text, name, describeMessages(t, s.toBackend, true))
+			}
+		}
+	}
+}
+
 func TestTransactionsWithoutStatementsNeedNoReset(t *testing.T) {
 	s, _ := suspected(t, suspicionReset)
 	s.client(messages("Q BEGIN; COMMIT"))

@@ -383,6 +383,23 @@ func (m *machine) report(v verdict, text []byte, portal bool, w engine.Wire) {
 	l.used = l.used || !v.inert
 }
 
+// reads notes that text, nil if it is not there any more, is parsed. The server reads constants then, and some types call functions for that:
+// arrays and rows of domains, for their checks.
+func (m *machine) reads(text []byte) {
+	s := &m.lend.sweep
+	s.used = s.used || text == nil || mentionsConstant(text)
+}
+
+// mentionsConstant says that text may have a string in it.
+func mentionsConstant(text []byte) bool {
+	for i, c := range text {
+		if c == '\'' || c == '$' && i+1 < len(text) && !isDigit(text[i+1]) {
+			return true
+		}
+	}
+	return false
+}
+
 // judge reads SQL that is going to be executed, and takes what else is needed out of it. Its verdict may be used again.
 func (m *machine) judge(text []byte) verdict {
 	v := classify(text, m.lexing)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/berthdb/berth/integration/harness"
 )
@@ -197,6 +198,71 @@ func TestCodeThatWasCreatedJustNowLeavesNoSeedToOthers(t *testing.T) {
 			}
 			hangUp(a)
 			hangUp(other)
+		}
+	})
+}
+
+// Constants are read where a statement is parsed, parameters where it is bound: the checks of domains in them call functions then.
+func TestWhatIsExecutedBeforeExecutionLeavesNothingToOthers(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "early", "create function leaves() returns int language plpgsql as $$begin perform set_config('work_mem', '7777kB', false), pg_advisory_lock(4711); return 1; end$$",
+			"create function folds() returns int immutable language plpgsql as $$begin perform set_config('work_mem', '7777kB', false), pg_advisory_lock(4711); return 1; end$$",
+			"create domain dom as int check (leaves() = value)", "create type comp as (d dom)", "create table t (a int)", "analyze t")
+		b := conn(t, r.Endpoint, l)
+		clean := ask(t, b, left)
+		for name, use := range map[string]func(f *pgproto3.Frontend){
+			"parse":          func(f *pgproto3.Frontend) { f.Send(&pgproto3.Parse{Query: "select '{1}'::dom[]"}) },
+			"parse, named":   func(f *pgproto3.Frontend) { f.Send(&pgproto3.Parse{Name: "a", Query: "select '(1)'::comp"}) },
+			"parse, as type": func(f *pgproto3.Frontend) { f.Send(&pgproto3.Parse{Name: "b", Query: "select comp '(1)'"}) },
+			"parse, compared": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Parse{Name: "e", Query: "select 1 from (values (null::comp)) c (x) where x = '(1)'"})
+			},
+			"bind": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Parse{Query: "select $1::comp"})
+				f.Send(&pgproto3.Bind{Parameters: [][]byte{[]byte("(1)")}})
+			},
+			"bind, named": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Parse{Name: "c", Query: "select $1::comp"})
+				f.Send(&pgproto3.Bind{PreparedStatement: "c", Parameters: [][]byte{[]byte("(1)")}})
+			},
+			"bind, folded": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Parse{Name: "d", Query: "select folds()"})
+				f.Send(&pgproto3.Bind{PreparedStatement: "d"})
+			},
+			"explain": func(f *pgproto3.Frontend) { f.Send(&pgproto3.Query{String: "explain select folds()"}) },
+			"prepare": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Query{String: "prepare x as select '(1)'::comp; deallocate x"})
+			},
+			"set": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Query{String: "begin; declare c cursor for select '(1)'::comp; commit"})
+			},
+			"execute of an error": func(f *pgproto3.Frontend) { f.Send(&pgproto3.Query{String: "select '(1)'::comp, 1/0"}) },
+			"bind that fails": func(f *pgproto3.Frontend) {
+				f.Send(&pgproto3.Parse{Query: "select $1::comp, $2::int"})
+				f.Send(&pgproto3.Bind{Parameters: [][]byte{[]byte("(1)"), []byte("x")}})
+			},
+		} {
+			a := conn(t, r.Endpoint, l)
+			use(a.Frontend())
+			a.Frontend().Send(&pgproto3.Sync{})
+			if err := a.Frontend().Flush(); err != nil {
+				t.Fatal(err)
+			}
+			for {
+				m, err := a.Frontend().Receive()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, ok := m.(*pgproto3.ReadyForQuery); ok {
+					break
+				}
+			}
+			if !r.pinned(t, a) {
+				if got := ask(t, b, left); got != clean {
+					t.Errorf("behind %s another session finds %s, not %s", name, got, clean)
+				}
+			}
+			hangUp(a)
 		}
 	})
 }
