@@ -11,6 +11,9 @@ import (
 // call passes on a FunctionCall.
 func (m *machine) call(fr frame, f *feed, w engine.Wire) bool {
 	v := m.judgeCall(body(fr, f))
+	if v.opaque && (!whole(fr, f) || mentionsSticking(body(fr, f))) { // as of query_to_xml
+		v.stick()
+	}
 	if v.sequence && m.waits(m.lend.sequences, f, w) {
 		return false
 	}
@@ -37,13 +40,12 @@ func (m *machine) judgeCall(body []byte) verdict {
 	}
 	v := verdict{opaque: true, sequence: true}
 	switch function := binary.BigEndian.Uint32(body); function {
-	case 715, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172:
+	case 715, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460:
 		return verdict{} // of large objects, whose descriptors end with the transaction
 	case 1574, 1576, 1765: // nextval, setval
 		v.kinds.add(engine.KindSequence)
 	case 1599, 2096, 2172: // setseed, pg_start_backup, pg_backup_start
-		v.kinds.add(engine.KindUnknown)
-		v.sticks = true
+		v.stick()
 	case 3779, 3786, 4220, 4221, 4222, 4223, 4224, 6006, 6007: // of replication slots and origins
 		v.kinds.add(engine.KindReplication)
 	case 2026: // pg_backend_pid
@@ -51,12 +53,15 @@ func (m *machine) judgeCall(body []byte) verdict {
 	case 2078: // set_config
 		v.kinds.add(engine.KindSetting)
 		var t settingText
-		t.name(lowered(firstArgument(body[4:])))
+		name := lowered(firstArgument(body[4:]))
+		t.name(name)
 		m.nameless = m.nameless || t.nameless
+		if name == "seed" {
+			v.stick()
+		}
 	}
 	if function := binary.BigEndian.Uint32(body); function >= firstNormalOID {
-		v.kinds.add(engine.KindUnknown)
-		v.sticks = true
+		v.stick()
 	}
 	if !m.remember(body) {
 		v.kinds.add(engine.KindUnknown)

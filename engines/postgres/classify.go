@@ -39,7 +39,8 @@ type verdict struct {
 	prepares    bool    // it may prepare a transaction for two-phase commit
 	delivers    bool    // it may commit one that was prepared so
 	logins      bool    // it may change what logins get, or want that nobody is logged in (logins.go)
-	sticks      bool    // it may leave what no reset undoes (sticking.go)
+	sticks      bool    // it may leave what no reset undoes (sticking.go),
+	given       bool    // if set_config is given the seed's name, which may be among its parameters
 }
 
 // unread is what a statement may do that cannot be looked at.
@@ -54,7 +55,7 @@ func (v verdict) or(o verdict) verdict {
 		asks: v.asks || o.asks, makes: v.makes || o.makes, target: v.target ^ o.target,
 		deallocates: v.deallocates || o.deallocates, names: v.names || o.names, scoped: v.scoped || o.scoped, unlisted: v.unlisted || o.unlisted,
 		commits: v.commits || o.commits, decides: v.decides || o.decides, opens: v.opens || o.opens, logins: v.logins || o.logins,
-		prepares: v.prepares || o.prepares, delivers: v.delivers || o.delivers, sticks: v.sticks || o.sticks,
+		prepares: v.prepares || o.prepares, delivers: v.delivers || o.delivers, sticks: v.sticks || o.sticks, given: v.given || o.given,
 	}
 }
 

@@ -387,6 +387,9 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.named.direct = true
 		v.kinds.add(engine.KindPreparedStatement)
 		v.opaque = v.opaque || v.garbled
+		if v.given { // what it is given nobody looks at
+			v.stick()
+		}
 		m.creates = m.creates || v.creates || v.prepares || v.delivers
 	} else {
 		owed |= answerUnnamed
@@ -534,6 +537,9 @@ func (m *machine) useUnnamed(executed, portal bool, fr frame, f *feed, w engine.
 	}
 	if m.prepareUnnamed(w); m.lend.checks {
 		return false, false
+	}
+	if executed && v.bindsSeed(body(fr, f)) {
+		v.stick()
 	}
 	if executed {
 		m.guess(&v, int(m.unnamed.inFlight)) // its Parse, if that is not over

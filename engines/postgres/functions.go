@@ -232,10 +232,7 @@ func (c *classifier) call(known bool) {
 			c.kinds.add(engine.KindSetting)
 			c.unlisted = true
 		}
-		if c.seedsBy() {
-			c.kinds.add(engine.KindUnknown)
-			c.sticks = true
-		}
+		c.seedsBy()
 	case "nextval", "setval":
 		c.kinds.add(engine.KindSequence)
 		c.sequence = true

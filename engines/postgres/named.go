@@ -375,6 +375,9 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 	}
 	m.flush(f, w)
 	if executed {
+		if v.bindsSeed(body(fr, f)) {
+			v.stick()
+		}
 		v.opaque = v.opaque || v.garbled
 		m.report(v, s.shared.text, portal, w)
 		m.lend.portals.bound(v, portal)

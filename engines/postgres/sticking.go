@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"regexp"
 	"slices"
 
@@ -24,27 +25,89 @@ func sticks(name []byte) bool {
 // seed decides about SET, whose setting's name was read last. The seed's is no setting that anything goes back from: SET LOCAL gives it for good.
 func (c *classifier) seed() {
 	if (c.kind == tokenQuoted && c.length == 0 || bytes.EqualFold(c.word(), []byte("seed"))) && c.followed() != '.' {
-		c.kinds.add(engine.KindUnknown)
-		c.sticks = true
+		c.stick()
 	}
 }
 
-// seedsBy says that the first argument of set_config, whose name was read last, is the seed's name.
-func (c *classifier) seedsBy() bool {
+// seedsBy looks whether the first argument of set_config, whose name was read last, is the seed's name, or is no plain string.
+func (c *classifier) seedsBy() {
 	ahead := c.scanner
 	if ahead.next() != '(' || !ahead.space() {
-		return false
+		return
 	}
 	begin := ahead.at
-	return ahead.next() == tokenString && bytes.EqualFold(bytes.TrimSpace(ahead.text[begin:ahead.at]), []byte("'seed'"))
+	switch plain := ahead.next() == tokenString; {
+	case plain && bytes.EqualFold(bytes.TrimSpace(ahead.text[begin:ahead.at]), []byte("'seed'")):
+		c.stick()
+	case !plain || ahead.next() != ',':
+		c.given = true
+	}
+}
+
+// givesSeed says that what a text executes may be given the seed's name by a string of its own.
+func (v verdict) givesSeed(text []byte, lex lexing) bool {
+	if !v.given && !v.opaque || !mentionsSeed(text) {
+		return false
+	}
+	s := scanner{text: text, lex: lex}
+	for {
+		switch s.next() {
+		case tokenEnd, tokenBroken:
+			return false
+		case tokenString:
+			name := bytes.TrimRight(text[:s.at], "'$")
+			if n := len(name) - len("seed"); n > 0 && (name[n-1] == '\'' || name[n-1] == '$') && begins(name[n:], "seed") {
+				return true
+			}
+		}
+	}
+}
+
+func mentionsSeed(text []byte) bool {
+	for i := range text {
+		if begins(text[i:], "seed") {
+			return true
+		}
+	}
+	return false
+}
+
+// bindsSeed says that a Bind, whose body this is, gives a statement with v the seed's name, as far as can be seen. It is the same in text and binary form.
+func (v verdict) bindsSeed(body []byte) bool {
+	if !v.given && !v.opaque {
+		return false
+	}
+	_, rest, _ := cutString(body)
+	_, rest, ok := cutString(rest)
+	if !ok || len(rest) < 2 {
+		return true
+	}
+	formats := 2 * int(binary.BigEndian.Uint16(rest))
+	if rest = rest[2:]; len(rest) < formats+2 {
+		return true
+	}
+	n := binary.BigEndian.Uint16(rest[formats:])
+	rest = rest[formats+2:]
+	for range n {
+		var value []byte
+		if value, rest, ok = cutField(rest); !ok || bytes.EqualFold(value, []byte("seed")) {
+			return true
+		}
+	}
+	return false
+}
+
+// stick notes that it may leave what no reset undoes.
+func (v *verdict) stick() {
+	v.kinds.add(engine.KindUnknown)
+	v.sticks = true
 }
 
 // language watches DO for its language. Others than PL/pgSQL have variables of their own, which last.
 func (c *classifier) language() {
 	if c.begins && string(c.word()) != "plpgsql" && !(c.kind == tokenString && c.at >= len("'plpgsql'") &&
 		bytes.EqualFold(c.text[c.at-len("'plpgsql'"):c.at], []byte("'plpgsql'"))) {
-		c.kinds.add(engine.KindUnknown)
-		c.sticks = true
+		c.stick()
 	}
 	c.begins = c.is("language")
 }

@@ -87,3 +87,73 @@ func TestAFunctionThatIsCalledByItsNumberMayKeepSomething(t *testing.T) {
 		t.Errorf("length(): pinned by %v", s.pins)
 	}
 }
+
+func TestASeedThatAParameterNamesStays(t *testing.T) {
+	bind := func(statement, value string, format byte) []byte {
+		body := append([]byte("\x00"+statement+"\x00"), 0, 1, 0, format, 0, 2, 0, 0, 0, byte(len(value)))
+		return endMessage(append(append(append([]byte{'B', 0, 0, 0, 0}, body...), value...), 0, 0, 0, 3, '0', '.', '5', 0, 0), 0)
+	}
+	for _, c := range []struct {
+		text, value string
+		sticks      bool
+	}{
+		{"SELECT set_config($1, $2, true)", "seed", true}, {"SELECT set_config($1, $2, false)", "Seed", true}, {"SELECT pg_catalog.set_config(lower($1), $2, true)", "SEED", true},
+		{"SELECT set_config($1, $2, true)", "a.b", false}, {"SELECT set_config('a.b', $1, true), $2", "seed", false}, {"SELECT $1, $2", "seed", false},
+		{"SELECT set_config(n, '1', true) FROM t WHERE n IN ($1, $2)", "seed", true},
+	} {
+		for _, name := range []string{"", "s"} {
+			for format := range byte(2) {
+				s := newStage(t)
+				s.client(append(message("P "+name+"|"+c.text), syncMessage...))
+				s.server(messages("1, Z I"))
+				s.client(append(bind(name, c.value, format), messages("E, S")...))
+				if got := s.m.lend != nil && s.m.lend.sticks; got != c.sticks || got != s.pins.has(engine.KindUnknown) {
+					t.Errorf("%q %s with %s: sticks %v, pinned by %v", name, c.text, c.value, got, s.pins)
+				}
+			}
+		}
+	}
+}
+
+func TestASeedThatAStringOfTheTextNamesStays(t *testing.T) {
+	for sql, sticks := range map[string]bool{
+		"EXECUTE p('seed', '0.5')": true, "EXECUTE p($$Seed$$)": true, "SELECT set_config(n, '0.5', true) FROM (VALUES ('seed')) AS v(n)": true,
+		"EXECUTE p('a seed', 'linseed')": false, "SELECT set_config(n, 'seed', true) FROM t": true, "SELECT 'seed'": false, "SELECT f('seed')": false,
+	} {
+		s := newStage(t)
+		s.client(queryMessage(sql))
+		if got := s.m.lend.sticks; got != sticks {
+			t.Errorf("%s: sticks %v", sql, got)
+		}
+	}
+}
+
+func TestWhatAFunctionCallLeavesStays(t *testing.T) {
+	call := func(function uint32, arguments ...string) []byte {
+		body := binary.BigEndian.AppendUint32([]byte{'F', 0, 0, 0, 0}, function)
+		body = append(body, 0, 0, 0, byte(len(arguments)))
+		for _, a := range arguments {
+			body = append(binary.BigEndian.AppendUint32(body, uint32(len(a))), a...)
+		}
+		return endMessage(append(body, 0, 0), 0)
+	}
+	for name, c := range map[string]struct {
+		message []byte
+		sticks  bool
+	}{
+		"set_config":              {call(2078, "Seed", "0.5", "true"), true},
+		"set_config of another":   {call(2078, "a.b", "seed", "true"), false},
+		"query_to_xml":            {call(2925, "SELECT setseed(0.5)", "t", "t", ""), true},
+		"query_to_xml of nothing": {call(2925, "SELECT 1", "t", "t", ""), false},
+		"lower":                   {call(870, "A"), false},
+		"what is too long":        {call(870, strings.Repeat("a", 100_000)), true},
+		"a large object":          {call(3460, "1", "0", strings.Repeat("a", 100_000)), false},
+	} {
+		s := newStage(t)
+		s.sends(c.message)
+		s.server(messages("V x, Z I"))
+		if got := s.m.lend != nil && s.m.lend.sticks; got != c.sticks {
+			t.Errorf("%s: sticks %v", name, got)
+		}
+	}
+}

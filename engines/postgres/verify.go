@@ -407,9 +407,8 @@ func (m *machine) judge(text []byte) verdict {
 	if (v.opaque || sets) && !m.remember(text) || sets && !m.readNames(text) || v.opaque && makesNames(text) {
 		v.kinds.add(engine.KindUnknown)
 	}
-	if (v.opaque || v.garbled || v.kinds.has(engine.KindUnknown)) && mentionsSticking(text) {
-		v.kinds.add(engine.KindUnknown)
-		v.sticks = true
+	if (v.opaque || v.garbled || v.kinds.has(engine.KindUnknown)) && mentionsSticking(text) || v.givesSeed(text, m.lexing) {
+		v.stick()
 	}
 	if v.creates {
 		m.e.creating(text, m.session.key.Database)

@@ -374,10 +374,17 @@ func TestWhatNoResetUndoesStaysWithItsSession(t *testing.T) {
 		for _, sql := range []string{
 			"select setseed(0.5)", "set seed = 0.5", "begin; set local seed = 0.5; commit", "select set_config('seed', '0.5', true)", "do $$begin perform setseed(0.5); end$$",
 			"do $$begin set local seed = 0.5; end$$", "do $$begin execute 'set seed = 0.5'; end$$", "select query_to_xml('select setseed(0.5)', true, true, '')",
+			"select set_config($1, $2, true)", "prepare p as select set_config($1, $2, true); execute p('seed', '0.5'); deallocate p",
 		} {
 			for _, reset := range []string{"select 1", "discard all"} {
 				a := conn(t, r.Endpoint, harness.App())
-				ask(t, a, sql)
+				if strings.HasSuffix(sql, "($1, $2, true)") {
+					if _, err := askedExtended(t.Context(), a, sql, "seed", "0.5"); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					ask(t, a, sql)
+				}
 				ask(t, a, reset)
 				if s := r.session(t, a.PID()); s.Pinned == "" {
 					t.Errorf("behind %s and %s the session is not pinned", sql, reset)
