@@ -129,12 +129,21 @@ func (p *process) read(r io.Reader) {
 // logged waits for a message and returns its line.
 func (p *process) logged(message string) map[string]any {
 	p.t.Helper()
+	return p.loggedTimes(message, 1)
+}
+
+// loggedTimes waits for a message to be logged for the n-th time.
+func (p *process) loggedTimes(message string, n int) map[string]any {
+	p.t.Helper()
 	for late := time.After(patience); ; {
 		p.mu.Lock()
+		times := 0
 		for _, line := range p.log {
 			if got, ok := line["message"].(string); ok && strings.Contains(got, message) {
-				p.mu.Unlock()
-				return line
+				if times++; times == n {
+					p.mu.Unlock()
+					return line
+				}
 			}
 		}
 		p.mu.Unlock()
