@@ -35,6 +35,7 @@ type Pool struct {
 	homes     atomic.Int64 // sessions that are at home here
 	heard     hearing
 	trouble   func()          // see OnTrouble
+	refusal   func()          // see OnRefusal
 	dials     context.Context // of all dials; ends with the pool
 	stopDials context.CancelFunc
 }
@@ -43,7 +44,7 @@ type Pool struct {
 func NewPool(e engine.Engine, t engine.Target, c pool.Config, counters *telemetry.Target, ids *atomic.Uint64, log zerolog.Logger) *Pool {
 	p := &Pool{
 		engine: e, target: t, accounts: pool.New[engine.Key, *Backend](c),
-		counters: counters, lastID: ids, trouble: func() {}, log: log.With().Str("target", t.Name).Logger(),
+		counters: counters, lastID: ids, trouble: func() {}, refusal: func() {}, log: log.With().Str("target", t.Name).Logger(),
 	}
 	p.heard.since = time.Now()
 	p.dials, p.stopDials = context.WithCancel(context.Background())
@@ -72,6 +73,10 @@ func (p *Pool) Counters() *telemetry.Target { return p.counters }
 // OnTrouble makes f be called, on loops, when something says that the target may not be as it was: a backend was lost or
 // could not be opened, or the server takes no writes. f returns at once. It is set before the pool is used.
 func (p *Pool) OnTrouble(f func()) { p.trouble = f }
+
+// OnRefusal makes f be called, on loops, before OnTrouble's, when the server takes no writes from a session, be it that the session itself will
+// have it so. f returns at once. It is set before the pool is used.
+func (p *Pool) OnRefusal(f func()) { p.refusal = f }
 
 // Claim takes a slot of the budget for a connection that is not the pool's, if one is free. Any goroutine may call it.
 func (p *Pool) Claim() bool { return p.accounts.Claim() }

@@ -134,6 +134,7 @@ func (w *wire) Observe(m engine.Moment) {
 		c.SessionRestores.Inc()
 	case engine.WriteRefused:
 		if s.backend != nil {
+			s.backend.pool.refusal()
 			s.backend.pool.trouble()
 		}
 	}

@@ -105,6 +105,8 @@ type Member struct {
 	closed atomic.Bool // its pool is, because it left
 	keep   keepingUp
 	moves  atomic.Uint32 // how often another server was found at its address
+	// refused says that it took no writes from a session since it was asked last.
+	refused atomic.Bool
 
 	// The monitor's.
 
@@ -112,6 +114,7 @@ type Member struct {
 	crowded bool         // there was no place for one
 	yielded time.Time    // when the pool made one last
 	looked  time.Time    // when it was looked last whether another server answers at the address
+	renewal renewal
 
 	// Under the group's lock.
 

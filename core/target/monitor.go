@@ -24,6 +24,9 @@ const (
 	yieldEvery = 5 * time.Second
 	// lookEvery is how often a connection more is opened, at most, to see whether another server is to be found at a target's address.
 	lookEvery = time.Second
+	// renewFirst and renewMost are the pauses between two renewals of a pool, doubled each time.
+	renewFirst = time.Second
+	renewMost  = 10 * time.Minute
 	// fallMemory is how long it is remembered that a target was lost.
 	fallMemory = time.Minute
 	// fallsForgiven is how often a target may be lost in that time without being suspected of flapping. Each time more
@@ -62,7 +65,7 @@ func (m *Member) monitor(ctx context.Context) {
 // makePlace closes an idle backend of a server, or of a budget, that has no place for the monitor, and says whether there was one. The place may be another's before
 // the monitor comes for it: a pool gives one now and then. The only target of a group need not be asked while it has connections.
 func (m *Member) makePlace(ctx context.Context) bool {
-	if m.group.solo() && !m.group.limitsLag() || time.Since(m.yielded) < yieldEvery {
+	if m.group.solo() && !m.group.limitsLag() && !m.refused.Load() || time.Since(m.yielded) < yieldEvery {
 		return false
 	}
 	w, done := m.group.workers[0], make(chan bool, 1)
@@ -164,13 +167,17 @@ func (m *Member) observe(ctx context.Context) bool {
 		return m.report(ctx, m.ask(ctx))
 	}
 	kept := m.group.watched.Load() && m.group.limits.Load().keeps(m.group.writes.on.Load())
-	if m.spared() || !m.claim(ctx, kept) {
+	if !m.refused.Load() && m.spared() || !m.claim(ctx, kept) {
 		m.leave() // there is one if the limit was another before a reload
 		m.trust()
 		return true
 	}
+	refused := m.refused.Swap(false)
 	o := m.ask(ctx)
 	m.giveUp(kept)
+	if refused && o.err == nil && !o.facts.ReadOnly {
+		m.renew(time.Now())
+	}
 	return m.report(ctx, o)
 }
 
@@ -196,6 +203,46 @@ func (m *Member) spared() bool {
 	doubtful := m.Health().State == Unavailable || m.pool.LastError() != nil
 	return !doubtful || m.pool.Stats().Open > 0
 }
+
+// renewal is when a pool's connections were renewed last, and for how long they are not to be once more.
+type renewal struct {
+	at    time.Time
+	pause time.Duration
+}
+
+// due says whether they are to be renewed now. Where that is of no use because sessions refuse themselves to write, it comes about ever more seldom.
+func (r *renewal) due(now time.Time) bool {
+	since := now.Sub(r.at)
+	switch {
+	case r.pause == 0, since > r.pause+renewMost:
+		r.pause = renewFirst
+	case since < r.pause:
+		return false
+	default:
+		r.pause = min(2*r.pause, renewMost)
+	}
+	r.at = now
+	return true
+}
+
+// renew closes the idle backends of a target that has refused a write and is a writer for who connects to it now, and the others as they come
+// back: they may be another server's, that was at its address before. A hard limit leaves no place for a monitoring connection that would know.
+func (m *Member) renew(now time.Time) {
+	if !m.renewal.due(now) {
+		return
+	}
+	m.log.Warn().Str("address", m.target.Address).Msg("a write was refused, and a new connection leads to a writer: connections are renewed as they come back")
+	w := m.group.workers[0]
+	w.Loop().Post(outdate{w, m.pool})
+}
+
+// outdate is posted to the loop of its worker.
+type outdate struct {
+	worker *relay.Worker
+	pool   *relay.Pool
+}
+
+func (o outdate) Run() { o.pool.Outdate(o.worker, func(engine.Key) bool { return true }) }
 
 // giveUp ends the monitoring connection and gives its place in the budget back, when the server does not count it any more.
 func (m *Member) giveUp(kept bool) {

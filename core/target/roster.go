@@ -35,6 +35,7 @@ func (g *Group) newMember(t engine.Target, counters *telemetry.Target) *Member {
 	}
 	m.pool = relay.NewPool(g.config.Engine, t, g.accounts(engine.Facts{}), counters, g.ids, g.log)
 	m.pool.OnTrouble(m.suspect)
+	m.pool.OnRefusal(func() { m.refused.Store(true) })
 	m.health.Store(&Health{State: Registering, Since: time.Now()})
 	return m
 }

@@ -227,7 +227,7 @@ type recall struct {
 
 func (r recall) Run() {
 	if r.first {
-		r.pool.Outdate(r.worker, func(engine.Key) bool { return true })
+		outdate{r.worker, r.pool}.Run()
 	}
 	r.pool.Recall(r.worker)
 }

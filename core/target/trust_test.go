@@ -240,6 +240,107 @@ func TestAServerThatAnswersSessionsIsNotCutOffBecauseItsMonitorWaits(t *testing.
 	}
 }
 
+// writer is a borrower whose server takes no writes.
+type writer struct{ borrower }
+
+func (*writer) FromBackend(p []byte, w engine.Wire) (int, error) {
+	w.Observe(engine.WriteRefused)
+	w.Idle()
+	return len(p), nil
+}
+
+func TestInAHardLimitConnectionsThatRefuseWritesAreRenewedWhenTheAddressLeadsToAWriter(t *testing.T) {
+	for name, readOnly := range map[string]bool{"it does": false, "it does not": true} {
+		t.Run(name, func(t *testing.T) {
+			server := listen(t)
+			e := &lender{server: server}
+			var asked atomic.Int64
+			e.probe = func(context.Context, engine.Target) (engine.Facts, error) {
+				asked.Add(1)
+				return engine.Facts{MaxConnections: 10, ReadOnly: readOnly}, nil
+			}
+			g := New(Config{
+				Name: "g", Engine: e, Targets: []engine.Target{{Name: "t"}},
+				Health: HealthCheck{Interval: 30 * time.Millisecond, Timeout: patience},
+				Limits: Limits{MaxConnections: 2, MaxIdlePercent: 100, MaxDials: 1, BorrowTimeout: patience},
+			}, new(atomic.Uint64), zerolog.Nop())
+			l, err := loop.New(0, loop.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := relay.NewWorker(l, relay.NewRegistry(), nil, zerolog.Nop())
+			ended := make(chan struct{})
+			go func() { defer close(ended); l.Run() }()
+			defer func() { l.Stop(); <-ended }()
+			go g.Run(t.Context(), w)
+			g.AwaitFirst(t.Context())
+
+			client := listen(t)
+			if _, err := net.Dial("tcp", client.Addr().String()); err != nil {
+				t.Fatal(err)
+			}
+			nc, err := client.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			machine := &writer{borrower{granted: make(chan struct{})}}
+			c := socket.New(nc)
+			s := relay.NewSession(relay.Login{ID: 1, Conn: c, Client: engine.Accepted{Machine: machine}, Front: &relay.Front{
+				Group: g, Counters: new(telemetry.Listener), Heads: new(relay.Headcount),
+			}}, w)
+			l.Post(task(func() { s.Start(c) }))
+			backend, err := server.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-machine.granted
+			before := asked.Load()
+			if _, err := backend.Write([]byte("no")); err != nil {
+				t.Fatal(err)
+			}
+			closed := make(chan error, 1)
+			go func() {
+				_, err := backend.Read(make([]byte, 1))
+				closed <- err
+			}()
+			if readOnly {
+				for late := time.Now().Add(patience); asked.Load() < before+1; time.Sleep(time.Millisecond) {
+					if time.Now().After(late) {
+						t.Fatal("it is not asked")
+					}
+				}
+			}
+			select {
+			case err := <-closed:
+				if readOnly {
+					t.Errorf("it is closed: %v", err)
+				}
+			case <-time.After(map[bool]time.Duration{false: patience, true: 200 * time.Millisecond}[readOnly]):
+				if !readOnly {
+					t.Error("it stays")
+				}
+			}
+		})
+	}
+}
+
+func TestConnectionsAreRenewedEverMoreSeldomWhereThatIsOfNoUse(t *testing.T) {
+	var r renewal
+	begin := time.Now()
+	times := 0
+	for at := time.Duration(0); at < time.Hour; at += 100 * time.Millisecond {
+		if r.due(begin.Add(at)) {
+			times++
+		}
+	}
+	if times < 5 || times > 16 {
+		t.Errorf("%d times in an hour", times)
+	}
+	if later := begin.Add(2 * time.Hour); !r.due(later) || r.due(later) || !r.due(later.Add(renewFirst)) {
+		t.Error("it does not forget")
+	}
+}
+
 type task func()
 
 func (t task) Run() { t() }
