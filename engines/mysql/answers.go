@@ -42,6 +42,7 @@ const (
 	purposePlace                   // sets the default database in which a statement was prepared
 	purposeMeaning                 // sets what decides how a statement is understood that is to be prepared
 	purposePrepare                 // prepares a statement of the session
+	purposePlaced                  // asks which default database the session has
 	purposeReading                 // makes the backend read the name of a database as servers report it, or ends that
 	purposeArm                     // brings back what COM_RESET_CONNECTION took: trackers, the target's own query
 )

@@ -173,7 +173,7 @@ func (m *Machine) BackendLost(err error, w engine.Wire) {
 		w.ToClient(m.e.render(nil, sequence, m.info.capabilities, err))
 		m.close(err, w)
 		return
-	case answered, active && !tellable, kept && m.e.closesLost:
+	case answered, active && !tellable, kept && m.e.closesLost, kept && m.session.unplaced:
 		m.close(err, w)
 		return
 	case again && open && outlives:

@@ -105,6 +105,7 @@ type session struct {
 	locked      bool      // LOCK TABLES
 	tracks      bool      // it may have set that since the backend has said what it is
 	ownTrackers bool      // the backend reports what the session has set, and it keeps it
+	unplaced    bool      // the backend may not report its default database, see schema.go
 	nullsPin    bool      // nulls does pin
 	roles       bool      // it may have others than its login: it does not see the code that others of its user reach
 	wide        bool      // its character set has characters that end with a backslash, or letters in place of punctuation
@@ -143,6 +144,7 @@ type request struct {
 	fetches   int    // errors of its session's that were made again in their place
 	usesTable bool   // its text surely does, where the list of warnings depends on that
 	asked     bool   // for the session's user variables, because code may have changed them
+	placed    bool   // the default database was asked for in front of it
 	// unsupported is what could not be prepared, because nobody can.
 	unsupported *sharedStatement
 	affected    int64  // ROW_COUNT() after its last result, unless it failed
@@ -371,6 +373,10 @@ func (m *Machine) settle(w engine.Wire) {
 	}
 	if m.hurries() && !m.pins.pinned {
 		m.calm(w)
+		return
+	}
+	if m.ignored && m.session.unplaced && !m.pins.pinned {
+		m.askPlace(w)
 		return
 	}
 	m.askUserVariables(w)

@@ -314,7 +314,7 @@ func (x *exchange) prepared(p []byte) error {
 // reads says whether the machine reads the row of the answer.
 func (p purpose) reads() bool {
 	switch p {
-	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings, purposeCompare, purposeTracked:
+	case purposeRead, purposeUnseen, purposeLocks, purposeStored, purposeSettings, purposeCompare, purposeTracked, purposePlaced:
 		return true
 	}
 	return false
@@ -322,7 +322,7 @@ func (p purpose) reads() bool {
 
 // readsText says whether the row may be of any length. One that is too long is not read.
 func (p purpose) readsText() bool {
-	return p == purposeSettings || p == purposeCompare || p == purposeTracked
+	return p == purposeSettings || p == purposeCompare || p == purposeTracked || p == purposePlaced
 }
 
 // row reads the only row of a result that the machine asked for.

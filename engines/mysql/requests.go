@@ -133,6 +133,11 @@ func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
 
 // local answers what needs no backend, if none is held.
 func (m *Machine) local(p packet, w engine.Wire) (int, error) {
+	if p.command() == protocol.COM_RESET_CONNECTION && m.b != nil && m.doubtsPlace() {
+		m.request.scanned = true
+		m.askPlace(w)
+		return 0, nil
+	}
 	if m.b != nil || m.previous.repeats() && m.keepsList() || m.session.owed != nil {
 		return m.forward(p, class{flags: classUse}, shapeOne, w)
 	}
@@ -225,7 +230,7 @@ func (m *Machine) began(w engine.Wire) {
 	r := &m.request
 	r.active, r.scanned, r.cleared, r.counted, r.fetches, r.failed = true, false, false, false, 0, false
 	r.warnings, r.oks, r.rows, r.affected, r.kinds, r.act = 0, 0, 0, 0, 0, nil
-	r.settings, r.set, r.asked, r.unsupported = settingsReport{}, r.set[:0], false, nil
+	r.settings, r.set, r.asked, r.placed, r.unsupported = settingsReport{}, r.set[:0], false, false, nil
 	r.results = 0
 	r.usesTable, r.single, r.warned, r.schema, r.otherColumns = false, false, false, m.session.schema, 0
 	m.number++

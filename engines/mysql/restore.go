@@ -166,6 +166,8 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.answeredSettings(failure, w)
 	case p == purposeRepeat:
 		m.repeated(failure)
+	case p == purposePlaced:
+		m.placed(failure)
 	case failure != nil:
 		return m.swallowedFailure(p, failure, w)
 	case p == purposeSchema && m.login == loginPending:

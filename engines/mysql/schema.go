@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"encoding/hex"
 	"slices"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -75,4 +76,34 @@ func asksDatabase(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// A session may switch the reports off (session_track_schema), of which MariaDB does not always tell. It keeps its backend then, and so its default database,
+// until a reset, behind which Berth must know it: the server is asked in front of that.
+
+// readPlace is the same text in every character set and sql_mode, and has one row whatever sql_select_limit is.
+const readPlace = "SELECT HEX(CONVERT(DATABASE() USING utf8mb4)) LIMIT 1"
+
+// doubtsPlace says whether the default database must be asked for.
+func (m *Machine) doubtsPlace() bool {
+	const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement
+	return !m.request.placed && (m.session.unplaced || m.state.mariaDB && m.pins.reported&opaque != 0)
+}
+
+func (m *Machine) askPlace(w engine.Wire) {
+	m.state.scratch = m.state.scratch[:0]
+	m.ask(readPlace, purposePlaced, w)
+}
+
+// placed takes in the answer. Without one the default database is what it was.
+func (m *Machine) placed(failure *engine.ServerError) {
+	m.request.placed, m.session.unplaced = true, false
+	f := fields{rest: m.state.scratch}
+	value, _ := cell(&f)
+	name, err := hex.DecodeString(string(digits(value)))
+	if failure != nil || f.bad || err != nil {
+		return
+	}
+	m.session.schema = string(name)
+	m.state.schema = m.session.schema
 }

@@ -62,6 +62,7 @@ func (r *request) names(name string) bool {
 func (m *Machine) noteAssigned(name string) {
 	r := &m.request
 	name = m.state.dialect.variable(name)
+	m.session.unplaced = m.session.unplaced || name == trackedSchema && !r.reports(name) && !m.state.tracksLess
 	switch {
 	case r.reports(name), m.state.tracksLess && (name == trackedVariable || name == trackedSchema):
 	case derived([]byte(name)):

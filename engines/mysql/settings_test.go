@@ -546,3 +546,42 @@ func TestTextsAreReadInTheCharacterSetThatAnotherStatementCameBehind(t *testing.
 		t.Error("the session's character set is taken for another one")
 	}
 }
+
+// With the tracker off nobody tells the machine of USE, and a reset, which switches it on again, leaves the database where it is.
+func TestADatabaseThatIsNotReportedIsAskedForInFrontOfAReset(t *testing.T) {
+	for where, answer := range map[string]string{"\x046F6E": "on", "\xfb": ""} {
+		r := newRig(t, modernClient)
+		r.set(trackedSchema, "OFF")
+		use := query("USE elsewhere")
+		r.send(use)
+		r.answer(reply(okMySQL)) // the session hears what it has set
+		r.answer(reply(okMySQL))
+		reset, one := command(protocol.COM_RESET_CONNECTION, ""), query("SELECT 1")
+		r.client = nil
+		r.ask(reset, query(readPlace), reply("\x01", columnOne, where, endMySQL))
+		if r.m.session.schema != answer || len(r.client) > 0 {
+			t.Fatalf("%q, client got %q", r.m.session.schema, r.client)
+		}
+		r.backend = nil
+		r.answer(reply(okMySQL))
+		if r.m.session.schema != answer || r.m.session.unplaced || len(r.client) == 0 {
+			t.Errorf("behind the reset %q, client got %q", r.m.session.schema, r.client)
+		}
+		r.answer(reply(okMySQL)) // what the trackers need
+		r.backend = nil
+		r.send(one)
+		if answer != "" && !bytes.Contains(r.backend, command(protocol.COM_INIT_DB, answer)) {
+			t.Errorf("backend got %q", r.backend)
+		}
+	}
+}
+
+// Nor can anybody say where a session was whose backend is lost.
+func TestASessionThatReportsNoDatabaseEndsWithItsBackend(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set(trackedSchema, "OFF")
+	r.lose()
+	if !r.closed {
+		t.Error("the session goes on")
+	}
+}

@@ -56,6 +56,7 @@ type report struct {
 	derived   bool // one that changes with the default database
 	trackers  bool // one that says what is tracked,
 	tracked   bool // of variables
+	unplaced  bool // the default database is reported no more
 	matters   bool // one that changes how statements are understood and cannot be restored
 	changed   bool // something changed
 	schema    []byte
@@ -108,6 +109,7 @@ func (r *report) variable(name, value []byte) {
 		r.tracked = true
 	} else {
 		r.trackers = r.trackers || bytes.HasPrefix(name, []byte("session_track_")) && !armed(name, value)
+		r.unplaced = r.unplaced || string(name) == trackedSchema && !armed(name, value)
 	}
 }
 
@@ -245,6 +247,7 @@ func (m *Machine) observe(o *okPacket) bool {
 	m.request.settings.reported = m.request.settings.reported || r.variables
 	m.request.settings.matter = m.request.settings.matter || r.matters
 	m.session.ownTrackers = m.session.ownTrackers || r.trackers || r.tracked && !m.state.tracksLess
+	m.session.unplaced = m.session.unplaced || r.unplaced
 	switch {
 	case r.variables || r.derived && m.request.class.sets() != nil:
 		m.noteSettings(o.state, r.changed)

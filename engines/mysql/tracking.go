@@ -162,6 +162,7 @@ func (m *Machine) learnTracked(w engine.Wire) {
 	if isNull {
 		t = &tracked{value: "NULL"}
 	}
+	m.session.unplaced = m.session.unplaced || string(schema) != "1"
 	if !ok || f.bad || string(schema) != "1" {
 		m.session.ownTrackers = true
 		m.keepLasting(engine.KindSetting, w)

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -125,6 +126,33 @@ func TestAnOptionOutlivesAChangeOfTheUser(t *testing.T) {
 				w.sees(t, two, c.want)
 				w.quit()
 			}
+		}
+	})
+}
+
+// A session may have it that nobody hears of USE. The database that it has chosen is its own behind a reset, too.
+func TestADatabaseThatNobodyHearsOfOutlivesAReset(t *testing.T) {
+	shared(t, func(t *testing.T, f front) {
+		for _, off := range []string{
+			"set session_track_schema = off", "set @@session_track_schema = 0", "set session_track_schema = 0, session_track_system_variables = ''",
+			"set @@session_track_schema = 0; select 1", "set @s = 'set @@session_track_schema = 0'; prepare p from @s; execute p",
+		} {
+			w, other := f.client(t, multi), f.client(t, multi)
+			if got := w.outcome(off); strings.Contains(got, "error") {
+				t.Fatalf("%s: %s", off, got)
+			}
+			w.do(t, "use information_schema")
+			w.sees(t, "select database()", "[information_schema]")
+			if _, err := w.one(protocol.COM_RESET_CONNECTION); err != nil {
+				t.Fatal(err)
+			}
+			other.do(t, "begin") // on the connection that is free
+			w.sees(t, "select database()", "[information_schema]")
+			other.sees(t, "select database()", "[app]")
+			w.do(t, "use app")
+			w.sees(t, "select database()", "[app]")
+			w.quit()
+			other.quit()
 		}
 	})
 }
