@@ -17,7 +17,7 @@ type Server struct {
 // before. Simulations need it, whose connections Dial cannot make.
 func (e *Engine) Reach(s Server) {
 	e.reach(serverInfo{
-		version: s.Version, mariaDB: strings.Contains(s.Version, "MariaDB"), charset: s.Charset, capabilities: s.Capabilities &^ extendedMetadata,
+		version: s.Version, mariaDB: strings.Contains(s.Version, "MariaDB"), charset: s.Charset, capabilities: s.Capabilities &^ extendedCapabilities,
 	})
 }
 

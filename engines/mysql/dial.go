@@ -132,7 +132,7 @@ func (u *upstream) login(ctx context.Context, t engine.Target, cred engine.Crede
 	if missing := flags & extendedMetadata &^ offers; missing != 0 {
 		return permanentError{fmt.Errorf("server %s does not tell of extended types, as another one of its group does", u.greeting.version)}
 	}
-	u.caps = (wanted | flags) & offers
+	u.caps = (wanted | bulkOperations | flags) & offers
 	if u.greeting.mariaDB {
 		u.caps &^= protocol.CLIENT_LONG_PASSWORD // or its extended capabilities would be read (CLIENT_MYSQL)
 	}
@@ -177,7 +177,7 @@ func (u *upstream) startTLS(ctx context.Context, t engine.Target, offered bool) 
 
 // response is the payload of a Protocol::HandshakeResponse41.
 func (u *upstream) response(plugin string, proof []byte) []byte {
-	p := appendUint32(nil, u.caps&^extendedMetadata)
+	p := appendUint32(nil, u.caps&^extendedCapabilities)
 	p = appendUint32(p, maxPayload+1)
 	p = append(p, u.charset)
 	p = append(p, make([]byte, 19)...)

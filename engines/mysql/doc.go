@@ -20,7 +20,7 @@
 //
 // The greeting has the version of the group's own servers, which a probe found out, so that a MariaDB client finds
 // MariaDB and a MySQL client finds MySQL. Compression is never offered, nor are optional result set metadata and
-// MariaDB's extended capabilities but for that of extended metadata. Clients log in with caching_sha2_password or mysql_native_password, as the user's
+// MariaDB's extended capabilities but for those of extended metadata and bulk operations. Clients log in with caching_sha2_password or mysql_native_password, as the user's
 // credential says; because the proxy knows the password, a proof is enough and is decisive. Before authentication
 // nothing tells an unknown user from a wrong password.
 //

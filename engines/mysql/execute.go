@@ -14,6 +14,7 @@ type execution struct {
 	params int    // that have values
 	typed  bool   // their types follow
 	flag   int    // where in the payload that is said, 0 if nowhere
+	bulk   bool   // of many rows
 	types  []byte // with names, if query attributes were agreed on
 	nulls  []byte // a bit for each parameter
 	values []byte // of those that are not NULL, as far as they are there
@@ -67,7 +68,27 @@ func parseExecution(payload []byte, params int, attributes bool) (e execution, o
 	return e, !f.bad
 }
 
-// execute relays a COM_STMT_EXECUTE.
+// comBulkExecute is MariaDB's COM_STMT_BULK_EXECUTE ("COM_STMT_BULK_EXECUTE"): the statement is executed for each of many rows of values, with one
+// answer. Here it is a COM_STMT_EXECUTE of another form.
+const comBulkExecute = 0xfa
+
+// bulkTypes is the flag, in the first of two bytes of a bulk execution's, that says that types follow.
+const bulkTypes = 128
+
+// parseBulk is parseExecution for a COM_STMT_BULK_EXECUTE, whose values are not taken apart: in a row each has an indicator before it, and there
+// may be millions.
+func parseBulk(payload []byte, params int) (e execution, ok bool) {
+	f := fields{rest: payload}
+	f.bytes(1 + 4) // the command and the id
+	e.params, e.bulk, e.flag = params, true, len(payload)-len(f.rest)
+	e.typed = f.uint16()&bulkTypes != 0
+	if e.typed {
+		e.types = f.bytes(2 * params)
+	}
+	return e, !f.bad
+}
+
+// execute relays a COM_STMT_EXECUTE, or a COM_STMT_BULK_EXECUTE.
 func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	c := s.class
 	c.flags &^= classUse // behind which a server goes back to the default database that it had
@@ -84,7 +105,17 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 		m.refusal = errAttributes
 		return m.refused(p, w)
 	}
-	e, sound := parseExecution(p.body(), s.params, attributes)
+	var e execution
+	var sound bool
+	if m.request.bulk {
+		if m.state.capabilities&bulkOperations == 0 {
+			m.refusal = errBulk
+			return m.refused(p, w)
+		}
+		e, sound = parseBulk(p.body(), s.params)
+	} else {
+		e, sound = parseExecution(p.body(), s.params, attributes)
+	}
 	m.request.opens = e.opens
 	if !m.prepareApart(s, w) {
 		m.refusal = errStatementLost
@@ -111,11 +142,11 @@ func (m *Machine) execute(p packet, s *statement, w engine.Wire) (int, error) {
 	m.keepRequest(p, s)
 	putID(p, h.id)
 	if len(types) > 0 {
-		m.executeTyped(p, e.flag, types, w)
+		m.executeTyped(p, &e, types, w)
 	} else {
 		w.ToBackend(p.bytes)
 	}
-	m.shaped(h, s, sound && s.typed == e.params && !h.widened(&e, s, attributes))
+	m.shaped(h, s, sound && !e.bulk && s.typed == e.params && !h.widened(&e, s, attributes))
 	h.types, h.retyped, h.used = s, s.retyped, true
 	m.expect(shapeResults, purposeForward, 1)
 	m.streamOn(p)
@@ -184,7 +215,7 @@ const maxNamedTypes = 256
 // second time, nor if another of the server's statements would not be the same.
 func (m *Machine) keepRequest(p packet, s *statement) {
 	m.state.sent = m.state.sent[:0]
-	if m.statements.again == nil && s.own == nil && s.repeatable && p.whole() && p.size <= maxWhole {
+	if !m.request.bulk && m.statements.again == nil && s.own == nil && s.repeatable && p.whole() && p.size <= maxWhole {
 		m.state.sent = append(m.state.sent, p.bytes...)
 	}
 }
@@ -235,13 +266,20 @@ func (m *Machine) goAgain(w engine.Wire) error {
 	return err
 }
 
-// executeTyped sends p, a COM_STMT_EXECUTE without types, with types behind its flag.
-func (m *Machine) executeTyped(p packet, flag int, types []byte, w engine.Wire) {
-	head := append(m.state.scratch[:0], p.bytes[:headerSize+flag]...)
-	head = append(head, 1)
+// executeTyped sends p, the execution e without types, with types behind its flag.
+func (m *Machine) executeTyped(p packet, e *execution, types []byte, w engine.Wire) {
+	head := append(m.state.scratch[:0], p.bytes[:headerSize+e.flag]...)
+	rest := p.bytes[headerSize+e.flag:]
+	if e.bulk {
+		head = append(head, rest[0]|bulkTypes, rest[1])
+		rest = rest[2:]
+	} else {
+		head = append(head, 1)
+		rest = rest[1:]
+	}
 	head = append(head, types...)
 	resize(head, p.size-headerSize+len(types))
 	w.ToBackend(head)
-	w.ToBackend(p.bytes[headerSize+flag+1:])
+	w.ToBackend(rest)
 	m.state.scratch = head[:0]
 }

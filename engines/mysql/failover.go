@@ -232,7 +232,7 @@ func (m *Machine) remind(p packet) {
 	case protocol.COM_QUIT, protocol.COM_PING, protocol.COM_STMT_CLOSE, protocol.COM_STMT_RESET:
 	case protocol.COM_STMT_SEND_LONG_DATA: // nobody is told by this, and what needs the data must fail
 		m.refusal = m.notice
-	case protocol.COM_STMT_EXECUTE:
+	case protocol.COM_STMT_EXECUTE, comBulkExecute:
 		m.failLongData(p, nil) // as it fails now
 		m.refusal, m.notice = m.notice, nil
 	default:

@@ -30,24 +30,40 @@ var inconvertible = [...]struct {
 // MariaDB's own types a column has, JSON above all. It is one of the extended capabilities, which MariaDB and its clients have in the last four
 // bytes of a filler, where wireExtendedMetadata is its flag. No server offers the flag that stands for it here (CLIENT_CAPABILITY_EXTENSION;
 // MariaDB's CLIENT_PROGRESS_OBSOLETE); whatever peers say of that one is not looked at.
+//
+// bulkOperations stands for MARIADB_CLIENT_STMT_BULK_OPERATIONS in the same way, and for CLIENT_SSL_VERIFY_SERVER_CERT, which only clients use, and for themselves.
+// It allows of COM_STMT_BULK_EXECUTE and changes nothing else, so that every backend that can has it.
 const (
 	extendedMetadata     = 1 << 29
+	bulkOperations       = 1 << 30
+	extendedCapabilities = extendedMetadata | bulkOperations
 	wireExtendedMetadata = 1 << 3 // 1 << 35, less the 32 bits of the others
+	wireBulkOperations   = 1 << 2 // 1 << 34
 )
 
 // appendExtended appends capabilities' extended ones.
 func appendExtended(dst []byte, capabilities uint32) []byte {
+	var extended uint32
 	if capabilities&extendedMetadata != 0 {
-		return appendUint32(dst, wireExtendedMetadata)
+		extended |= wireExtendedMetadata
 	}
-	return appendUint32(dst, 0)
+	if capabilities&bulkOperations != 0 {
+		extended |= wireBulkOperations
+	}
+	return appendUint32(dst, extended)
 }
 
 // withExtended returns the capabilities of a peer with these extended ones.
 func withExtended(capabilities, extended uint32) uint32 {
-	capabilities &^= extendedMetadata
-	if capabilities&protocol.CLIENT_LONG_PASSWORD == 0 && extended&wireExtendedMetadata != 0 { // CLIENT_MYSQL
+	capabilities &^= extendedCapabilities
+	if capabilities&protocol.CLIENT_LONG_PASSWORD != 0 { // CLIENT_MYSQL
+		return capabilities
+	}
+	if extended&wireExtendedMetadata != 0 {
 		capabilities |= extendedMetadata
+	}
+	if extended&wireBulkOperations != 0 {
+		capabilities |= bulkOperations
 	}
 	return capabilities
 }

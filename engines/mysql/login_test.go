@@ -57,21 +57,22 @@ func TestTheGreetingIsTheServersOwn(t *testing.T) {
 	}
 }
 
-func TestExtendedMetadataIsAgreedOnAmongMariaDBsExtendedCapabilities(t *testing.T) {
+func TestExtendedMetadataAndBulkOperationsAreAgreedOnAmongMariaDBsExtendedCapabilities(t *testing.T) {
 	maria := mariaServer
-	maria.capabilities |= extendedMetadata
+	maria.capabilities |= extendedCapabilities
 	for _, c := range []struct {
 		server   serverInfo
 		caps     uint32
 		extended byte
-		want     bool
+		want     uint32
 	}{
-		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, true},
-		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x04, false},
-		{maria, clientCaps | protocol.CLIENT_LONG_PASSWORD, 0x0c, false}, // no MariaDB's client: these bytes mean nothing
-		{maria, clientCaps&^protocol.CLIENT_LONG_PASSWORD | extendedMetadata, 0, false},
-		{mariaServer, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, false},
-		{mysqlServer, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, false},
+		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0xff, extendedCapabilities},
+		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x08, extendedMetadata},
+		{maria, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x04, bulkOperations},
+		{maria, clientCaps | protocol.CLIENT_LONG_PASSWORD, 0x0c, 0}, // no MariaDB's client: these bytes mean nothing
+		{maria, clientCaps&^protocol.CLIENT_LONG_PASSWORD | extendedCapabilities, 0, 0},
+		{mariaServer, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, 0},
+		{mysqlServer, clientCaps &^ protocol.CLIENT_LONG_PASSWORD, 0x0c, 0},
 	} {
 		offers := c.server.offers(false)
 		payload := greeting(&c.server, 1, offers, fakeSalt)
@@ -82,11 +83,11 @@ func TestExtendedMetadataIsAgreedOnAmongMariaDBsExtendedCapabilities(t *testing.
 		answer := append(fixedPart(c.caps), "u\x00\x00"...)
 		answer[sslRequestSize-4] = c.extended
 		r, err := parseResponse(answer, offers)
-		if err != nil || r.has(extendedMetadata) != c.want {
+		if err != nil || r.capabilities&extendedCapabilities != c.want {
 			t.Errorf("%s, capabilities %#x and %#x: %+v, %v", c.server.version, c.caps, c.extended, r, err)
 		}
 		flags, _, err := parseKeyOptions(keyOf("u", "", r.capabilities, 45).Options)
-		if err != nil || flags&extendedMetadata != 0 != c.want {
+		if err != nil || flags&extendedCapabilities != c.want&extendedMetadata { // a backend can do bulk operations for everybody
 			t.Errorf("the key says %#x, %v", flags, err)
 		}
 	}
@@ -494,7 +495,10 @@ func FuzzResponse(f *testing.F) {
 		if r.capabilities&extendedMetadata != 0 && payload[28]&wireExtendedMetadata == 0 {
 			t.Fatal("extended metadata, which the client lacks")
 		}
-		if r.capabilities&^protocol.CLIENT_MULTI_RESULTS&^extendedMetadata&^binary.LittleEndian.Uint32(payload) != 0 {
+		if r.capabilities&bulkOperations != 0 && payload[28]&wireBulkOperations == 0 {
+			t.Fatal("bulk operations, which the client lacks")
+		}
+		if r.capabilities&^protocol.CLIENT_MULTI_RESULTS&^extendedCapabilities&^binary.LittleEndian.Uint32(payload) != 0 {
 			t.Fatalf("capabilities %#x that the client lacks", r.capabilities)
 		}
 	})

@@ -135,8 +135,8 @@ type request struct {
 	warned    bool   // one of its results had some
 	active    bool   // its answer is due
 	scanned   bool   // class belongs to the bytes that the client has sent and that wait
-	command   byte
-	single    bool // it is one statement, where that may matter; false if that is not known
+	command   byte   // COM_STMT_EXECUTE for a bulk execution
+	single    bool   // it is one statement, where that may matter; false if that is not known
 	failed    bool
 	cleared   bool   // the diagnostics of others are gone
 	counted   bool   // ROW_COUNT() is the session's
@@ -155,6 +155,7 @@ type request struct {
 	schema      string    // the default database before it
 	file        bool      // the client is sending a file
 	opens       bool      // COM_STMT_EXECUTE: it asks for a cursor
+	bulk        bool      // COM_STMT_EXECUTE: of many rows, so that ROW_COUNT() may be that of the last one
 	sequence    uint8     // of the client's last packet
 	// otherColumns is statusOtherColumns if the result has not as many columns as the client knows of.
 	otherColumns uint16

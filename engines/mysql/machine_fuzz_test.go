@@ -35,9 +35,11 @@ func FuzzMachine(f *testing.F) {
 		reply("\x01", columnA, "\xfe\x00\x00\x42\x00\x00\x00"), about(protocol.COM_STMT_FETCH, 1, "\x01\x00\x00\x00"), reply(okPlain),
 		about(protocol.COM_STMT_RESET, 1, ""), reply(okPlain), query("SET sql_mode = 'ANSI'"), reply(okMySQL),
 		about(protocol.COM_STMT_CLOSE, 1, ""), nil, command(protocol.COM_RESET_CONNECTION, ""), reply(okPlain))
+	seed(5, command(protocol.COM_STMT_PREPARE, "DO ?"), prepareOK(40, 1), about(comBulkExecute, 1, "\x80\x00\x08\x00\x00"+seven), reply(okMySQL))
 	f.Fuzz(func(t *testing.T, caps uint8, script []byte) {
-		kinds := [...]uint32{oldClient, trackClient, modernClient, trackedModern, trackedModern | protocol.CLIENT_QUERY_ATTRIBUTES}
+		kinds := [...]uint32{oldClient, trackClient, modernClient, trackedModern, trackedModern | protocol.CLIENT_QUERY_ATTRIBUTES, trackedModern | bulkOperations}
 		r := newRig(t, kinds[int(caps)%len(kinds)])
+		r.pool.State.(*backendState).capabilities = r.m.info.capabilities & bulkOperations
 		for len(script) > 0 && !r.closed {
 			side, n := script[0]&1, int(script[0]>>1)
 			script = script[1:]

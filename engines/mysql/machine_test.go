@@ -215,7 +215,7 @@ func (r *rig) ask(request []byte, wants []byte, reply []byte) []byte {
 	return r.client
 }
 
-func command(c byte, text string) []byte { return pack(0, string(c)+text) }
+func command(c byte, text string) []byte { return pack(0, string([]byte{c})+text) }
 func query(text string) []byte           { return command(protocol.COM_QUERY, text) }
 
 // pack makes packets with sequence ids from first.

@@ -49,6 +49,9 @@ func FuzzExecution(f *testing.F) {
 		if e, ok := parseExecution(body, int(params), attributes); ok && (len(e.types) > len(body) || e.flag > len(body)) {
 			t.Fatalf("%+v of %d bytes", e, len(body))
 		}
+		if e, ok := parseBulk(body, int(params)); ok && (len(e.types) > len(body) || e.flag+2 > len(body)) {
+			t.Fatalf("%+v of %d bytes of many rows", e, len(body))
+		}
 	})
 }
 

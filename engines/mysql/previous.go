@@ -214,6 +214,8 @@ func (m *Machine) notePrevious() {
 		return
 	case r.class.has(classGets):
 		m.noteGot()
+	case r.bulk: // what the OK counts is of all rows, or of the last one
+		v.rowsKnown = false
 	case r.command == protocol.COM_QUERY, r.command == protocol.COM_STMT_EXECUTE, r.command == protocol.COM_INIT_DB:
 		v.rows, v.rowsKnown = r.affected, true
 	default:

@@ -73,14 +73,17 @@ func (m *Machine) command(in []byte, w engine.Wire) (int, error) {
 	if !p.whole() && !streams(p.command()) {
 		return 0, m.violation(1, errMalformed, w)
 	}
-	m.request.command, m.request.sequence, m.request.opens = p.command(), 0, false
+	m.request.command, m.request.sequence, m.request.opens, m.request.bulk = p.command(), 0, false, false
+	if p.command() == comBulkExecute {
+		m.request.command, m.request.bulk = protocol.COM_STMT_EXECUTE, true // which it is in all that follows
+	}
 	return m.dispatch(p, w)
 }
 
 // streams says whether a command may be longer than what is held.
 func streams(command byte) bool {
 	switch command {
-	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_STMT_SEND_LONG_DATA:
+	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, comBulkExecute, protocol.COM_STMT_SEND_LONG_DATA:
 		return true
 	}
 	return false
@@ -105,7 +108,7 @@ func (m *Machine) dispatch(p packet, w engine.Wire) (int, error) {
 		return len(p.bytes), nil
 	case protocol.COM_QUERY:
 		return m.query(p, w)
-	case protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, protocol.COM_STMT_FETCH, protocol.COM_STMT_RESET,
+	case protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, comBulkExecute, protocol.COM_STMT_FETCH, protocol.COM_STMT_RESET,
 		protocol.COM_STMT_CLOSE, protocol.COM_STMT_SEND_LONG_DATA:
 		return m.statement(p, w)
 	case protocol.COM_INIT_DB:

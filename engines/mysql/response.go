@@ -20,7 +20,7 @@ const offered = protocol.CLIENT_FOUND_ROWS | protocol.CLIENT_LONG_FLAG | protoco
 func (s *serverInfo) offers(tls bool) uint32 {
 	caps := offered
 	if s.mariaDB {
-		caps |= s.capabilities & extendedMetadata
+		caps |= s.capabilities & extendedCapabilities
 	} else {
 		caps |= protocol.CLIENT_LONG_PASSWORD | s.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES
 	}
@@ -43,7 +43,7 @@ func greeting(s *serverInfo, id uint32, caps uint32, salt []byte) []byte {
 	p = binary.LittleEndian.AppendUint16(p, uint16(caps))
 	p = append(p, s.charset)
 	p = binary.LittleEndian.AppendUint16(p, statusAutocommit)
-	p = binary.LittleEndian.AppendUint16(p, uint16(caps&^extendedMetadata>>16))
+	p = binary.LittleEndian.AppendUint16(p, uint16(caps&^extendedCapabilities>>16))
 	p = append(p, saltSize+1)
 	p = append(p, make([]byte, 6)...)
 	p = appendExtended(p, caps)

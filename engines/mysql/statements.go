@@ -15,8 +15,12 @@ import (
 
 // statement relays the commands of prepared statements.
 func (m *Machine) statement(p packet, w engine.Wire) (int, error) {
-	if p.command() == protocol.COM_STMT_PREPARE {
+	switch {
+	case p.command() == protocol.COM_STMT_PREPARE:
 		return m.prepare(p, w)
+	case p.command() == comBulkExecute && !m.can(bulkOperations):
+		m.refusal = errBulk
+		return m.refused(p, w)
 	}
 	if len(p.bytes) < min(p.size, maxWhole) {
 		return 0, nil
@@ -54,7 +58,7 @@ func (m *Machine) unknownStatement(command byte, id uint32) error {
 	by := "mysql_stmt_precheck"
 	if m.e.isMariaDB() {
 		by = map[byte]string{
-			protocol.COM_STMT_EXECUTE: "mysqld_stmt_execute", protocol.COM_STMT_FETCH: "mysqld_stmt_fetch",
+			protocol.COM_STMT_EXECUTE: "mysqld_stmt_execute", comBulkExecute: "mysqld_stmt_execute", protocol.COM_STMT_FETCH: "mysqld_stmt_fetch",
 			protocol.COM_STMT_RESET: "mysqld_stmt_reset",
 		}[command]
 	}
@@ -79,6 +83,9 @@ var (
 	// errAttributes is for a group whose servers differ in what they know.
 	errAttributes = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
 		"The database server does not know query attributes, which were negotiated"}}
+	// errBulk is what servers say to who has not agreed to bulk operations, and is for a group whose servers differ in them, too.
+	errBulk = &clientError{rendering: rendering{protocol.ER_UNSUPPORTED_PS, "HY000",
+		"This command is not supported in the prepared statement protocol yet"}}
 	errTooManyStatements = &clientError{rendering: rendering{protocol.ER_MAX_PREPARED_STMT_COUNT_REACHED, "42000",
 		"Can't create more than max_prepared_stmt_count statements (current value: " + strconv.Itoa(maxStatements) + ")"}}
 	// errStatementLost is for statements that no other backend can have as they were.

@@ -120,6 +120,42 @@ func TestAPreparedStatementFollowsItsSession(t *testing.T) {
 	}
 }
 
+// A bulk execution says with a flag whether types follow, which other sessions may have replaced since.
+func TestABulkExecutionHasTheTypesOfItsOwnSession(t *testing.T) {
+	a := newRig(t, trackedModern|bulkOperations)
+	idA := a.prepares("DO ?", 40, 1)
+	a.pool.State.(*backendState).capabilities |= bulkOperations
+	const with, without, bigint = "\x80\x00", "\x00\x00", "\x08\x00"
+	bulk := func(id uint32, rest string) []byte { return about(comBulkExecute, id, rest) }
+	a.ask(bulk(idA, with+bigint+"\x00"+seven+"\x01"), bulk(40, with+bigint+"\x00"+seven+"\x01"), reply(okMySQL))
+	a.ask(bulk(idA, without+"\x00"+seven), bulk(40, without+"\x00"+seven), reply(okMySQL))
+
+	b := &rig{t: t, wire: newWire(t), cut: func(n int) int { return n }}
+	b.m = newMachine(a.m.e, a.m.info).(*Machine)
+	b.m.Start(b.wire)
+	b.pool = a.swap(nil)
+	b.pool.State.(*backendState).dialect = dialect{} // one that does not keep to types
+	idB := b.prepares("DO ?", 41, 1)
+	b.ask(bulk(idB, with+"\xfd\x00\x00\x01x"), bulk(41, with+"\xfd\x00\x00\x01x"), reply(okMySQL))
+	a.pool = b.swap(nil)
+	a.ask(bulk(idA, without+"\x00"+seven), bulk(41, with+bigint+"\x00"+seven), reply(okMySQL))
+	a.ask(about(protocol.COM_STMT_EXECUTE, idA, once+"\x00\x00"+seven), about(protocol.COM_STMT_EXECUTE, 41, once+"\x00\x00"+seven), reply(okMySQL))
+	if a.m.request.bulk || !a.m.previous.rowsKnown {
+		t.Error("an execution is taken for one of many rows")
+	}
+
+	// A server of the group that has no bulk operations, and a session that has not agreed to any.
+	a.pool.State.(*backendState).capabilities &^= bulkOperations
+	for range 2 {
+		a.client, a.backend = nil, nil
+		a.send(bulk(idA, with+bigint+"\x00"+seven))
+		if !bytes.Contains(a.client, []byte(errBulk.message)) || len(a.backend) > 0 || a.m.Busy() {
+			t.Fatalf("client got %q, backend %q", a.client, a.backend)
+		}
+		a.m.info.capabilities &^= bulkOperations
+	}
+}
+
 func TestStatementsOfTheSameTextAreSharedAndTypesAreNot(t *testing.T) {
 	a := newRig(t, modernClient)
 	idA := a.prepares("DO ?", 40, 1)

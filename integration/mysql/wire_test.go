@@ -53,6 +53,11 @@ const extended = 1 << 29
 
 const wireExtended = 1 << 3
 
+// bulk stands for MariaDB's bulk operations in the same way.
+const bulk = 1 << 30
+
+const wireBulk = 1 << 2
+
 // answerWithin bounds the wait for any packet, so that a proxy that is stuck fails one test and not the run.
 const answerWithin = 60 * time.Second
 
@@ -110,9 +115,13 @@ func (w *wire) readGreeting() error {
 	f.u16()
 	w.offers = uint32(low) | uint32(f.u16())<<16
 	f.n(7)
-	w.offers &^= extended
-	if more := f.u32(); w.offers&protocol.CLIENT_LONG_PASSWORD == 0 && more&wireExtended != 0 {
+	w.offers &^= extended | bulk
+	more := f.u32()
+	if w.offers&protocol.CLIENT_LONG_PASSWORD == 0 && more&wireExtended != 0 {
 		w.offers |= extended
+	}
+	if w.offers&protocol.CLIENT_LONG_PASSWORD == 0 && more&wireBulk != 0 {
+		w.offers |= bulk
 	}
 	w.salt = append(w.salt, f.n(12)...)
 	f.n(1)
@@ -174,7 +183,10 @@ func (w *wire) fixed() []byte {
 	if w.caps&extended != 0 {
 		more = wireExtended
 	}
-	p := binary.LittleEndian.AppendUint32(nil, w.caps&^extended)
+	if w.caps&bulk != 0 {
+		more |= wireBulk
+	}
+	p := binary.LittleEndian.AppendUint32(nil, w.caps&^extended&^bulk)
 	p = binary.LittleEndian.AppendUint32(p, 1<<30)
 	charset := w.charset
 	if charset == 0 {
