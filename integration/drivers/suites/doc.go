@@ -12,5 +12,5 @@
 // than directly. The suite is then run once more in both ways: a test is unsteady if it now ends like directly, or if it ended
 // otherwise in the two direct runs; that is printed and is no difference.
 //
-// The file accepted may only shrink: a line that a run does not need, which it concerns, fails the test.
+// The file accepted may only shrink: a line that a run does not need, which it concerns, fails the test, unless a test of the line failed directly, too.
 package suites
