@@ -411,6 +411,10 @@ func (m *Machine) longData(p packet, s *statement, w engine.Wire) (int, error) {
 		return 0, nil
 	}
 	h := m.present(s, w)
+	if h != nil && h.garblesLong(m.state.mariaDB, s) {
+		m.drop(s.shared, w)
+		h = m.present(s, w)
+	}
 	if h == nil {
 		if m.refusal != nil && m.queue.count == 0 {
 			return m.refused(p, w)
@@ -423,6 +427,12 @@ func (m *Machine) longData(p packet, s *statement, w engine.Wire) (int, error) {
 	w.ToBackend(p.bytes)
 	m.streamOn(p)
 	return len(p.bytes), nil
+}
+
+// garblesLong says whether the server's statement h, which is not that of s alone, may have had types of others in its last execution. MariaDB takes
+// long data for a number, and what it has of it in memory for its value, behind one with a number in its place. MySQL's depend on the shape.
+func (h *heldStatement) garblesLong(mariaDB bool, s *statement) bool {
+	return mariaDB && s.own == nil && h.used && !h.knows(s)
 }
 
 // failLongData notes that parts of long data are not sent.

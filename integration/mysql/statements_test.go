@@ -545,6 +545,31 @@ func TestLongDataAndCursorsHoldTheBackendForAWhile(t *testing.T) {
 	})
 }
 
+// A server may take long data for what the execution before sent in its place: MariaDB makes a number of it, whatever it is.
+func TestLongDataIsNotTakenForWhatAnotherSessionSentBefore(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		name := table(t, f.server, "longtypes", "(a int, b text)")
+		mine, other := f.client(t), f.client(t)
+		for _, text := range []string{"select concat(?, ''), ?", "select ?, ?", "insert into " + name + " (b, a) values (?, ?)"} {
+			s, others := mine.mustPrepare(t, text), other.mustPrepare(t, text)
+			for _, first := range []any{int64(7), "text", int64(8)} { // also where it is its own from before
+				if _, err := other.execute(others, 0, first, int64(2)); err != nil {
+					t.Fatal(err)
+				}
+				mine.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, 0, 0, 'l', 'o')
+				mine.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, 0, 0, 'n', 'g')
+				want := "[long,5]"
+				if strings.HasPrefix(text, "insert") {
+					want = "ok 1"
+				}
+				mine.executes(t, s, want, long{}, int64(5))
+			}
+		}
+		mine.sees(t, "select b, count(*) from "+name+" group by b order by b", "[7,1;8,1;long,3;text,1]")
+		f.neverPinned(t)
+	})
+}
+
 // What an execution that fails had of long data is used up.
 func TestLongDataOfAFailedExecutionHoldsNoBackend(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Pool: harness.Keys{"connection_borrow_timeout": "1s"}}, func(t *testing.T, f front) {
