@@ -97,6 +97,8 @@ type classifier struct {
 	kept       bool // a statement before it makes a temporary table
 	made       bool // a statement before it makes values of sequences
 	begins     bool // the last word was BEGIN, or LANGUAGE in DO
+	refers     bool // the last word was EXECUTE, DEALLOCATE or PREPARE
+	reserved   bool // it names a statement as only the proxy does
 }
 
 // watched says what to look for in the tokens behind a statement's first words.
@@ -199,10 +201,13 @@ func (c *classifier) advance() bool {
 		c.starved = true
 		return false
 	}
-	last := c.kind
+	last, from := c.kind, c.at
 	if c.next() == tokenMore {
 		c.kind, c.starved = last, true
 		return false
+	}
+	if c.parted {
+		c.refer(from)
 	}
 	c.prev, c.before2, c.before = last, c.before, c.keyword
 	c.keyword = keywordNone

@@ -164,7 +164,7 @@ func whole(fr frame, f *feed) bool { return len(f.rest()) >= fr.size }
 
 // terminate ends the session, once what the client asked for before has been answered: the server would have done it, too.
 func (m *machine) terminate(f *feed, w engine.Wire) bool {
-	if m.queue.ready > 0 {
+	if m.queue.ready > 0 && !(m.backend != nil && m.lend.copying) { // the server waits for COPY data that does not come
 		return false
 	}
 	m.flush(f, w)

@@ -13,6 +13,7 @@ type longMessage struct {
 	kind  byte
 	named bool
 	head  []byte // the beginning of the text
+	told  bool   // whether it may be read
 }
 
 // untilRead is what a long statement counts as while it passes, where that decides about what is sent before it.
@@ -57,6 +58,12 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 	named := len(name) > 0
 	if named && m.unsettled(f, w) {
 		return false
+	}
+	if text, _, ok := cutString(rest); ok { // it is the types of parameters that are many
+		if answer := m.reservedName(unread, text); answer != nil {
+			m.refuse(answer, fr, f, w)
+			return true
+		}
 	}
 	switch {
 	case named && (reserved(name) || m.named.byName[string(name)] != nil):
@@ -147,14 +154,20 @@ func (m *machine) takeIn(f *feed, w engine.Wire) bool {
 func (m *machine) passOn(f *feed, w engine.Wire) {
 	s := &m.reading.client
 	n := s.take(len(f.rest()))
+	refused := false
 	if l := m.reading.long; l != nil {
-		l.scan.feed(f.rest()[:n])
+		piece := f.rest()[:n]
+		l.scan.feed(piece)
+		if piece, refused = l.spoil(piece); refused {
+			m.flush(f, w)
+			w.ToBackend(piece)
+		}
 		if l.kind == 'P' && !l.named && m.unnamed.pending.share != nil {
 			p := &m.unnamed.pending
 			p.message = append(p.message, f.rest()[:n]...)
 		}
 	}
-	m.passClient(f, n, s.drop, w)
+	m.passClient(f, n, s.drop || refused, w)
 	if l := m.reading.long; l != nil && s.rest == 0 {
 		m.reading.long = nil
 		m.longSent(l, w)
@@ -199,7 +212,32 @@ func (m *machine) longSent(l *longMessage, w engine.Wire) {
 type longScan struct {
 	classifier
 	window []byte // what is left of the pieces so far
-	over   bool   // the NUL behind the text has come
+	over   bool   // the NUL behind the text has come,
+	nul    int    // there in the piece
+
+	mentions bool // it has what such a name begins with, perhaps elsewhere
+	last     []byte
+}
+
+// refer looks, at a token that was read from here on, for what reservedName refuses. With escapes in it a name may be any.
+func (c *classifier) refer(from int) {
+	c.reserved = c.reserved || c.refers && c.kind == tokenQuoted && (reserved(c.word()) || c.length == 0 && bytes.Contains(c.text[from:c.at], []byte(`&"`)))
+	c.refers = c.is("execute") || c.is("deallocate") || c.is("prepare")
+}
+
+// spoil makes a piece of a long message in which the text ends, and that has been scanned, one that the server refuses to read (08P01), if the
+// text names a statement as only the proxy does: the string in it has no end there. p is not changed.
+func (l *longMessage) spoil(p []byte) (spoiled []byte, refused bool) {
+	if !l.scan.over || l.told {
+		return p, false
+	}
+	l.told = true
+	if l.scan.finish(); !l.scan.reserved && !(l.scan.lost && l.scan.mentions) {
+		return p, false
+	}
+	spoiled = bytes.Clone(p)
+	spoiled[l.scan.nul] = ' '
+	return spoiled, true
 }
 
 // windowSize is how much of a long text is looked at together.
@@ -218,8 +256,9 @@ func (l *longScan) feed(p []byte) {
 		return
 	}
 	if n := bytes.IndexByte(p, 0); n >= 0 {
-		p, l.over = p[:n], true
+		p, l.over, l.nul = p[:n], true, n
 	}
+	l.mention(p)
 	if l.lex.hides(p) {
 		l.lost = true
 	}
@@ -229,6 +268,21 @@ func (l *longScan) feed(p []byte) {
 		l.text, l.at = l.window[:left+n], 0
 		p = p[n:]
 		l.run()
+	}
+}
+
+// mention looks in the next piece for what a name that is reserved begins with, where the text cannot be read.
+func (l *longScan) mention(p []byte) {
+	const most = len(sharedPrefix) - 1
+	l.last = append(l.last, p[:min(len(p), most)]...)
+	for _, text := range [...][]byte{l.last, p} {
+		l.mentions = l.mentions || bytes.Contains(text, []byte(sharedPrefix)) || bytes.Contains(text, []byte(`&"`))
+	}
+	if len(p) >= most {
+		l.last = l.last[:0]
+		l.last = append(l.last, p[len(p)-most:]...)
+	} else {
+		l.last = append(l.last[:0], l.last[max(len(l.last)-most, 0):]...)
 	}
 }
 

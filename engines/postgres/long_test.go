@@ -392,3 +392,37 @@ func TestALongStatementWithANameGoesToAnotherBackendWhereItsOwnIsLost(t *testing
 		}
 	}
 }
+
+func TestALongTextReachesNoStatementOfOthers(t *testing.T) {
+	blanks := strings.Repeat(" ", 100_000)
+	for text, refused := range map[string]bool{
+		blanks + `EXECUTE "berth:1"`: true, `SELECT 1; DEALLOCATE` + blanks + `"berth:x"; SELECT 2`: true, blanks + `PREPARE "berth:1" AS SELECT 1`: true, blanks + `EXECUTE U&"b\0065rth:1"`: true,
+		`SELECT 1; DEALLOCATE` + blanks + `"a"; SELECT 2`: false, blanks + `EXECUTE "berth"`: false, blanks + `EXECUTE "a""b"`: false, blanks + `SELECT 'EXECUTE "berth:1"'`: false, `EXECUTE "berth:1"` + blanks: true,
+	} {
+		for _, kind := range "QP" {
+			for _, cut := range []int{1 << 20, 30 << 10, 70_001} {
+				message := queryMessage(text)
+				if kind == 'P' {
+					message = parseMessage([]byte{0}, []byte(text+"\x00\x00\x01\x00\x00\x00\x17"))
+				}
+				s := newStage(t)
+				for p := message; len(p) > 0; {
+					n := min(len(p), cut)
+					if len(p) > len(message)-engine.MaxHeld { // as a socket's buffer fills
+						n = min(n, engine.MaxHeld)
+					}
+					s.client(p[:n])
+					p = p[n:]
+				}
+				sent := s.toBackend
+				if at := bytes.Index(sent, message[:1]); at < 0 || len(sent) < len(message) {
+					t.Fatalf("%c of %.20s...: %d bytes of %d were sent", kind, strings.TrimSpace(text), len(sent), len(message))
+				}
+				sent = sent[len(sent)-len(message):]
+				if got := !bytes.Equal(sent, message); got != refused || refused && bytes.IndexByte(sent[headerLength+1:], 0) == bytes.IndexByte(message[headerLength+1:], 0) {
+					t.Errorf("%c of %s in pieces of %d: refused %v", kind, strings.TrimSpace(text), cut, got)
+				}
+			}
+		}
+	}
+}

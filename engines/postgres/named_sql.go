@@ -47,7 +47,11 @@ func references(text []byte, lex lexing) (all []reference) {
 		switch {
 		case first && s.is("do"): // nobody can tell which
 			if found = false; mentionsPreparing(text) {
-				all = append(all, reference{use: useExecutes})
+				r := reference{use: useExecutes}
+				if bytes.Contains(text, []byte(sharedPrefix)) {
+					r.name = sharedPrefix
+				}
+				all = append(all, r)
 			}
 		case first && s.is("prepare"):
 			use = usePrepares

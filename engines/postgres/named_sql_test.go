@@ -46,7 +46,7 @@ func TestATextSaysWhichStatementsItNames(t *testing.T) {
 }
 
 func TestNoTextReachesWhatTheProxyHasPrepared(t *testing.T) {
-	for _, text := range []string{`EXECUTE "berth:1"`, `EXECUTE U&"berth\003a1"`, "EXECUTE \"berth:1\" -- \x95"} {
+	for _, text := range []string{`EXECUTE "berth:1"`, `EXECUTE U&"berth\003a1"`, `DO $$BEGIN EXECUTE 'execute "berth:1"'; END$$`, "EXECUTE \"berth:1\" -- \x95"} {
 		s := newStage(t)
 		s.m.lexing = lexing{opaque: true}
 		s.client(queryMessage(text))
