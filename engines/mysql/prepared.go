@@ -45,7 +45,14 @@ func (s *sharedStatement) text() []byte { return s.packet[headerSize+1:] }
 type sharedStatements struct {
 	mu    sync.Mutex
 	byKey map[string]weak.Pointer[sharedStatement]
+	texts engine.Texts
 }
+
+// statementCopies is how much of the text of a statement is kept, in all: the packet and the key.
+const statementCopies = 2
+
+// statementRoom is about what a session has of a statement beside its text, on a 64-bit machine.
+const statementRoom = 256
 
 // intern returns the one that is like this one, which may be it.
 func (s *sharedStatements) intern(shared *sharedStatement) *sharedStatement {
@@ -59,12 +66,15 @@ func (s *sharedStatements) intern(shared *sharedStatement) *sharedStatement {
 		s.byKey = make(map[string]weak.Pointer[sharedStatement])
 	}
 	s.byKey[key] = weak.Make(shared)
-	runtime.AddCleanup(shared, s.forget, key)
+	size := statementCopies * len(shared.packet)
+	s.texts.Add(size)
+	runtime.AddCleanup(shared, func(key string) { s.forget(key, size) }, key)
 	return shared
 }
 
 // forget is called when nobody has the statement of key any more; it may have been made anew since.
-func (s *sharedStatements) forget(key string) {
+func (s *sharedStatements) forget(key string, size int) {
+	s.texts.Add(-size)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byKey[key].Value() == nil {

@@ -124,12 +124,15 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	s := &statement{class: c, schema: m.session.schema}
 	// In none it cannot be prepared again once the session has chosen a default database, whose name it would tell.
 	placed := m.session.schema != "" || !asksDatabase(text)
-	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes && (mayAsk || !m.doubtsMeaning()) && placed {
+	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes && (mayAsk || !m.doubtsMeaning()) && placed &&
+		!m.e.statements.texts.Full() {
 		s.shared = &sharedStatement{
 			schema: m.session.schema, settings: m.session.settings, meaning: m.session.settings.meaning(m.state.base),
 			packet: bytes.Clone(p.bytes),
 		}
-		if !t.private {
+		if t.private {
+			engine.KeptFor(&m.e.statements.texts, s.shared, p.size)
+		} else {
 			s.shared = m.e.statements.intern(s.shared)
 		}
 		m.drop(s.shared, w)
@@ -170,6 +173,7 @@ func (m *Machine) prepared(id uint32, columns uint16, params int) uint32 {
 	}
 	s.repeatable = s.mayRepeat()
 	t.add(s)
+	engine.KeptFor(&m.e.statements.texts, s, statementRoom+2*s.params)
 	if s.shared == nil {
 		m.keep(s, h)
 	} else {

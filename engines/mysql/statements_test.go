@@ -542,6 +542,22 @@ func TestASessionMayHaveSoManyStatements(t *testing.T) {
 	}
 }
 
+func TestAStatementForWhoseTextThereIsNoRoomPins(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.prepares("DO 1", 40, 0)
+	r.m.statements.private = true
+	r.prepares("DO 11", 41, 0)
+	if n := r.m.e.statements.texts.Kept(); n < 3*int64(len("DO 1"))+2*statementRoom || r.pins != 0 {
+		t.Fatalf("%d bytes are counted, %d pins", n, r.pins)
+	}
+	r.m.e.statements.texts.Most = 1
+	request := command(protocol.COM_STMT_PREPARE, "DO 2")
+	r.ask(request, request, prepareOK(42, 0))
+	if r.held == nil || r.pins == 0 {
+		t.Fatalf("held %v, %d pins", r.held != nil, r.pins)
+	}
+}
+
 func TestAStatementThatIsTooLongToBeRememberedPins(t *testing.T) {
 	r := newRig(t, modernClient)
 	request := command(protocol.COM_STMT_PREPARE, "CREATE TEMPORARY TABLE t (a int COMMENT '"+strings.Repeat("x", maxWhole)+"')")

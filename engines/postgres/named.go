@@ -195,6 +195,9 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	case n.bytes >= maxNamedBytes:
 		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamedBytes>>20)+" MiB is the most for a session", fr, f, w)
 		return true
+	case m.e.statements.texts.Full():
+		m.refuseStatement("53400", "too many prepared statements: there is no room for more of all sessions", fr, f, w)
+		return true
 	case m.state.statements.bytes >= maxHeldBytes:
 		m.refuseStatement("53400", "too many prepared statements in one batch", fr, f, w)
 		return true
@@ -208,7 +211,9 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	m.sendParse(shared, now, w)
 	m.pushBatch(answerParse|answerNamed, w)
 	n.op(namedOp{name: string(name), changes: true, parses: shared})
-	n.set(string(name), &namedStatement{shared: shared, verdict: v, parsed: now})
+	own := &namedStatement{shared: shared, verdict: v, parsed: now}
+	engine.KeptFor(&m.e.statements.texts, own, statementRoom+len(name))
+	n.set(string(name), own)
 	if !n.reported {
 		n.reported = true
 		m.tell(engine.Event{Kind: engine.KindPreparedStatement, Restorable: true, Rule: "Parse"}, w)

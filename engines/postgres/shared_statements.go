@@ -48,6 +48,7 @@ type sharedStatements struct {
 	byKey map[statementKey]weak.Pointer[sharedStatement]
 	last  uint64
 	times uint64 // of Parse messages, in the order in which they were sent
+	texts engine.Texts
 }
 
 // statementKey tells statements apart: by what was set when they were parsed, and by what follows the name in a Parse, which is
@@ -62,6 +63,9 @@ func (s *sharedStatements) unique() string { return "\x00" + strconv.FormatUint(
 
 // statementCopies is how much of the text of a statement is kept, in all: the message, the text, and the key.
 const statementCopies = 3
+
+// statementRoom is about what a session has of a statement beside its text and name, on a 64-bit machine.
+const statementRoom = 192
 
 // intern returns the statement of a Parse whose body, behind the name, is rest, a new one if it is private; and a time after all those
 // given before. A long one comes with its share.
@@ -90,7 +94,12 @@ func (s *sharedStatements) intern(reading string, rest []byte, share *share, pri
 		s.byKey = make(map[statementKey]weak.Pointer[sharedStatement])
 	}
 	s.byKey[key] = weak.Make(shared)
-	runtime.AddCleanup(shared, s.forget, key)
+	size := 0
+	if share == nil {
+		size = statementCopies * len(rest)
+	}
+	s.texts.Add(size)
+	runtime.AddCleanup(shared, func(key statementKey) { s.forget(key, size) }, key)
 	return shared, s.times
 }
 
@@ -103,7 +112,8 @@ func (s *sharedStatements) now() uint64 {
 }
 
 // forget is called when nobody has the statement of key any more; it may have been made anew since.
-func (s *sharedStatements) forget(key statementKey) {
+func (s *sharedStatements) forget(key statementKey, size int) {
+	s.texts.Add(-size)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byKey[key].Value() == nil {
