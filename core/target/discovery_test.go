@@ -82,6 +82,7 @@ func TestTargetsAreWhatASourceSaysAndStayWhenItSaysNothingGood(t *testing.T) {
 				d.found, d.err = []engine.Target{{Name: "a", Address: "x"}, {Name: "b", Address: "x"}}, nil
 				d.mu.Unlock()
 				time.Sleep(time.Second + soon)
+				synctest.Wait()
 			},
 		} {
 			bad()
