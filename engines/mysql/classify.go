@@ -100,6 +100,8 @@ const (
 	classEnds
 	// classLogins: it may change what the server makes of logins to come, see logins.go.
 	classLogins
+	// classLastGTID: it reads last_gtid of the statements before it, see last_gtid.go.
+	classLastGTID
 	// classRemoves: code may be gone behind it, also such as it has created.
 	classRemoves
 )

@@ -209,6 +209,10 @@ func (c *classifier) special(w word) {
 		if c.variable() {
 			c.flag(classDiagnostics | classCountsDiagnostics)
 		}
+	case kwLastGTID:
+		if c.system && c.statements == 1 {
+			c.flag(classLastGTID)
+		}
 	case kwTracked:
 		c.flag(classTrackers)
 	case kwThreadID:

@@ -31,13 +31,13 @@ type Machine struct {
 	insertID   insertID
 	previous   previous
 	pins       pins
+	used       bool     // something was sent that may execute code, since the held backend was clean
+	dirty      bool     // it had state whose end only the texts of statements told
+	judging    bool     // stored code was called, and nobody has said what it leaves
 	holding    *holding // nil if nothing holds the session
 	number     uint64   // of the request in its session
 	text       []byte   // the beginning of the last one that pins
 	running    []byte   // the beginning of the text of the one under way, where the session keeps it
-	used       bool     // something was sent that may execute code, since the held backend was clean
-	dirty      bool     // it had state whose end only the texts of statements told
-	judging    bool     // stored code was called, and nobody has said what it leaves
 	toJudge    []string // functions of which the server must say that they are stored ones: schema, NUL, name
 	ignored    bool     // it has state that does not pin, by configuration, and that nobody else may find
 	login      loginPhase
@@ -81,6 +81,7 @@ type machineState struct {
 	statements                 backendStatements
 	settings                   *settings // the session variables that somebody set, beside those that Dial found
 
+	gtid     *string // last_gtid of the connection
 	restores restoreTexts
 	ran      ran
 
@@ -99,6 +100,7 @@ type session struct {
 	nulls       []string  // user variables with a NULL that pins
 	tracked     *tracked  // what it has set to be reported; nil if nothing
 	owed        *settings // what it has yet to hear, see owed.go
+	gtid        *string   // last_gtid, nil for "", see last_gtid.go
 	status      uint16    // as the last OK said
 	unsaid      bool      // a transaction, or locks of tables, of which no OK tells, see autocommit.go
 	traits      bool      // SET TRANSACTION is waiting for its transaction

@@ -375,7 +375,14 @@ func (m *Machine) query(p packet, w engine.Wire) (int, error) {
 	if at > 1 && m.state.capabilities&protocol.CLIENT_QUERY_ATTRIBUTES == 0 {
 		blank(p.body()[1:at])
 	}
-	n, err := m.forward(p, c, shapeResults, w)
+	asked := c
+	sent := m.withGTID(p, at, &c)
+	n, err := m.forward(sent, c, shapeResults, w)
+	if n > 0 {
+		n = len(p.bytes)
+	} else {
+		m.request.class = asked // it comes again
+	}
 	if m.request.active && p.whole() {
 		m.remember(c, p.body()[at:])
 		m.lookAtTables(p.body()[at:])

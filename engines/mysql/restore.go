@@ -62,6 +62,10 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		m.refusal = errPrevious
 		return false
 	}
+	if c.has(classLastGTID) && m.otherGTID() {
+		m.refusal = errLastGTID
+		return false
+	}
 	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
 		if !m.knowsReading(m.session.schema, w) {
 			return false
@@ -311,7 +315,7 @@ func (m *Machine) wasReset(w engine.Wire) {
 
 // wasCleaned notes that the held backend was reset. It keeps its default database, but not what that says of character sets.
 func (m *Machine) wasCleaned() {
-	m.state.settings, m.state.ran = nil, ran{}
+	m.state.settings, m.state.ran, m.state.gtid = nil, ran{}, nil
 	if m.state.schema != "" {
 		m.state.schema = unknownSchema
 	}
@@ -320,7 +324,7 @@ func (m *Machine) wasCleaned() {
 // loseVirtual is what a reset of the backend does to a session with state that neither pins nor is restored.
 func (m *Machine) loseVirtual() {
 	s := m.session
-	m.session = session{schema: s.schema, settings: s.settings, status: statusOf(s.settings), wide: s.wide, imposed: s.imposed, tracked: s.tracked, owed: s.owed}
+	m.session = session{schema: s.schema, settings: s.settings, gtid: s.gtid, status: statusOf(s.settings), wide: s.wide, imposed: s.imposed, tracked: s.tracked, owed: s.owed}
 }
 
 // resetVirtual is what COM_RESET_CONNECTION does to the session.

@@ -52,13 +52,14 @@ const (
 
 // report is what the entries of one OK packet say.
 type report struct {
-	variables bool // the session changed a variable
-	derived   bool // one that changes with the default database
-	trackers  bool // one that says what is tracked,
-	tracked   bool // of variables
-	unplaced  bool // the default database is reported no more
-	matters   bool // one that changes how statements are understood and cannot be restored
-	changed   bool // something changed
+	variables bool   // the session changed a variable
+	derived   bool   // one that changes with the default database
+	trackers  bool   // one that says what is tracked,
+	tracked   bool   // of variables
+	unplaced  bool   // the default database is reported no more
+	matters   bool   // one that changes how statements are understood and cannot be restored
+	changed   bool   // something changed
+	gtid      []byte // last_gtid, nil if it was not reported
 	schema    []byte
 	hasSchema bool
 	// What is to come of the next transaction, if anything was said about it.
@@ -97,6 +98,9 @@ func (r *report) parse(state []byte) bool {
 // variable notes that a system variable was reported.
 func (r *report) variable(name, value []byte) {
 	switch {
+	case string(name) == lastGTID:
+		r.gtid = value
+		return
 	case automatic(name):
 		return
 	case derived(name):
@@ -237,6 +241,9 @@ func (m *Machine) observe(o *okPacket) bool {
 		m.state.schema = unknownSchema
 	default:
 		m.setSchema(r.schema)
+	}
+	if r.gtid != nil {
+		m.noteGTID(r.gtid)
 	}
 	if r.hasTraits {
 		m.session.traits = r.traits

@@ -87,6 +87,9 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 		if m.request.command == protocol.COM_QUERY && m.foreign() {
 			never |= classPrevious | classDiagnostics
 		}
+		if m.otherGTID() {
+			never |= classLastGTID
+		}
 		if c.flags&never != 0 {
 			w.Discard(errLongStatement)
 			m.forget()

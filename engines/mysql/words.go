@@ -61,6 +61,7 @@ const (
 	kwModifier // of INSERT and REPLACE, in front of the table
 	kwIdentity
 	kwDiagnosticCount
+	kwLastGTID
 	kwThreadID
 	kwTracked
 	kwSequenceValue // of a sequence that is named in front of it, as Oracle writes it
@@ -199,6 +200,7 @@ var keywords = map[keyword]string{
 	kwModifier:         "LOW_PRIORITY HIGH_PRIORITY DELAYED IGNORE",
 	kwIdentity:         "IDENTITY LAST_INSERT_ID",
 	kwDiagnosticCount:  "WARNING_COUNT ERROR_COUNT",
+	kwLastGTID:         "LAST_GTID",
 	kwThreadID:         "PSEUDO_THREAD_ID",
 	kwTracked:          "SESSION_TRACK_SYSTEM_VARIABLES",
 	kwSequenceValue:    "NEXTVAL CURRVAL",

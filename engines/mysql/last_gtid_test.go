@@ -1,0 +1,44 @@
+package mysql
+
+import (
+	"bytes"
+	"testing"
+
+	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
+)
+
+func TestLastGTIDIsTheSessionsOwnOnWhateverBackend(t *testing.T) {
+	r := newRig(t, modernClient)
+	insert := query("INSERT INTO t VALUES (1)")
+	state := appendText([]byte{trackVariables}, appendText(appendText(nil, []byte(lastGTID)), []byte("0-1-5")))
+	r.ask(insert, insert, reply(string(appendText([]byte("\x00\x01\x00\x02\x40\x00\x00\x00"), state))))
+	first, row := r.pool, reply("\x01", columnOne, "\x011", endMySQL)
+	asks := query("SELECT @@last_gtid")
+	r.ask(asks, asks, row)
+	r.pool = &engine.Backend{ID: 2, State: &backendState{}}
+	text := "0-2-9"
+	r.pool.State.(*backendState).gtid = &text // somebody else's
+	for asked, told := range map[string]string{
+		"SELECT @@last_gtid":                            "SELECT '0-1-5' AS `@@last_gtid`",
+		"select @@Session.last_GTID from dual limit 1;": "SELECT '0-1-5' AS `@@Session.last_GTID`",
+		"SELECT /* a */ @@last_gtid AS 'g'":             "SELECT '0-1-5' AS `g`",
+		"SELECT t.last_gtid FROM t":                     "SELECT t.last_gtid FROM t",
+		"SELECT 1; SELECT @@last_gtid":                  "SELECT 1; SELECT @@last_gtid",
+		"SELECT @@last_gtid AS g":                       "SELECT '0-1-5' AS `g`",
+	} {
+		r.ask(query(asked), query(told), row)
+	}
+	for _, asked := range []string{"SELECT @@last_gtid, 1", "SELECT MASTER_GTID_WAIT(@@last_gtid)", "SET @a = @@last_gtid", "SELECT @@`last_gtid`", "SELECT @@last_gtid FROM t"} {
+		if got := r.ask(query(asked), nil, nil); asked != "SELECT @@`last_gtid`" && !bytes.Contains(got, []byte("last_gtid belongs")) {
+			t.Errorf("%s: %q", asked, got)
+		}
+	}
+	r.pool = first // where it is
+	for _, asked := range []string{"SELECT @@last_gtid, 1", "SELECT @@last_gtid"} {
+		r.ask(query(asked), query(asked), row)
+	}
+	r.ask(command(protocol.COM_RESET_CONNECTION, ""), nil, nil)
+	r.ask(asks, query("SELECT '' AS `@@last_gtid`"), row)
+}
