@@ -60,6 +60,10 @@ func (m *Machine) gather(c class, w engine.Wire) bool {
 			continue
 		}
 		h := m.present(s, w)
+		if h != nil && itself && disturbs && m.garblesLong(s, h) { // not for code that may set something: that would cost each call of it as much
+			m.drop(s.shared, w)
+			h = m.present(s, w)
+		}
 		switch {
 		case h != nil:
 			m.detach(s, h)

@@ -91,7 +91,9 @@ type heldStatement struct {
 	used    bool // somebody executed it, so that the server may have types
 	// opened says that an execution asked for a cursor.
 	opened bool
-	shape  string // of all its executions, see shape.go
+	// strange says that it is the own one of a statement that has not executed it since another one may have (garblesLong).
+	strange bool
+	shape   string // of all its executions, see shape.go
 	// integers has a bit for each parameter that the server takes for an integer; nil if there is none, or it does not matter.
 	integers []byte
 	last     uint64 // when it was used last, by the backend's own clock
@@ -271,6 +273,7 @@ func (m *Machine) makeRoom(n int, w engine.Wire) {
 // detach takes the server's statement for s alone.
 func (m *Machine) detach(s *statement, h *heldStatement) {
 	if s.own == nil {
+		h.strange = m.garblesLong(s, h)
 		m.state.statements.take(s.shared)
 		s.own = h
 	}
@@ -298,6 +301,7 @@ func (m *Machine) share(s *statement, w engine.Wire) {
 	if m.state.statements.held[s.shared] != nil || s.own.shape == mixedShape {
 		m.closeOnServer(s.own.id, w)
 	} else {
+		s.own.strange = false
 		m.state.statements.put(s.shared, s.own)
 	}
 	s.own = nil

@@ -415,9 +415,13 @@ func (m *Machine) longData(p packet, s *statement, w engine.Wire) (int, error) {
 		return 0, nil
 	}
 	h := m.present(s, w)
-	if h != nil && h.garblesLong(m.state.mariaDB, s) {
+	switch {
+	case h == nil:
+	case m.garblesLong(s, h):
 		m.drop(s.shared, w)
 		h = m.present(s, w)
+	case h.strange: // and what it means cannot be had again
+		m.refusal, h = errStatementLost, nil
 	}
 	if h == nil {
 		if m.refusal != nil && m.queue.count == 0 {
@@ -435,8 +439,8 @@ func (m *Machine) longData(p packet, s *statement, w engine.Wire) (int, error) {
 
 // garblesLong says whether the server's statement h, which is not that of s alone, may have had types of others in its last execution. MariaDB takes
 // long data for a number, and what it has of it in memory for its value, behind one with a number in its place. MySQL's depend on the shape.
-func (h *heldStatement) garblesLong(mariaDB bool, s *statement) bool {
-	return mariaDB && s.own == nil && h.used && !h.knows(s)
+func (m *Machine) garblesLong(s *statement, h *heldStatement) bool {
+	return m.state.mariaDB && s.own == nil && s.params > 0 && h.used && !h.knows(s)
 }
 
 // failLongData notes that parts of long data are not sent.
@@ -497,6 +501,7 @@ func (m *Machine) finishPrepared(w engine.Wire) {
 		}
 		m.mark(s, h, false, t.opened, w)
 	case r.command == protocol.COM_STMT_EXECUTE:
+		h.strange = false
 		m.mark(s, h, false, t.opened, w)
 	case r.command == protocol.COM_STMT_RESET && !r.failed:
 		m.mark(s, h, false, false, w)

@@ -570,6 +570,45 @@ func TestLongDataIsNotTakenForWhatAnotherSessionSentBefore(t *testing.T) {
 	})
 }
 
+// A setting that no other backend can have leaves the session the statement that all have shared until then.
+func TestLongDataIsNotTakenForWhatAnotherSessionSentBeforeASettingThatPins(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		for _, sets := range []string{"set max_join_size = 1000000", "set insert_id = 5", "set big_tables = 1"} {
+			mine, other := f.client(t), f.client(t)
+			const text = "select concat(?, ''), ?"
+			s, never, others := mine.mustPrepare(t, text), mine.mustPrepare(t, text), other.mustPrepare(t, text)
+			other.executes(t, others, "[7,2]", int64(7), int64(2))
+			mine.do(t, sets)
+			for range 2 {
+				for _, s := range []statement{s, never} {
+					mine.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, 0, 0, 'l', 'o', 'n', 'g')
+					mine.executes(t, s, "[long,5]", long{}, int64(5))
+				}
+			}
+			mine.quit()
+			other.quit()
+		}
+		// Nobody knows that code does before it has.
+		l := ownSchema(t, f.server, "long_data_set", "create procedure sets() set max_join_size = 1000000")
+		mine, other := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+		const text = "select concat(?, ''), ?"
+		s, others := mine.mustPrepare(t, text), other.mustPrepare(t, text)
+		other.executes(t, others, "[7,2]", int64(7), int64(2))
+		mine.do(t, "call sets()")
+		for range 2 {
+			mine.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, 0, 0, 'l', 'o', 'n', 'g')
+			want := "[long,5]"
+			if f.mariaDB() {
+				want = "error 1615"
+			}
+			mine.executes(t, s, want, long{}, int64(5))
+		}
+		mine.executes(t, s, "[text,5]", "text", int64(5))
+		mine.about(t, protocol.COM_STMT_SEND_LONG_DATA, s, 0, 0, 'l', 'o', 'n', 'g')
+		mine.executes(t, s, "[long,5]", long{}, int64(5))
+	})
+}
+
 // What an execution that fails had of long data is used up.
 func TestLongDataOfAFailedExecutionHoldsNoBackend(t *testing.T) {
 	own(t, harness.Route{MaxConnections: 1, Pool: harness.Keys{"connection_borrow_timeout": "1s"}}, func(t *testing.T, f front) {
