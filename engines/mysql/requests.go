@@ -508,6 +508,9 @@ func (m *Machine) finish(w engine.Wire) {
 		m.close(nil, w)
 		return
 	}
+	if m.tooLong() {
+		m.state.options = true
+	}
 	if m.state.releases && !r.failed && r.class.has(classEnds) && !r.class.has(classCode) {
 		if _, own := m.session.settings.value(completionType); !own {
 			m.state.options = true // the server is about to close it
@@ -543,6 +546,9 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	several := r.class.has(classDiagnostics) && r.results > 0 // of which one that shows the list is not the only one
 	told = told || several && (r.warned || m.pins.result)
 	if !r.class.has(classDiagnostics) || r.failed || several || r.class.has(classGets) && r.warnings > 0 {
+		if m.tooLong() {
+			told, m.previous.list = false, list{gone: true}
+		}
 		if left := (told || m.pins.result && m.keepsList()) && !m.previous.repeats() || r.class.has(classFoundRows) || m.hides(hiddenPrevious); left != m.pins.result {
 			m.pins.result = left
 			m.toggle(engine.KindLastResult, left, w)
@@ -551,6 +557,12 @@ func (m *Machine) finishStatement(w engine.Wire) {
 	if !m.InTransaction() {
 		w.Observe(engine.TransactionEnded)
 	}
+}
+
+// tooLong says whether the request was longer than max_allowed_packet, behind which the server closes the connection. It need not have come
+// as far when the next request would be sent, and nobody would know whether that was executed. What is bound to the connection hears of the loss.
+func (m *Machine) tooLong() bool {
+	return m.request.failed && m.request.errno == protocol.ER_NET_PACKET_TOO_LARGE && m.request.results == 0
 }
 
 // kill stops a session of the proxy, as the server would stop a connection of its own.

@@ -508,3 +508,34 @@ func TestSequenceIDsWrap(t *testing.T) {
 		t.Fatalf("client got %d bytes, not %d", len(got), len(want))
 	}
 }
+
+// A server that was sent more than max_allowed_packet says so, and closes the connection. Nobody else may be lent that, nor is it for the session's next request.
+func TestABackendThatWasSentTooMuchIsNotUsedAgain(t *testing.T) {
+	failed := appendERR(nil, 1, modernClient, protocol.ER_NET_PACKET_TOO_LARGE, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
+	r := newRig(t, modernClient)
+	long := query("SELECT '" + strings.Repeat("x", 100) + "'")
+	if got := r.ask(long, long, failed); !bytes.Equal(got, failed) {
+		t.Fatalf("client got %q", got)
+	}
+	if !r.discarded || r.held != nil || r.closed {
+		t.Fatalf("discarded %v, held %v, closed %v", r.discarded, r.held, r.closed)
+	}
+	r.pool = &engine.Backend{ID: 2, State: &backendState{}}
+	one := query("SELECT 1")
+	if got := r.ask(query("SHOW WARNINGS"), nil, nil); !bytes.Contains(got, []byte("The value belongs")) {
+		t.Errorf("the error is not there, and the client got %q", got)
+	}
+	r.ask(one, one, reply("\x01", columnOne, "\x011", endMySQL))
+
+	r = newRig(t, modernClient) // in a transaction, which is lost with it
+	begin := query("BEGIN")
+	r.ask(begin, begin, reply("\x00\x00\x00\x03\x00\x00\x00"))
+	r.ask(long, long, failed)
+	if r.discarded || r.held == nil {
+		t.Errorf("discarded %v, held %v", r.discarded, r.held)
+	}
+	r.lose()
+	if got := r.ask(one, nil, nil); !bytes.Contains(got, []byte("the transaction was rolled back")) {
+		t.Errorf("client got %q", got)
+	}
+}

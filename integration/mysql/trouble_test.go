@@ -294,3 +294,33 @@ func TestABackendThatACommitEndsIsNotLent(t *testing.T) {
 		})
 	}
 }
+
+// The server answers a request of more than max_allowed_packet and closes the connection, before the request is over or behind it: then the session ends, or goes on
+// with another connection. Whoever else might have got that one hears of nothing.
+func TestARequestThatIsTooLongSpoilsNoOther(t *testing.T) {
+	for _, name := range harness.MySQLNames() {
+		t.Run(name, func(t *testing.T) {
+			s := harness.Own(t, name, "max-allowed-packet=1M")
+			p := harness.Start(t, harness.Config{Routes: []harness.Route{{Server: s, MaxConnections: pair, Users: accounts()}}})
+			f := front{p.Endpoint(s.Name), p, s}
+			t.Cleanup(func() { quiet(t, f) })
+			w, other := f.client(t), f.client(t)
+			long := "select length('" + strings.Repeat("x", 1<<20) + "')"
+			ended := 0
+			for range 40 {
+				w.sees(t, long, "error 1153")
+				other.sees(t, "select 2", "[2]")
+				switch got := w.outcome("select 1"); {
+				case strings.HasPrefix(got, "broken"):
+					ended++
+					w = f.client(t)
+				case got != "[1]":
+					t.Errorf("behind it: %s", got)
+				}
+			}
+			t.Logf("%d of 40 sessions have ended", ended)
+			w.quit()
+			other.quit()
+		})
+	}
+}
