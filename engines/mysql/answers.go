@@ -32,6 +32,7 @@ const (
 	purposeTracked                 // asks what that is
 	purposeTrackAll                // makes the backend report all
 	purposeCalm                    // gives the backend the wait_timeout back that it began with
+	purposeEase                    // takes from the backend what keeps it from answering what is asked about code
 	purposeRead                    // reads LAST_INSERT_ID()
 	purposeWrite                   // sets LAST_INSERT_ID()
 	purposeZero                    // takes LAST_INSERT_ID() back to what backends in the pool have

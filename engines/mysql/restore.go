@@ -226,6 +226,8 @@ func (m *Machine) done(p purpose, w engine.Wire) error {
 		m.state.tracksLess = false
 	case purposeCalm:
 		m.calmed()
+	case purposeEase:
+		m.state.settings = m.state.settings.eased(m.state.dialect)
 	case purposeClear:
 		m.state.stale = m.state.stale && !m.state.mariaDB
 		m.diagnosed()

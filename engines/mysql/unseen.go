@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,10 +208,47 @@ func (m *Machine) askUnseen(w engine.Wire) { m.askCatalogue(unseenQuery, purpose
 // askCatalogue asks about the code that there is now. With autocommit off MySQL begins a transaction for that.
 func (m *Machine) askCatalogue(query string, p purpose, w engine.Wire) {
 	m.state.asked = m.state.unseen.changes.Load()
+	m.ease(w)
 	m.ask(query, p, w)
 	if m.session.status&statusAutocommit == 0 {
 		m.ask("ROLLBACK AND NO CHAIN NO RELEASE", purposeEnd, w)
 	}
+}
+
+// ease takes from the held backend what the session has set that limits its own statements, or changes the letters of a text. What the session
+// finds next it sets again. Where code may have set something, too, nothing is touched.
+func (m *Machine) ease(w engine.Wire) {
+	if m.pins.pinned || len(m.session.asks) > 0 {
+		return
+	}
+	eased := m.state.settings.eased(m.state.dialect)
+	if eased == m.state.settings {
+		return
+	}
+	if text := difference([]byte("SET "), m.state.settings, eased, m.state.base); text != nil {
+		m.ask(string(text), purposeEase, w)
+	}
+}
+
+// eased is s without that.
+func (s *settings) eased(d dialect) *settings {
+	eased := &settings{}
+	for _, v := range s.list() {
+		switch v.name {
+		case "max_statement_time", "sql_big_selects", "default_regex_flags", "tmp_disk_table_size", "max_tmp_session_space_usage", "max_session_mem_used":
+			continue
+		case clientCharset:
+			if d.isMySQL() && strings.HasPrefix(v.value, "swe7") {
+				continue
+			}
+		}
+		eased.all = append(eased.all, v)
+		eased.size += len(v.name) + len(v.value)
+	}
+	if len(eased.all) == len(s.list()) {
+		return s
+	}
+	return eased
 }
 
 // leaveUnseen pins on what code may have left, as the configuration has it.

@@ -48,6 +48,8 @@ func TestWhatASessionHasSetDoesNotHideItsInsertID(t *testing.T) {
 func TestWhatASessionHasSetDoesNotKeepTheServerFromSayingWhatCodeThereIs(t *testing.T) {
 	for _, set := range []string{
 		"set sql_mode = 'NO_BACKSLASH_ESCAPES'", "set max_execution_time = 1", "set collation_connection = utf16_bin",
+		"set max_statement_time = 0.001", "set sql_big_selects = 0", "set default_regex_flags = 'EXTENDED'", "set tmp_disk_table_size = 16384",
+		"set character_set_client = swe7", "set names swe7",
 	} {
 		own(t, harness.Route{MaxConnections: pair, Users: callers(), Pool: harness.Keys{"unseen_changes": "pin"}}, func(t *testing.T, f front) {
 			l := callersSchema(t, f.server, "said", "create table t (n int)", "create procedure p() select 1")
