@@ -7,7 +7,7 @@ import (
 )
 
 // maxRow is how many columns of a row ask keeps: those of readBase.
-const maxRow = 2 + maxSettings + 2
+const maxRow = 2 + maxSettings + 3
 
 // run executes query and drops what it returns.
 func (u *upstream) run(query string) error {

@@ -72,6 +72,9 @@ type upstream struct {
 	base       *settings // see backendState
 	role       string    // see backendState
 	releases   bool      // see backendState
+	initial    []string  // the variables that init_connect may have set, nil if there is none
+	// initConnect is init_connect if that has set user variables and does nothing but that sort of thing.
+	initConnect string
 }
 
 // open connects to t and logs in as key says. On failure the connection is closed, and the result nil.
@@ -245,6 +248,7 @@ func (u *upstream) state() *backendState {
 		arm:          u.arm(),
 		role:         u.role,
 		releases:     u.releases,
+		initConnect:  u.initConnect,
 	}
 }
 

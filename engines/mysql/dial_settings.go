@@ -1,10 +1,13 @@
 package mysql
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 // fundamental are the variables that a fresh session of a server does not have from DEFAULT (the character sets, and the
@@ -32,7 +35,7 @@ func (u *upstream) readBase(initQuery string) error {
 			names = append(names[:len(names):len(names)], name)
 		}
 	}
-	query, d := "SELECT "+identity+", @@SESSION."+strings.Join(names, ", @@SESSION.")+", @@GLOBAL.max_prepared_stmt_count", dialectOf(u.greeting.version, u.greeting.mariaDB)
+	query, d := "SELECT "+identity+", @@SESSION."+strings.Join(names, ", @@SESSION.")+", @@GLOBAL.max_prepared_stmt_count, @@GLOBAL.init_connect", dialectOf(u.greeting.version, u.greeting.mariaDB)
 	if d.hasRoles() {
 		query += ", CURRENT_ROLE()"
 	}
@@ -40,13 +43,15 @@ func (u *upstream) readBase(initQuery string) error {
 	if err != nil {
 		return err
 	}
-	if d.hasRoles() && len(row) == 2+len(names)+2 {
+	if d.hasRoles() && len(row) == 2+len(names)+3 {
 		u.role, row = d.setRole(row[len(row)-1]), row[:len(row)-1]
 	}
-	if len(row) != 2+len(names)+1 {
+	if len(row) != 2+len(names)+2 {
 		return broken("not as many values as variables")
 	}
-	u.server, u.statements, row = row[0]+" "+row[1], row[len(row)-1], row[2:len(row)-1]
+	n := 2 + len(names)
+	u.server, u.statements = row[0]+" "+row[1], row[n]
+	initConnect, row := row[n+1], row[2:n]
 	for i, name := range names {
 		if restorable(name, row[i]) {
 			u.base, _ = u.base.with(name, row[i])
@@ -54,7 +59,75 @@ func (u *upstream) readBase(initQuery string) error {
 		u.releases = u.releases || name == completionType && !restorable(name, row[i])
 	}
 	u.collate(initQuery)
+	return u.readInitConnect(initConnect, names)
+}
+
+// readInitConnect finds out what init_connect has set for the connection, which COM_RESET_CONNECTION takes away. That is a text for users without
+// certain privileges; values say best what came of it. known are variables that are in the base already.
+func (u *upstream) readInitConnect(text string, known []string) error {
+	if text == "" {
+		return nil
+	}
+	var names []string
+	assigns, statements := false, split([]byte(text))
+	for _, statement := range statements {
+		r := setReader{actReader: actReader{rest: statement}}
+		assigns = r.text() && r.variables
+		names = append(names, r.names...)
+	}
+	d := dialectOf(u.greeting.version, u.greeting.mariaDB)
+	u.initial = slices.Clone(known)
+	var columns, asked []string
+	for _, name := range names {
+		name = d.variable(name)
+		if len(u.initial) < maxSettings && restorable(name, "0") && !slices.Contains(u.initial, name) {
+			u.initial, asked = append(u.initial, name), append(asked, name)
+			columns = append(columns, "@@SESSION."+name)
+		}
+	}
+	c := userVariablesIn(class{kinds: bit(engine.KindUserVariable)}, []byte(text))
+	if len(statements) == 1 && assigns && c.users() != nil {
+		for _, name := range c.users().names {
+			columns = append(columns, string(appendUser(nil, name))+" IS NOT NULL")
+		}
+	}
+	if columns == nil {
+		return nil
+	}
+	row, err := u.ask("SELECT " + strings.Join(columns, ", "))
+	switch {
+	case err != nil:
+		return err
+	case len(row) != len(columns):
+		return broken("not as many values as variables")
+	}
+	for i, name := range asked {
+		if restorable(name, row[i]) {
+			u.base, _ = u.base.with(name, row[i])
+		}
+	}
+	if slices.Contains(row[len(asked):], "1") {
+		u.initConnect = text
+	}
 	return nil
+}
+
+// split returns the statements of a text, which is read in the simplest way.
+func split(text []byte) (all [][]byte) {
+	r, begin := actReader{rest: text}, text
+	for {
+		p := r.next()
+		if p.kind != tokenNone && !p.char(';') {
+			continue
+		}
+		if statement := bytes.TrimSpace(begin[:len(begin)-len(r.rest)-len(p.bytes)]); len(statement) > 0 {
+			all = append(all, statement)
+		}
+		if p.kind == tokenNone {
+			return all
+		}
+		begin = r.rest
+	}
 }
 
 // setRole is the statement that takes the roles of CURRENT_ROLE(): MySQL lists them as SET ROLE does, MariaDB has one name, or NULL.
@@ -110,6 +183,11 @@ func (u *upstream) arm() string {
 		}
 		if u.caps&protocol.CLIENT_INTERACTIVE != 0 {
 			names = append(names, waitTimeout)
+		}
+	}
+	for _, name := range u.initial {
+		if _, ok := u.base.value(name); ok && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	var reset *settings

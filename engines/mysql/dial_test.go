@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,13 +126,16 @@ func TestABackendIsOpenedAsItsKeySays(t *testing.T) {
 	if q := within(t, seen); q != "\x03\x00\x01"+target.InitQuery {
 		t.Errorf("second query %q", q)
 	}
-	if q := within(t, seen); q != "\x03\x00\x01SELECT "+identity+", @@SESSION."+strings.Join(fundamental, ", @@SESSION.")+", @@GLOBAL.max_prepared_stmt_count, CURRENT_ROLE()" {
+	if q := within(t, seen); q != "\x03\x00\x01SELECT "+identity+", @@SESSION."+strings.Join(fundamental, ", @@SESSION.")+", @@GLOBAL.max_prepared_stmt_count, @@GLOBAL.init_connect, CURRENT_ROLE()" {
 		t.Errorf("third query %q", q)
 	}
 	want := &backendState{id: 4711, server: "7 7", version: "9.7.4", dialect: dialect{version: 90704}, capabilities: always, charset: 33, imposed: 8, user: "app", status: 2, role: "SET ROLE 7"}
-	want.arm = trackers + ", @@SESSION.character_set_client=7, @@SESSION.character_set_results=7, @@SESSION.collation_connection=7"
 	for _, name := range fundamental {
 		want.base, _ = want.base.with(name, "7")
+	}
+	want.arm = trackers // and all that init_connect may have set, whatever that is
+	for _, v := range want.base.all {
+		want.arm += ", @@SESSION." + v.name + "=7"
 	}
 	want.unseen = e.unseenBy(target, want.server, "app")
 	want.statements.place = &place{shelf: e.shelves.byServer["7 7"], server: "7 7"}
@@ -508,4 +512,18 @@ func FuzzProver(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestATextIsSplitIntoStatements(t *testing.T) {
+	for text, want := range map[string][]string{
+		"": nil, " ;; ": nil, "SET a = 1": {"SET a = 1"}, "SET a = ';'; DO 1 ;": {"SET a = ';'", "DO 1"}, "a /* ; */;b": {"a /* ; */", "b"}, "a 'b; c": {"a 'b; c"},
+	} {
+		var got []string
+		for _, s := range split([]byte(text)) {
+			got = append(got, string(s))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q, not %q", text, got, want)
+		}
+	}
 }

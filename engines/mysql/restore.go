@@ -273,6 +273,9 @@ func (m *Machine) resetBackend(p purpose, w engine.Wire) {
 	m.state.tracksLess = false
 	m.send(protocol.COM_RESET_CONNECTION, "", w)
 	m.expect(shapeOne, p, 1)
+	if m.state.initConnect != "" {
+		m.ask(m.state.initConnect, p, w)
+	}
 	m.ask(m.state.arm, p, w)
 	if m.state.role != "" {
 		m.ask(m.state.role, p, w)
@@ -286,6 +289,9 @@ func (m *Machine) resetBackend(p purpose, w engine.Wire) {
 // of SET ROLE stay, as they do on a server, and keep the backend.
 func (m *Machine) rearm(w engine.Wire) {
 	m.state.tracksLess = false
+	if m.state.initConnect != "" {
+		m.ask(m.state.initConnect, purposeArm, w)
+	}
 	m.ask(m.state.arm, purposeArm, w)
 	if m.state.role != "" && m.pins.reported&bit(engine.KindRole) == 0 {
 		m.ask(m.state.role, purposeArm, w)

@@ -23,6 +23,7 @@ type backendState struct {
 	base         *settings // what Dial found of the session's variables: what COM_RESET_CONNECTION goes back to
 	arm          string    // brings back what COM_RESET_CONNECTION takes, but for the target's own query
 	role         string    // sets the roles of the login, which COM_RESET_CONNECTION leaves as they are; "" if there are none
+	initConnect  string    // a SET of the server's own for new connections, which assigns to user variables; "" if there is none
 	releases     bool      // COMMIT ends the connection (completion_type), unless a session has set that
 
 	schema string // the default database, "" for none: what was set or reported last

@@ -156,3 +156,38 @@ func TestADatabaseThatNobodyHearsOfOutlivesAReset(t *testing.T) {
 		}
 	})
 }
+
+// A server executes init_connect for a connection that is opened, and not for one that is reset.
+func TestWhatInitConnectSetsOutlastsAReset(t *testing.T) {
+	for _, initial := range []string{
+		"set time_zone = '+03:00', @tenant = 5, default_week_format = 3, sql_mode = 'ANSI', @second := 'x'; ",
+		"do 1; set names latin1; set autocommit = 0, default_week_format = 3",
+	} {
+		for _, name := range harness.MySQLNames() {
+			t.Run(name, func(t *testing.T) {
+				f := ownServer(t, name, 1, "init_connect="+initial)
+				harness.Exec(t, f.server, "create function app.f_into() returns int deterministic begin select 5 into @hidden; return 1; end",
+					"create view app.v as select app.f_into() as x")
+				const shows = "select @@time_zone, @tenant, @@default_week_format, @@sql_mode, @@autocommit, @second, @@character_set_client, @hidden"
+				d := f.direct(t)
+				want := d.outcome(shows)
+				a, b := f.client(t), f.client(t)
+				for _, q := range []string{"do 1", "select * from v", "commit", "set @tenant = 8", "set @other = 8", "set @second = null", "set autocommit = 1"} {
+					a.do(t, q, "commit")
+					if f.pinned(t) > 0 {
+						a.quit()
+						a = f.client(t)
+						unpins(t, f)
+					}
+					if got := b.outcome(shows); got != want {
+						t.Errorf("%s: behind %s another session has %s, with the server itself %s", initial, q, got, want)
+					}
+					b.do(t, "commit")
+				}
+				for _, w := range []*wire{a, b, d} {
+					w.quit()
+				}
+			})
+		}
+	}
+}
