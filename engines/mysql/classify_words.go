@@ -169,6 +169,14 @@ func (c *classifier) special(w word) {
 		c.flag(classDefinesPrevious)
 	}
 	switch w.keyword {
+	case kwRowCount:
+		switch {
+		case !c.prev.is('%') || c.prev.word.keyword != kwSQL:
+		case c.found.has(classDefines):
+			c.flag(classDefinesPrevious)
+		case c.statements == 1:
+			c.flag(classPrevious)
+		}
 	case kwInto, kwTable:
 		c.naming = true
 		c.uncounted = true

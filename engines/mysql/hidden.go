@@ -137,7 +137,7 @@ func readsEarly(body string) string {
 		statement = word + "(insert|update|delete|replace|select|call|execute|load)" + word + "[^;]*;"
 	)
 	same := body
-	for _, other := range []string{"found_rows", "warning_count", "error_count"} {
+	for _, other := range []string{"found_rows", "warning_count", "error_count", "%rowcount"} {
 		same = "REPLACE(" + same + ", _utf8mb4'" + other + "', _utf8mb4'row_count')"
 	}
 	return "LOCATE(_utf8mb4'row_count', " + same + ") > 0 AND SUBSTRING_INDEX(" + same + ", _utf8mb4'row_count', 1) NOT REGEXP _utf8mb4'" + statement + "'"

@@ -332,7 +332,7 @@ func (a *asked) alias(r *actReader) (piece, bool) {
 	switch {
 	case p.kind == tokenName, p.kind == tokenText, p.kind == tokenPunctuation && len(name) > 1: // double quotes
 		name = name[1 : len(name)-1]
-	case p.kind == tokenWord && words.find([]byte(strings.ToUpper(string(name)))) == word{} && (name[0] < '0' || name[0] > '9'):
+	case p.kind == tokenWord && nameless(name) && (name[0] < '0' || name[0] > '9'):
 	default:
 		named = false
 	}
@@ -341,6 +341,12 @@ func (a *asked) alias(r *actReader) (piece, bool) {
 		p = r.next()
 	}
 	return p, named || !as
+}
+
+// nameless says whether a word has no meaning of its own where an alias stands.
+func nameless(name []byte) bool {
+	w := words.find([]byte(strings.ToUpper(string(name))))
+	return w == word{} || w == word{keyword: kwRowCount}
 }
 
 // plainAlias says whether a column's name reaches the client as it is written, whatever its character set.

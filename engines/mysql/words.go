@@ -73,6 +73,8 @@ const (
 	kwStatement
 	kwReturning
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
+	kwSQL       // SQL%ROWCOUNT is MariaDB's ROW_COUNT() in sql_mode ORACLE
+	kwRowCount
 )
 
 // call is what a word means in front of a parenthesis.
@@ -204,6 +206,8 @@ var keywords = map[keyword]string{
 	kwThreadID:         "PSEUDO_THREAD_ID",
 	kwTracked:          "SESSION_TRACK_SYSTEM_VARIABLES",
 	kwSequenceValue:    "NEXTVAL CURRVAL",
+	kwRowCount:         "ROWCOUNT",
+	kwSQL:              "SQL",
 	kwLimit:            "LIMIT",
 	kwReturning:        "RETURNING",
 	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",

@@ -121,12 +121,12 @@ func TestWhatColumnsAssignReachesNoOtherSession(t *testing.T) {
 		for _, created := range []string{"before", "by another session"} {
 			onMariaDB(t, harness.Route{MaxConnections: 1, Users: callers(), Pool: harness.Keys{"connection_borrow_timeout": "3s"}}, func(t *testing.T, f front) {
 				l := callersSchema(t, f.server, "assigning")
-				e := f.Endpoint
-				if created == "before" {
-					e = f.server.Endpoint
-				}
 				b := dial(t, f.Endpoint, l, with([]uint32{multi}))
-				b.do(t, "select 1")
+				e := f.server.Endpoint
+				if created != "before" {
+					b.do(t, "select 1")
+					e = f.Endpoint
+				}
 				w := dial(t, e, l, with([]uint32{multi}))
 				w.do(t, a[0])
 				w.quit()

@@ -807,3 +807,23 @@ func TestWarningsInTheMidstOfARequestAreTheSessionsOwn(t *testing.T) {
 		}
 	})
 }
+
+// In sql_mode ORACLE SQL%ROWCOUNT is what ROW_COUNT() is.
+func TestTheRowCountOfOracleIsTheSessionsOwn(t *testing.T) {
+	onMariaDB(t, harness.Route{MaxConnections: 1, Users: accounts(), Pool: harness.Keys{"connection_borrow_timeout": "5s"}}, func(t *testing.T, f front) {
+		l := ownSchema(t, f.server, "oracle", "create table t (a int)", "insert into t values (1), (2), (3)")
+		a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+		a.do(t, "set sql_mode = oracle", "update t set a = a + 1")
+		b.do(t, "do 1")
+		if got := a.outcome("select sql%rowcount"); got != "error 1105" {
+			t.Errorf("where others had the backend: %s", got)
+		}
+		a.do(t, "start transaction", "update t set a = a + 1")
+		a.sees(t, "select SQL % ROWCOUNT as n", "[3]")
+		a.do(t, "commit", "update t set a = a + 1")
+		b.do(t, "do 1")
+		a.sees(t, "select row_count() rowcount", "[3]")
+		a.quit()
+		b.quit()
+	})
+}
