@@ -201,7 +201,8 @@ func (m *machine) sync(fr frame, f *feed, w engine.Wire) bool {
 
 // endBatch notes that a Sync was sent for the client.
 func (m *machine) endBatch() {
-	m.reading.batch, m.lend.portals.ended, m.lend.portals.any = false, false, false
+	m.reading.batch = false
+	m.lend.portals.endBatch()
 	m.named.batch++
 	m.lend.unnamed.sync()
 	m.unnamed.batched = false
@@ -242,7 +243,8 @@ func (m *machine) began(w engine.Wire) {
 // that it only flushes: the server ends that one's transaction behind it, and says that it is ready.
 func (m *machine) beganApart(w engine.Wire) {
 	m.began(w)
-	m.reading.batch, m.lend.portals.ended, m.lend.portals.any = false, false, false
+	m.reading.batch = false
+	m.lend.portals.endBatch()
 }
 
 // query passes on a simple Query.
@@ -378,6 +380,9 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if len(name) > 0 && v.names && !m.goDirect(v, text, true, f, w) { // nobody looks at it again
 		return false, nil
 	}
+	if len(name) == 0 && m.unsureReading() && dated(text) && m.timesWait("", f, w) {
+		return false, nil
+	}
 	if v.sequence && (m.lend.tx != 'E' || m.reading.batch || !m.queue.empty()) { // or else the server refuses it
 		m.flush(f, w)
 		m.prepareSequences(false, v.apart(), w)
@@ -441,7 +446,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		if len(statement) > 0 { // what it does is not known
 			m.lend.flight.add(verdict{commits: true})
-			m.lend.portals.bound(verdict{commits: true}, len(portal) > 0)
+			m.lend.portals.bound(verdict{commits: true, opaque: true}, len(portal) > 0)
 		}
 		if len(statement) > 0 && m.directSets {
 			m.settingsSent(verdict{}, nil, false)

@@ -193,7 +193,8 @@ func (m *machine) longSent(l *longMessage, w engine.Wire) {
 	}
 	switch {
 	case l.kind == 'P' && !l.named:
-		m.unnamed.pendingVerdict, m.unnamed.pendingReading = v, m.readingOf(m.unnamed.pending.text())
+		m.unnamed.pendingVerdict = v
+		m.unnamed.pendingReading, m.unnamed.pendingTimes = m.readingOf(m.unnamed.pending.text())
 		return
 	case l.named:
 		v.kinds.add(engine.KindPreparedStatement)

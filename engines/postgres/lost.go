@@ -33,7 +33,8 @@ type portals struct {
 	deallocates bool // all statements
 	ends        bool // the one without a name ends a transaction, and does nothing else,
 	ended       bool // and was executed in this batch, and nothing bound since
-	any         bool // one was bound in this batch
+	any         bool // one was bound in this batch,
+	changes     bool // that may change what is set, or the transaction
 }
 
 // bound notes a Bind of a statement: to a portal with a name, or to the one without.
@@ -41,9 +42,12 @@ func (p *portals) bound(v verdict, named bool) {
 	if p.ended, p.any = false, true; !named {
 		p.ends = v.inert && v.decides && !v.opens
 	}
+	p.changes = p.changes || v.changesSettings() || v.decides || v.rolls || v.opaque || v.foreign || v.garbled || v.kinds.has(engine.KindUnknown)
 	p.commits = p.commits || v.commits
 	p.deallocates = p.deallocates || v.deallocates
 }
+
+func (p *portals) endBatch() { p.ended, p.any, p.changes = false, false, false }
 
 // add notes a statement that is sent.
 func (f *flight) add(v verdict) {

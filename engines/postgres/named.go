@@ -46,6 +46,7 @@ type namedStatement struct {
 	shared  *sharedStatement
 	verdict verdict
 	parsed  uint64 // when the client did it
+	times   string // the calendar then, "" if it is not known or does not matter
 	told
 }
 
@@ -207,11 +208,18 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 		share = c.share
 	}
 	shared, now := m.e.statements.intern(m.readingNow(), rest, share, m.private())
+	times := ""
+	if shared.dated {
+		if m.timesWait("", f, w) {
+			return false
+		}
+		times = m.times()
+	}
 	m.flush(f, w)
 	m.sendParse(shared, now, w)
 	m.pushBatch(answerParse|answerNamed, w)
 	n.op(namedOp{name: string(name), changes: true, parses: shared})
-	own := &namedStatement{shared: shared, verdict: v, parsed: now}
+	own := &namedStatement{shared: shared, verdict: v, parsed: now, times: times}
 	engine.KeptFor(&m.e.statements.texts, own, statementRoom+len(name))
 	n.set(string(name), own)
 	if !n.reported {
@@ -285,30 +293,28 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 		t.held[s.shared].used = t.clock
 		return true
 	}
-	reading, past := m.readingFor(s.shared)
-	if reading != s.shared.reading || s.shared.private || m.private() {
+	if s.times != "" && m.timesWait(s.shared.reading, f, w) {
+		return false
+	}
+	a := m.parsesAs(s.shared.reading, s.times, s.shared.dated)
+	if a.reading != s.shared.reading || s.shared.private || m.private() {
 		// It is parsed again with what is set now, as the server would do by itself where that matters.
-		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), s.shared.share, m.private())
+		s.shared, _ = m.e.statements.intern(a.reading, s.shared.rest(), s.shared.share, m.private())
 		if h := t.held[s.shared]; h != nil {
 			return m.present(s, f, w)
 		}
 	}
-	if past && m.waitsAlone(f, w) {
+	if a.past && m.waitsAlone(f, w) {
 		return false
 	}
 	m.flush(f, w)
 	m.began(w)
 	m.reading.batch = true
-	alone := m.untouched()
-	if past {
-		m.sendCalendar(m.readingNow(), reading, w)
-	}
+	m.beginCalendar(a, w)
 	m.sendParse(s.shared, m.e.statements.now(), w)
 	m.push(answerParse | answerNamed | answerSwallow)
 	m.named.op(namedOp{parses: s.shared})
-	if past {
-		m.endCalendar(reading, alone, w)
-	}
+	m.endCalendar(a, w)
 	if s.fits(0, 0) || s.shared.fluid {
 		return true
 	}
@@ -333,13 +339,13 @@ func (m *machine) room(s *namedStatement) bool {
 	if s.shared.share == nil || m.has(s) {
 		return true
 	}
-	reading, _ := m.readingFor(s.shared)
-	if reading == s.shared.reading {
+	a := m.parsesAs(s.shared.reading, s.times, s.shared.dated)
+	if a.reading == s.shared.reading {
 		return true
 	}
 	share := m.e.share(statementCopies * len(s.shared.parse))
 	if share != nil {
-		s.shared, _ = m.e.statements.intern(reading, s.shared.rest(), share, m.private())
+		s.shared, _ = m.e.statements.intern(a.reading, s.shared.rest(), share, m.private())
 	}
 	return share != nil
 }

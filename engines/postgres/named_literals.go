@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -71,13 +72,107 @@ func (m *machine) sendCalendar(from, to string, w engine.Wire) {
 	}
 }
 
-// endCalendar changes it back from a reading's. If the machine is alone in the transaction, that is over then.
-func (m *machine) endCalendar(reading string, alone bool, w engine.Wire) {
-	if alone {
-		m.sendOwn("ROLLBACK", w)
+// again is how a statement is parsed that the backend does not have.
+type again struct {
+	reading   string // it has this then
+	past      bool   // with the calendar of the client's Parse:
+	then, now string // readings, of which only that counts here
+	within    bool   // a transaction is open, which has settings of its own
+	alone     bool   // nothing else of the client's is in the transaction
+}
+
+// parsesAs says how a statement is parsed again of which the client's Parse had the reading then, and these times (timesOf).
+func (m *machine) parsesAs(then, times string, dated bool) (a again) {
+	a.alone = m.untouched()
+	if !dated || times == "" || !unknownReading(then) && !m.unsureReading() {
+		a.now = m.readingNow()
+		if a.reading = a.now; dated {
+			a.reading, a.past = m.readingAs(then)
+		}
+		a.then = a.reading
+		return a
+	}
+	a.reading = m.readingNow()
+	now := m.times()
+	a.within = m.lend.tx == 'T'
+	if now == "" || times == now || m.lend.portals.changes || m.queue.awaits() || !a.within && !a.alone {
+		return a
+	}
+	if settingIn(times, "search_path") != settingIn(now, "search_path") { // the server reads it anew, but for the text itself
+		times = replaced(now, times, ofText)
+	}
+	a.past, a.then, a.now = times != now, times, now
+	if a.past && !unknownReading(a.reading) {
+		a.reading = replaced(a.reading, times, calendar)
+	}
+	return a
+}
+
+// replaced is a reading with some settings of another.
+func replaced(reading, by string, names []string) string {
+	var rest, others strings.Builder
+	for name, sql := range settingsIn(reading) {
+		if !slices.Contains(names, name) {
+			writeSetting(&rest, name, sql)
+		}
+	}
+	for _, name := range names {
+		if sql := settingIn(by, name); sql != "" {
+			writeSetting(&others, name, sql)
+		}
+	}
+	return rest.String() + others.String()
+}
+
+// times are the calendar as the server has reported it, which it has also where the session's settings are not known, in a transaction or behind
+// code, and the search path as it was before that. It is empty if that cannot be told.
+func (m *machine) times() string {
+	if m.lend.sets.paths || (m.lend.portals.changes || m.queue.awaits()) && m.unsureReading() {
+		return ""
+	}
+	var b strings.Builder
+	if path := settingIn(m.state.actual.text(), "search_path"); path != "" {
+		writeSetting(&b, "search_path", path)
+	}
+	for _, name := range [...]string{"TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings", "client_encoding"} {
+		value, ok := lookup(m.seen, name)
+		sql, can := settingSQL(strings.ToLower(name), value)
+		if !ok || !can {
+			return ""
+		}
+		writeSetting(&b, strings.ToLower(name), sql)
+	}
+	return unique.Make(b.String()).Value()
+}
+
+// timesWait says that a message waits for the answers to earlier requests, as only they tell the times that a statement has, or had when it was
+// parsed with the reading then.
+func (m *machine) timesWait(then string, f *feed, w engine.Wire) bool {
+	return (m.unsureReading() || unknownReading(then)) && m.queue.awaits() && m.waitNamed(f, w)
+}
+
+// beginCalendar sends what comes before such a Parse, endCalendar what comes behind it.
+func (m *machine) beginCalendar(a again, w engine.Wire) {
+	if !a.past {
 		return
 	}
-	m.sendCalendar(reading, m.readingNow(), w)
+	if a.within {
+		m.sendOwn("SAVEPOINT "+ownSavepoint, w)
+	}
+	m.sendCalendar(a.now, a.then, w)
+}
+
+func (m *machine) endCalendar(a again, w engine.Wire) {
+	switch {
+	case !a.past:
+	case a.within:
+		m.sendOwn("ROLLBACK TO "+ownSavepoint, w) // statements are none of the transaction's
+		m.sendOwn("RELEASE "+ownSavepoint, w)
+	case a.alone:
+		m.sendOwn("ROLLBACK", w)
+	default:
+		m.sendCalendar(a.then, a.now, w)
+	}
 }
 
 // unknownReading says that a reading is one of sharedStatements.unique, or undated.
@@ -91,12 +186,12 @@ func lettered(text []byte) bool {
 // undated stands for the reading of a text that has no time in it.
 const undated = "\x00"
 
-// readingOf is what counts, for times, when text is parsed now.
-func (m *machine) readingOf(text []byte) string {
+// readingOf is what counts, for times, when text is parsed now, and the times.
+func (m *machine) readingOf(text []byte) (reading, times string) {
 	if bytes.IndexByte(text, '\'') < 0 && bytes.IndexByte(text, '$') < 0 && !lettered(text) || !dated(text) { // mostly there is no string at all
-		return undated
+		return undated, ""
 	}
-	return m.readingNow()
+	return m.readingNow(), m.times()
 }
 
 // settingsIn yields the names and the SQL in a reading (settings.reading) whose parts are known.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -426,4 +427,59 @@ func TestACallIsTheFirstOfItsTransactionBehindWhatTheMachineExecutesInItsBatch(t
 			step{"server", "t, n, 1, 2, C DISCARD SEQUENCES, 3, 3, 2, C INSERT 0 1, Z I"}),
 			begin + "D S|berth:2, " + discards + "B |berth:2, E, S", "1, Z I, 1, Z I, t, n, 2, C INSERT 0 1, Z I", "idle, idle, idle"},
 	})
+}
+
+// In a transaction, and behind code, a session's settings are not known, but for what the server reports.
+func TestAStatementWithATimeIsParsedAgainAsItWasAlsoInATransaction(t *testing.T) {
+	const own = ", B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	const text = "SELECT '2024-01-01 00:00'::timestamptz"
+	const tokyo, utc = "P berth:-|SET \"timezone\" = 'Asia/Tokyo'" + own, "P berth:-|SET \"timezone\" = 'UTC'" + own
+	const within, without = "P berth:-|SAVEPOINT \"berth:savepoint\"" + own, ", P berth:-|ROLLBACK TO \"berth:savepoint\"" + own + "P berth:-|RELEASE \"berth:savepoint\"" + own
+	const rolls = ", P berth:-|ROLLBACK" + own
+	local := []string{"Q BEGIN", "C BEGIN, Z T", "Q SET LOCAL timezone = 'Asia/Tokyo'", "C SET, S TimeZone|Asia/Tokyo, Z T"}
+	committed := []string{"Q COMMIT", "C COMMIT, S TimeZone|UTC, Z I"}
+	for name, c := range map[string]struct {
+		before, behind []string // the client's Parse: what each side says
+		use, sent      string
+	}{
+		"set for the transaction":               {nil, local, "B |s, E, S", within + utc + "PARSE" + without + "BIND, E, S"},
+		"was set for the transaction":           {local, committed, "B |s, E, S", tokyo + "PARSE" + rolls + "BIND, E, S"},
+		"was set otherwise for it":              {nil, append(local[:2:2], "Q SET timezone = 'Asia/Tokyo'", local[3]), "B |s, E, S", within + utc + "PARSE" + without + "BIND, E, S"},
+		"another setting":                       {nil, append(local[:2:2], "Q SET LOCAL work_mem = '8MB'", "C SET, Z T"), "B |s, E, S", "PARSE, BIND, E, S"},
+		"another path, so that it is looked up": {nil, append(local[:2:2], "Q SET LOCAL timezone = 'Asia/Tokyo'; SET LOCAL search_path = a", "C SET, C SET, S TimeZone|Asia/Tokyo, Z T"), "B |s, E, S", "PARSE, BIND, E, S"},
+		"not answered":                          {nil, append(local[:3:3], ""), "B |s, E, S", "H"},
+		"behind a COMMIT of the batch":          {nil, local, "P |COMMIT, B |, E, B |s, E, S", "P |COMMIT, B |, E, PARSE, BIND, E, S"},
+	} {
+		params := []parameter{{"TimeZone", "UTC"}, {"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"standard_conforming_strings", "on"}, {"client_encoding", "UTF8"}}
+		s := newStage(t)
+		s.free = newTestBackend(s.m.session.key, params)
+		s.m.e.learn(s.m.session.key, params)
+		s.m.see(params)
+		says := func(steps []string) {
+			for i := 0; i < len(steps); i += 2 {
+				s.client(messages(steps[i]))
+				s.server(messages(steps[i+1]))
+			}
+		}
+		says(c.before)
+		status := "I"
+		if s.backend != nil {
+			status = "T"
+		}
+		says([]string{"P s|" + text + ", S", "1, Z " + status})
+		if status == "I" {
+			s.moves()
+		}
+		says(c.behind)
+		if status == "T" {
+			s.moves()
+		}
+		s.toBackend = nil
+		s.client(messages(c.use))
+		got := describeMessages(t, s.toBackend, true)
+		got = regexp.MustCompile("P berth:[0-9a-z]+[|]SELECT '2024[^,]*").ReplaceAllString(got, "PARSE")
+		if got = regexp.MustCompile("B [|]berth:[0-9a-z]+").ReplaceAllString(got, "BIND"); got != c.sent {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, c.sent)
+		}
+	}
 }

@@ -15,6 +15,7 @@ type pendingSettings struct {
 	active     bool // something may have changed
 	unsure     bool // only the server can tell what is set
 	scoped     bool // the transaction may have settings of its own
+	paths      bool // the search path may be among what changes
 	lexes      bool // how texts are read may be among what changes, or changes back with the transaction
 	// Of the application's name:
 	forgets bool // the next Execute makes the server forget it
@@ -339,6 +340,7 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	t := readSettings(text, m.lexing)
 	p.sent += t.commands
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
+	p.paths = p.paths || text == nil || mentionsPath(text)
 	p.lexes = p.lexes || text == nil || t.nameless || mentionsLexing(text) || m.resetsLexing(t.ops)
 	p.forgetsName(t.ops, portal, m.pristineName())
 	if !p.unsure {
@@ -393,6 +395,16 @@ func (m *machine) nameDue(f *feed, w engine.Wire) bool {
 func mentionsLexing(text []byte) bool {
 	for i := range text {
 		if begins(text[i:], "encoding") || begins(text[i:], "names") || begins(text[i:], "conforming") {
+			return true
+		}
+	}
+	return false
+}
+
+// mentionsPath looks for what changes the search path: RESET ALL and DISCARD ALL are of that, too.
+func mentionsPath(text []byte) bool {
+	for i := range text {
+		if begins(text[i:], "search_path") || begins(text[i:], "schema") || begins(text[i:], "all") {
 			return true
 		}
 	}
@@ -480,12 +492,16 @@ func (m *machine) settle(s *settings) {
 // readingNow tells apart texts that may mean different things: by what is set, or by nothing but this moment while that is
 // not known.
 func (m *machine) readingNow() string {
-	p := &m.lend.sets
-	u := m.state.unseen
-	if p.active || p.scoped || m.lend.verify.opaque || m.lend.sweep.used && u != nil && u.now() != suspicionNone {
+	if m.unsureReading() {
 		return m.e.statements.unique()
 	}
 	return m.state.actual.text()
+}
+
+// unsureReading says that it is not known what is set.
+func (m *machine) unsureReading() bool {
+	p, u := &m.lend.sets, m.state.unseen
+	return p.active || p.scoped || m.lend.verify.opaque || m.lend.sweep.used && u != nil && u.now() != suspicionNone
 }
 
 // quoteSetting writes the name of a setting in a RESET or SET.

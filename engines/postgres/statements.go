@@ -46,12 +46,14 @@ type unnamedTexts struct {
 	parse   kept    // the whole message of the one that exists
 	verdict verdict // on its text
 	reading string  // with which its times are read (named_literals.go)
+	times   string  // as in namedStatement
 	told
 
 	// The last Parse that was sent and may not have been answered yet.
 	pending        kept
 	pendingVerdict verdict
 	pendingReading string
+	pendingTimes   string
 }
 
 // kept is a Parse that is kept, nothing if it is not.
@@ -170,7 +172,8 @@ func (m *machine) parseSent(message []byte, size int, v verdict) {
 	u.batched = true
 	u.pending.release()
 	u.pending.keep(message, size, m.e)
-	u.pendingVerdict, u.pendingReading = v, m.readingOf(u.pending.text())
+	u.pendingVerdict = v
+	u.pendingReading, u.pendingTimes = m.readingOf(u.pending.text())
 	m.reads(u.pending.text())
 	m.lend.unnamed.establish()
 }
@@ -186,7 +189,7 @@ func (m *machine) parsed(a expected) {
 		if u.lost = u.inFlight > 0 || len(u.pending.message) == 0; u.inFlight == 0 {
 			u.parse, u.pending = u.pending, u.parse
 			u.pending.release()
-			u.verdict, u.reading = u.pendingVerdict, u.pendingReading
+			u.verdict, u.reading, u.times = u.pendingVerdict, u.pendingReading, u.pendingTimes
 		}
 	}
 	m.state.unnamed = statementID{m.serial, u.generation}
@@ -282,17 +285,12 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	}
 	m.lend.unnamed.establish()
 	if m.unnamed.exists && !m.unnamed.lost {
-		reading, past := m.unnamedReading()
-		alone := m.untouched()
-		if past {
-			m.sendCalendar(m.readingNow(), reading, w)
-		}
+		a := m.unnamedAgain()
+		m.beginCalendar(a, w)
 		w.ToBackend(m.unnamed.parse.message)
 		m.reads(m.unnamed.parse.text())
 		m.push(answerParse | answerUnnamed | answerSwallow)
-		if past {
-			m.endCalendar(reading, alone, w)
-		}
+		m.endCalendar(a, w)
 		if m.unnamed.told != (told{}) && !fluid(m.unnamed.parse.text()) {
 			m.began(w)
 			m.reading.batch, m.lend.checks = true, true
@@ -306,12 +304,9 @@ func (m *machine) prepareUnnamed(w engine.Wire) {
 	m.push(answerClose | answerUnnamed | answerSwallow)
 }
 
-// unnamedReading is readingFor the unnamed statement.
-func (m *machine) unnamedReading() (reading string, past bool) {
-	if unknownReading(m.unnamed.reading) {
-		return "", false
-	}
-	return m.readingAs(m.unnamed.reading)
+// unnamedAgain is parsesAs for the unnamed statement.
+func (m *machine) unnamedAgain() again {
+	return m.parsesAs(m.unnamed.reading, m.unnamed.times, m.unnamed.reading != undated)
 }
 
 const checksUnnamed = answerDescribe | answerUnnamed | answerSwallow
@@ -355,8 +350,7 @@ func (m *machine) calendarWaits(f *feed, w engine.Wire) bool {
 	if m.lend.unnamed != standingNo || !m.unnamed.exists || m.unnamed.lost {
 		return false
 	}
-	_, past := m.unnamedReading()
-	return past && m.waitsAlone(f, w)
+	return m.unnamed.times != "" && m.timesWait(m.unnamed.reading, f, w) || m.unnamedAgain().past && m.waitsAlone(f, w)
 }
 
 // prepareSequences makes the backend forget what nextval gave another session, before a statement is sent that may ask

@@ -135,6 +135,48 @@ func TestACallMayCommitBehindMessagesThatExecuteNothing(t *testing.T) {
 	})
 }
 
+// What a session has set for a transaction only decides about what it prepares in that, on whatever backend.
+func TestATimeInAStatementIsThatOfItsParse(t *testing.T) {
+	const text = "select extract(epoch from timestamptz '2024-01-01 00:00')::bigint, 'e\\'"
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		moves := func() {
+			holder := conn(t, r.Endpoint, harness.App())
+			ask(t, holder, "begin")
+			hangUp(holder) // and its backend with it
+		}
+		for _, name := range []string{"s", ""} {
+			executed := []pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: name}, &pgproto3.Execute{}, &pgproto3.Sync{}}
+			f := frontend(t, conn(t, r.Endpoint, harness.App()))
+			does := func(sql, answer string) { // leaves an unnamed statement alone
+				f.send(&pgproto3.Parse{Name: "x", Query: sql}, &pgproto3.Bind{PreparedStatement: "x"}, &pgproto3.Execute{}, &pgproto3.Close{ObjectType: 'S', Name: "x"}, &pgproto3.Sync{})
+				f.expect(answer)
+			}
+			prepares := func(status string) {
+				f.send(&pgproto3.Parse{Name: name, Query: text}, &pgproto3.Sync{})
+				f.expect("1 Z(" + status + ")")
+			}
+			does("set timezone = 'UTC'", "1 2 C(SET) 3 S(TimeZone) Z(I)")
+			prepares("I")
+			moves()
+			does("begin", "1 2 C(BEGIN) 3 Z(T)")
+			does("set local timezone = 'Asia/Tokyo'", "1 2 C(SET) 3 S(TimeZone) Z(T)")
+			f.send(executed...)
+			f.expect("2 D(1704067200|e\\) C(SELECT 1) Z(T)")
+			does("show timezone", "1 2 D(Asia/Tokyo) C(SHOW) 3 Z(T)")
+			f.send(&pgproto3.Close{ObjectType: 'S', Name: name}, &pgproto3.Sync{})
+			f.expect("3 Z(T)")
+			prepares("T")
+			does("set local standard_conforming_strings = off", "1 2 C(SET) 3 S(standard_conforming_strings) Z(T)")
+			f.send(&pgproto3.Parse{Name: "x", Query: "commit"}, &pgproto3.Bind{PreparedStatement: "x"}, &pgproto3.Execute{}, &pgproto3.Close{ObjectType: 'S', Name: "x"}, &pgproto3.Sync{})
+			f.untilReady()
+			moves()
+			f.send(executed...)
+			f.expect("2 D(1704034800|e\\) C(SELECT 1) Z(I)")
+			does("show timezone", "1 2 D(UTC) C(SHOW) 3 Z(I)")
+		}
+	})
+}
+
 // The names that Berth knows of the server's own functions are those of the newest server.
 func TestTheServersOwnFunctionsAreKnownByName(t *testing.T) {
 	const from = "../../engines/postgres/"
