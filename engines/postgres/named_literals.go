@@ -21,16 +21,8 @@ var (
 	ofText   = calendar[4:]
 )
 
-// readingFor says with which settings a statement is parsed that the backend does not have: those of now, or, if past, with the
-// calendar under which the client parsed it.
-func (m *machine) readingFor(s *sharedStatement) (reading string, past bool) {
-	if !s.dated {
-		return m.readingNow(), false
-	}
-	return m.readingAs(s.reading)
-}
-
-// readingAs is readingFor a statement that may have a time in it and was parsed with the reading then.
+// readingAs says with which settings a statement is parsed that may have a time in it, and that the client parsed with the reading then: those of
+// now, or, if past, with the calendar of that.
 func (m *machine) readingAs(then string) (reading string, past bool) {
 	now := m.readingNow()
 	if now == then || unknownReading(now) || unknownReading(then) {

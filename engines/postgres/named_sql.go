@@ -273,16 +273,11 @@ func (m *machine) moveDirect(name string, s *namedStatement, within bool, w engi
 
 // parseDirect sends a Parse of s under the client's name, with the settings that its text is read by.
 func (m *machine) parseDirect(name string, s *namedStatement, owed expected, w engine.Wire) {
-	now := m.readingNow()
-	reading, past := m.readingFor(s.shared)
-	if past {
-		m.sendCalendar(now, reading, w)
-	}
+	a := m.parsesAs(s.shared.reading, s.times, s.shared.dated)
+	m.beginCalendar(a, w)
 	w.ToBackend(parseMessage(append([]byte(name), 0), s.shared.rest()))
 	m.push(owed)
-	if past {
-		m.sendCalendar(reading, now, w)
-	}
+	m.endCalendar(a, w)
 	m.syncOwn(w)
 }
 

@@ -350,7 +350,7 @@ func TestAStatementThatSQLNamesIsParsedUnderTheSettingsOfItsParse(t *testing.T) 
 		{`SELECT 'a\b'`, "SET standard_conforming_strings = off", "SET standard_conforming_strings = on"},
 		{"SELECT '\xe9'", "SET NAMES 'latin1'", "SET NAMES 'utf8'"}, {"SELECT 1", "", "SET TIME ZONE 'UTC'"},
 	} {
-		before, after := "P berth:-|"+c.then+own, ", P berth:-|"+c.now+own
+		before, after := "P berth:-|"+c.then+own, ", P berth:-|ROLLBACK"+own
 		if c.then == "" {
 			before, after = "", ", "
 		}

@@ -174,6 +174,15 @@ func TestATimeInAStatementIsThatOfItsParse(t *testing.T) {
 			f.expect("2 D(1704034800|e\\) C(SELECT 1) Z(I)")
 			does("show timezone", "1 2 D(UTC) C(SHOW) 3 Z(I)")
 		}
+		f := frontend(t, conn(t, r.Endpoint, harness.App())) // SQL finds the statement, too
+		f.send(&pgproto3.Query{String: "set timezone = 'UTC'"}, &pgproto3.Parse{Name: "s", Query: text}, &pgproto3.Sync{})
+		f.untilReady()
+		f.untilReady()
+		moves()
+		f.send(&pgproto3.Query{String: "begin; set local timezone = 'Asia/Tokyo'"})
+		f.untilReady()
+		f.send(&pgproto3.Query{String: "execute s; show timezone"})
+		f.expect("T D(1704067200|e\\) C(SELECT 1) T D(Asia/Tokyo) C(SHOW) Z(T)")
 	})
 }
 
