@@ -380,7 +380,7 @@ func (m *machine) parse(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if len(name) > 0 && v.names && !m.goDirect(v, text, true, f, w) { // nobody looks at it again
 		return false, nil
 	}
-	if len(name) == 0 && m.unsureReading() && dated(text) && m.timesWait("", f, w) {
+	if len(name) == 0 && m.timesWait(text, "", f, w) {
 		return false, nil
 	}
 	if v.sequence && (m.lend.tx != 'E' || m.reading.batch || !m.queue.empty()) { // or else the server refuses it

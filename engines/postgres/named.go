@@ -203,6 +203,9 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 		m.refuseStatement("53400", "too many prepared statements in one batch", fr, f, w)
 		return true
 	}
+	if text, _, _ := cutString(rest); m.timesWait(text, "", f, w) {
+		return false
+	}
 	var share *share
 	if c := m.reading.collected; c != nil {
 		share = c.share
@@ -210,9 +213,6 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	shared, now := m.e.statements.intern(m.readingNow(), rest, share, m.private())
 	times := ""
 	if shared.dated {
-		if m.timesWait("", f, w) {
-			return false
-		}
 		times = m.times()
 	}
 	m.flush(f, w)
@@ -293,7 +293,7 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 		t.held[s.shared].used = t.clock
 		return true
 	}
-	if s.times != "" && m.timesWait(s.shared.reading, f, w) {
+	if s.times != "" && m.timesWait(nil, s.shared.reading, f, w) {
 		return false
 	}
 	a := m.parsesAs(s.shared.reading, s.times, s.shared.dated)

@@ -137,10 +137,10 @@ func (m *machine) times() string {
 	return unique.Make(b.String()).Value()
 }
 
-// timesWait says that a message waits for the answers to earlier requests, as only they tell the times that a statement has, or had when it was
-// parsed with the reading then.
-func (m *machine) timesWait(then string, f *feed, w engine.Wire) bool {
-	return (m.unsureReading() || unknownReading(then)) && m.queue.awaits() && m.waitNamed(f, w)
+// timesWait says that a message waits for the answers to earlier requests, as only they tell the times that a statement has, or those of now where it
+// was parsed with the reading then. Its text, if there is one, is looked at for that.
+func (m *machine) timesWait(text []byte, then string, f *feed, w engine.Wire) bool {
+	return (m.unsureReading() || unknownReading(then)) && m.queue.awaits() && (text == nil || dated(text)) && m.waitNamed(f, w)
 }
 
 // beginCalendar sends what comes before such a Parse, endCalendar what comes behind it.

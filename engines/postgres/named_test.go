@@ -483,3 +483,19 @@ func TestAStatementWithATimeIsParsedAgainAsItWasAlsoInATransaction(t *testing.T)
 		}
 	}
 }
+
+func TestAStatementThatWaitsForTheTimesIsKeptOnce(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("Q SET LOCAL timezone = 'UTC'"))
+	s.client(messages("P s|SELECT '2024-01-01 00:00'::timestamptz, S"))
+	for range 100 {
+		s.server(messages("N x"))
+	}
+	if n := len(s.m.e.statements.byKey); n != 0 {
+		t.Errorf("%d statements", n)
+	}
+	s.server(messages("C SET, Z I"))
+	if n := len(s.m.e.statements.byKey); n != 1 || s.m.named.byName["s"] == nil {
+		t.Errorf("then %d", n)
+	}
+}

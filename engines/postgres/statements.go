@@ -350,7 +350,7 @@ func (m *machine) calendarWaits(f *feed, w engine.Wire) bool {
 	if m.lend.unnamed != standingNo || !m.unnamed.exists || m.unnamed.lost {
 		return false
 	}
-	return m.unnamed.times != "" && m.timesWait(m.unnamed.reading, f, w) || m.unnamedAgain().past && m.waitsAlone(f, w)
+	return m.unnamed.times != "" && m.timesWait(nil, m.unnamed.reading, f, w) || m.unnamedAgain().past && m.waitsAlone(f, w)
 }
 
 // prepareSequences makes the backend forget what nextval gave another session, before a statement is sent that may ask
