@@ -109,22 +109,58 @@ func selfSigned(address string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
 }
 
-// renewal looks now and then whether what was read from files is to be read again. What cannot be used changes nothing.
+// renewal looks now and then whether what was read from files is to be read again. What cannot be used changes nothing, and files that do not
+// answer, as on a network that is down, hold up nobody for long.
 type renewal struct {
 	log zerolog.Logger
 
-	mu        sync.Mutex // held by load, too
-	looked    time.Time
-	complaint string // what was logged last, "" since all was well
+	mu        sync.Mutex
+	looked    time.Time     // when a look began last
+	looking   chan struct{} // closed when the look is over that is under way, nil: none is
+	complaint string        // what was logged last, "" since all was well
 }
 
-// look calls load if that is due, with the lock held, which the caller has. Its error is logged, once, behind refused.
+// lookWithin is how long somebody waits for files of which the last good content is known.
+const lookWithin = time.Second
+
+var errSlow = errors.New("reading it takes too long")
+
+// look calls load if that is due, and waits for it for a while. Its error is logged, once, behind refused.
 func (r *renewal) look(load func() error, refused string) {
-	if time.Since(r.looked) < reloadEvery {
+	r.mu.Lock()
+	if r.looking == nil && time.Since(r.looked) >= reloadEvery {
+		r.looked, r.looking = time.Now(), make(chan struct{})
+		go func() {
+			err := load()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			close(r.looking)
+			r.looking = nil
+			r.complain(err, refused)
+		}()
+	}
+	looking, left := r.looking, lookWithin-time.Since(r.looked)
+	r.mu.Unlock()
+	if looking == nil {
 		return
 	}
+	late := time.NewTimer(left)
+	defer late.Stop()
+	select {
+	case <-looking:
+	case <-late.C:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.looking == looking {
+			r.complain(errSlow, refused)
+		}
+	}
+}
+
+// complain logs what is another complaint than the last. It is called with the lock held.
+func (r *renewal) complain(err error, refused string) {
 	complaint := ""
-	if err := load(); err != nil {
+	if err != nil {
 		complaint = err.Error()
 	}
 	if complaint != "" && complaint != r.complaint {
@@ -138,21 +174,20 @@ type reloader struct {
 	renewal
 	certFile, keyFile string
 
-	current   *tls.Certificate
-	cert, key []byte // what current was made of
+	current   *tls.Certificate // under renewal's lock
+	cert, key []byte           // what current was made of; load's
 }
 
 func (r *reloader) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	r.look(r.load, "new certificate refused, the old one stays")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.look(r.load, "new certificate refused, the old one stays")
 	return r.current, nil
 }
 
 // load reads the files, and takes what they hold if that changed. It compares all of it: modification times tell too
-// little, since two files are written one after the other, perhaps within the clock's tick.
+// little, since two files are written one after the other, perhaps within the clock's tick. It is called once at a time.
 func (r *reloader) load() error {
-	r.looked = time.Now()
 	cert, certErr := readKey("tls.cert_file", r.certFile)
 	key, keyErr := readKey("tls.key_file", r.keyFile)
 	if err := errors.Join(certErr, keyErr); err != nil {
@@ -165,6 +200,8 @@ func (r *reloader) load() error {
 	if err != nil {
 		return fmt.Errorf("tls.cert_file and tls.key_file: %s and %s: %w", r.certFile, r.keyFile, err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.current != nil {
 		r.log.Info().Time("not_after", pair.Leaf.NotAfter).Msg("new certificate")
 	}
@@ -185,22 +222,21 @@ type roots struct {
 	renewal
 	file string
 
-	current *x509.CertPool
-	pem     []byte // what current was made of
+	current *x509.CertPool // under renewal's lock
+	pem     []byte         // what current was made of; load's
 }
 
 // pool returns them. Any goroutine may call it.
 func (r *roots) pool() *x509.CertPool {
+	r.look(r.load, "new root certificates refused, the old ones stay")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.look(r.load, "new root certificates refused, the old ones stay")
 	return r.current
 }
 
-// load reads the file, and takes what it holds if that changed.
+// load reads the file, and takes what it holds if that changed. It is called once at a time.
 func (r *roots) load() error {
 	const key = "tls.ca_file"
-	r.looked = time.Now()
 	pem, err := readKey(key, r.file)
 	if err != nil || bytes.Equal(pem, r.pem) {
 		return err
@@ -209,6 +245,8 @@ func (r *roots) load() error {
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.current != nil {
 		r.log.Info().Msg("new root certificates")
 	}

@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +155,35 @@ func TestFilesAreLookedAtAtMostOnceAnInterval(t *testing.T) {
 	c, err := r.certificate(nil)
 	if err != nil || string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})) != old {
 		t.Errorf("it was looked at again, %v", err)
+	}
+}
+
+func TestFilesThatDoNotAnswerHoldUpNobody(t *testing.T) {
+	var log bytes.Buffer
+	r, _, old := newReloader(t, zerolog.New(&log))
+	if err := errors.Join(os.Remove(r.certFile), syscall.Mkfifo(r.certFile, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if c, err := r.certificate(nil); err != nil || string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})) != old {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	f, err := os.OpenFile(r.certFile, os.O_WRONLY, 0) // which lets the reading end
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := strings.Count(log.String(), errSlow.Error()); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, &log)
 	}
 }
 
