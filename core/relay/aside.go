@@ -38,6 +38,8 @@ func (d *asideDone) Run() {
 	}
 	s.aside = nil
 	s.active = s.worker.loop.Now()
-	d.then((*wire)(s))
-	s.later() // its client may have gone on, and the proxy may be draining
+	s.guarded(func(s *Session) {
+		d.then((*wire)(s))
+		s.later() // its client may have gone on, and the proxy may be draining
+	})
 }

@@ -118,8 +118,9 @@ func (s *Session) later() {
 // deferredWork is what a session may only do when no call into it is on the stack.
 type deferredWork Session
 
-func (d *deferredWork) Run() {
-	s := (*Session)(d)
+func (d *deferredWork) Run() { (*Session)(d).guarded((*Session).catchUp) }
+
+func (s *Session) catchUp() {
 	s.deferred = false
 	s.leave()
 	if s.ended {
@@ -215,8 +216,9 @@ func (s *Session) waited() {
 // borrowTimeout fires when the session has waited long enough.
 type borrowTimeout Session
 
-func (t *borrowTimeout) Run() {
-	s := (*Session)(t)
+func (t *borrowTimeout) Run() { (*Session)(t).guarded((*Session).outwaited) }
+
+func (s *Session) outwaited() {
 	if s.reachesFurther() {
 		return
 	}
@@ -253,8 +255,9 @@ func (s *Session) wake(w *Worker, c *conn, err error) {
 // woken is posted to a session's loop when its wait is over.
 type woken Session
 
-func (t *woken) Run() {
-	s := (*Session)(t)
+func (t *woken) Run() { (*Session)(t).guarded((*Session).wakeUp) }
+
+func (s *Session) wakeUp() {
 	c, err := s.grant.conn, s.grant.err
 	s.grant.conn, s.grant.err = nil, nil
 	if s.ended {

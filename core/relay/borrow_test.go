@@ -92,6 +92,8 @@ func (*silent) Unpark()       {}
 func (*silent) CloseWrite()   {}
 func (s *silent) Close()      { s.closed = true }
 
+func (s *silent) Finish(time.Duration) {}
+
 // canceler is an engine that counts the requests to stop something.
 type canceler struct {
 	engine.Engine
@@ -119,10 +121,15 @@ func (g *leading) BorrowTimeout() time.Duration { return time.Minute }
 type content struct {
 	engine.Machine
 	busy, commits bool
+	granted       func()
 	lost          func(error)
 }
 
-func (content) Granted(*engine.Backend, engine.Wire)   {}
+func (m content) Granted(*engine.Backend, engine.Wire) {
+	if m.granted != nil {
+		m.granted()
+	}
+}
 func (m content) Busy() bool                           { return m.busy }
 func (m content) Commits() bool                        { return m.commits }
 func (content) InTransaction() bool                    { return false }

@@ -104,9 +104,9 @@ func (i *interrupt) Run() {
 	case i.session.over():
 		i.done()
 	case i.what == engine.KillSession:
-		i.session.stop(engine.ErrKilled)
-		i.done()
+		defer i.done()
+		i.session.guarded(func(s *Session) { s.stop(engine.ErrKilled) })
 	default:
-		i.session.cancel(i.done)
+		i.session.guarded(func(s *Session) { s.cancel(i.done) })
 	}
 }

@@ -59,9 +59,9 @@ func (p *Pool) Recall(w *Worker) {
 // more that they are connected to. It runs on w's loop.
 func (p *Pool) Cut(w *Worker, reason error) {
 	p.Retire(w)
-	for s := range w.sessions.all() {
+	w.each(func(s *Session) {
 		if b := s.backend; b != nil && b.pool == p {
 			b.lost(s, reason)
 		}
-	}
+	})
 }

@@ -278,6 +278,20 @@ func (s *Session) end() {
 	s.front.Counters.ClientConnectionsClosed.Inc()
 }
 
+// guarded does work on the session, which no stream calls that would fail of a panic in its machine: the session ends then, or its client
+// would wait, with its backend, for an answer that never comes. The panic goes on.
+func (s *Session) guarded(work func(*Session)) {
+	done := false
+	defer func() {
+		if !done && !s.ended {
+			s.client.Close()
+			s.end()
+		}
+	}()
+	work(s)
+	done = true
+}
+
 // cancel stops what the session is executing, as its client asked by another connection.
 func (s *Session) cancel(done func()) {
 	switch {

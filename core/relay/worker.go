@@ -48,16 +48,12 @@ func (w *Worker) Begin() { w.loop.Schedule(&w.sweep, sweepEvery) }
 // Drain ends every session as soon as nothing of it is under way. It runs on the loop.
 func (w *Worker) Drain() {
 	w.draining = true
-	for s := range w.sessions.all() {
-		s.stopIfQuiet(engine.ErrShutdown)
-	}
+	w.each(func(s *Session) { s.stopIfQuiet(engine.ErrShutdown) })
 }
 
 // StopAll ends every session at once. It runs on the loop.
 func (w *Worker) StopAll(reason error) {
-	for s := range w.sessions.all() {
-		s.stop(reason)
-	}
+	w.each(func(s *Session) { s.stop(reason) })
 }
 
 // Visit calls f for each session of the worker. It runs on the loop; f must not end sessions.
@@ -71,16 +67,38 @@ type sweepTask struct{ w *Worker }
 
 func (t sweepTask) Run() {
 	w := t.w
+	w.loop.Schedule(&w.sweep, sweepEvery) // first: a panic must not be the last sweep
 	now := w.loop.Now()
-	for s := range w.sessions.all() {
+	w.each(func(s *Session) {
 		if idle := s.patience(); idle > 0 && now-s.active >= idle && s.quiet() && !s.fresh.catching {
 			s.stop(engine.ErrIdleTimeout)
-			continue
+			return
 		}
 		s.checkTimes(now)
-	}
-	w.loop.Schedule(&w.sweep, sweepEvery)
+	})
 }
+
+// each does work on every session, which may end of it. A panic ends the session that it is about, and work begins anew for the others.
+func (w *Worker) each(work func(*Session)) {
+	done := false
+	defer func() {
+		if !done {
+			w.loop.Defer(others{w, work})
+		}
+	}()
+	for s := range w.sessions.all() {
+		s.guarded(work)
+	}
+	done = true
+}
+
+// others is what each has left to do behind a panic.
+type others struct {
+	worker *Worker
+	work   func(*Session)
+}
+
+func (o others) Run() { o.worker.each(o.work) }
 
 // sessionList is an intrusive ring, so that a session costs two pointers and no allocation to be found.
 type sessionList struct{ head Session }
