@@ -37,11 +37,23 @@ func (c *classifier) seedsBy() {
 	}
 	begin := ahead.at
 	switch plain := ahead.next() == tokenString; {
-	case plain && bytes.EqualFold(bytes.TrimSpace(ahead.text[begin:ahead.at]), []byte("'seed'")):
+	case plain && isSeed(bytes.TrimSpace(ahead.text[begin:ahead.at])):
 		c.stick()
 	case !plain || ahead.next() != ',':
 		c.given = true
 	}
+}
+
+// isSeed says that a string, as it is written, may be the seed's name.
+func isSeed(quoted []byte) bool {
+	if quoted[0]|0x20 == 'u' || bytes.ContainsAny(quoted, "\\\n") {
+		return true
+	}
+	if quoted[0] == '$' {
+		_, quoted, _ = bytes.Cut(quoted[1:], []byte{'$'})
+		quoted, _, _ = bytes.Cut(quoted, []byte{'$'})
+	}
+	return bytes.EqualFold(bytes.Trim(bytes.TrimLeft(quoted, "eEnN"), "'"), []byte("seed"))
 }
 
 // givesSeed says that what a text executes may be given the seed's name by a string of its own.
@@ -153,7 +165,7 @@ func sticksAt(text []byte, i int) bool {
 		rest := bytes.TrimLeft(text[end:], " \t\r\n")
 		return len(rest) > 1 && (rest[0] == '\'' || rest[1] == '\'' || rest[0] == '$' && !isDigit(rest[1]) || rest[0] == '%' && isNameStart(rest[1]) || begins(rest, "u&'"))
 	case word == "seed":
-		return seedAt(text[:i])
+		return seedAt(text[:i]) || seedInString(text, i)
 	}
 	return bytes.HasPrefix([]byte(word), []byte("pg_replication_origin_session")) || bytes.HasSuffix([]byte(word), []byte("_replication_slot")) && (begins([]byte(word), "pg_create_") || begins([]byte(word), "pg_copy_"))
 }
@@ -180,6 +192,14 @@ func seedAt(before []byte) bool {
 	}
 	return slices.ContainsFunc([]string{"begin", "then", "else", "loop", "atomic"}, func(word string) bool { return endsIn(before, word) })
 }
+
+// seedInString says that the word "seed" at i is all of a string, in a text with what may use it as the name of a setting.
+func seedInString(text []byte, i int) bool {
+	end := i + len("seed")
+	return i > 0 && end < len(text) && (text[i-1] == '\'' || text[i-1] == '$') && (text[end] == '\'' || text[end] == '$') && namesSettings.Match(text)
+}
+
+var namesSettings = regexp.MustCompile(`(?i)\b(?:set_config|execute)\b`)
 
 // endsIn says that text ends in a word.
 func endsIn(text []byte, word string) bool {

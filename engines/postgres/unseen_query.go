@@ -62,7 +62,7 @@ const (
 
 const lexingName = "client_encoding"
 
-// SET of the seed, which no reset undoes, as what is left of a body has it behind harmlessPhrases, and the body itself.
+// SET of the seed, which no reset undoes, or its name in a string of code that may use it so, as what is left of a body has it behind harmlessPhrases, and the body itself.
 const (
 	seedsInRest = `[[:<:]]set` + codeGap + `+(session` + codeGap + `+)?"?seed"?` + codeGap + `*(=|to[[:>:]])`
 	seedsInBody = `[[:<:]](set` + codeGap + `+local` + codeGap + `+"?seed"?` + codeGap + `*(=|to[[:>:]])|set_config"?` + codeGap + `*[(]` + codeGap + `*''+seed'')`
@@ -127,11 +127,12 @@ tree AS (SELECT ev_action::pg_catalog.text AS node FROM pg_catalog.pg_rewrite WH
  UNION ALL SELECT pg_catalog.to_jsonb(p) ->> 'prosqlbody' FROM pg_catalog.pg_proc p WHERE oid >= 16384 AND prosrc = '')
 SELECT coalesce(pg_catalog.max(level), 0), (SELECT pg_catalog.string_agg(name, ',') FROM (
  CODE_NAMES UNION TREE_NAMES) AS names) FROM (
- SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]' OR body ~* 'seed' AND (rest ~* 'SEEDS_IN_REST' OR body ~* 'SEEDS_IN_BODY') THEN 2
-  WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]|u&"' OR body ~* '--[^
+ SELECT CASE WHEN lanname NOT IN ('sql', 'plpgsql') OR rest ~* '[[:<:]](STICKING_WORDS)[[:>:]]|u&"' OR body ~* 'seed' AND (rest ~* 'SEEDS_IN_REST' OR body ~* 'SEEDS_IN_BODY' OR body ~* '[''$]seed[''$]' AND body ~* '[[:<:]](set_config|execute)[[:>:]]') THEN 2
+  WHEN rest ~* '[[:<:]](SETTING_WORDS)[[:>:]]' OR body ~* '--[^
 ]*update' OR body ~* '[[:<:]]pg_settings[[:>:]]' THEN 1 ELSE 0 END AS level FROM code
  UNION ALL SELECT 2 FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proconfig::pg_catalog.text ~* '[{,"]seed='
  UNION ALL SELECT pattern.level FROM tree, pattern WHERE node ~ calls
+ UNION ALL SELECT 2 FROM tree WHERE node ~ ':funcid 2078 ' AND node ~ ':constvalue 8 [[] [0-9]+ [0-9]+ [0-9]+ [0-9]+ (83|115) (69|101) (69|101) (68|100) []]'
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_operator o ON o.oprcode = setter.oid WHERE o.oid >= 16384
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_cast c ON c.castfunc = setter.oid WHERE c.oid >= 16384
  UNION ALL SELECT level FROM setter JOIN pg_catalog.pg_aggregate a ON setter.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)

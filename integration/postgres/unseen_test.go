@@ -347,6 +347,11 @@ func TestHiddenCodeWhoseTracesCannotBeResetPins(t *testing.T) {
 			"language plpgsql as $$begin perform setseed(0.5); return 1; end$$", "language plpgsql as $$begin set seed to 0.5; return 1; end$$",
 			`language plpgsql as $$begin set local "seed" = 0.5; return 1; end$$`, "language plpgsql as $$begin perform set_config('seed', '0.5', true); return 1; end$$",
 			"language sql set seed = 0.5 as 'select 1'", "language plpgsql as $$begin if random() > 2 then perform pg_backup_start('x'); end if; return 1; end$$",
+			`language sql as $$select case when U&"sets\0065ed"(0.5) is null then 1 end$$`, "language plpgsql as $$begin perform set_config(E'seed', '0.5', true); return 1; end$$",
+			"language plpgsql as $$begin perform set_config($a$seed$a$, '0.5', true); return 1; end$$", "language plpgsql as $$declare n text := 'seed'; begin perform set_config(n, '0.5', true); return 1; end$$",
+			"language plpgsql as $$begin perform set_config(x, '0.5', true) from (values ('seed')) v (x); return 1; end$$", "language plpgsql as $$begin execute format('set %I = 0.5', 'seed'); return 1; end$$",
+			"language sql as 'select length(set_config(upper(''seed''), ''0.5'', true))'", "language sql begin atomic select length(set_config('Seed', '0.5', true)); end",
+			"language sql begin atomic select length(set_config(x, '0.5', true)) from (values ('seed')) v (x); end",
 		} {
 			if strings.Contains(function, "language sql set") && r.server.Name != "pg15" {
 				continue // refused
@@ -374,6 +379,8 @@ func TestWhatNoResetUndoesStaysWithItsSession(t *testing.T) {
 		for _, sql := range []string{
 			"select setseed(0.5)", "set seed = 0.5", "begin; set local seed = 0.5; commit", "select set_config('seed', '0.5', true)", "do $$begin perform setseed(0.5); end$$",
 			"do $$begin set local seed = 0.5; end$$", "do $$begin execute 'set seed = 0.5'; end$$", "select query_to_xml('select setseed(0.5)', true, true, '')",
+			"select set_config($$seed$$, '0.5', true)", "select set_config(x, '0.5', true) from (values ('seed')) v (x)", `select set_config(U&'s\0065ed', '0.5', true)`, `select set_config(E'\x73eed', '0.5', true)`,
+			"select set_config('se'\n'ed', '0.5', true)", "select set_config(E'seed', '0.5', true)", "select set_config('seed'::text, '0.5', true)", "do $a$begin perform set_config(x, '0.5', true) from (values ('seed')) v (x); end$a$", "do $$begin execute format('set %I = 0.5', 'seed'); end$$",
 			"select set_config($1, $2, true)", "prepare p as select set_config($1, $2, true); execute p('seed', '0.5'); deallocate p",
 		} {
 			for _, reset := range []string{"select 1", "discard all"} {
