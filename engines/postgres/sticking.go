@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/berthdb/berth/core/engine"
 )
@@ -144,10 +145,18 @@ func createsSticking(text []byte) bool {
 			return true
 		}
 	}
-	return mentionsSticking(text)
+	for _, found := range extensionInCode.FindAllSubmatch(text, -1) {
+		if !slices.Contains(strings.Fields(harmlessExtensions), string(bytes.ToLower(found[1]))) {
+			return true
+		}
+	}
+	return mentionsSticking(text) || bytes.Contains(bytes.ToLower(text), []byte(`u&"`))
 }
 
-var languageInCode = regexp.MustCompile(`(?i)\blanguage\s+['"]?(pl\w+)`)
+var (
+	languageInCode  = regexp.MustCompile(`(?i)\blanguage\s+['"]?(pl\w+)`)
+	extensionInCode = regexp.MustCompile(`(?i)\bextension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)`)
+)
 
 func isNamePart(c byte) bool { return isNameStart(c) || isDigit(c) || c == '$' }
 
