@@ -18,6 +18,9 @@ var fundamental = []string{
 	"autocommit", "sql_mode", "time_zone", autoIsNull, "net_write_timeout", completionType,
 }
 
+// statementTime is the variable that accounts of MariaDB may limit (MAX_STATEMENT_TIME), which COM_RESET_CONNECTION and DEFAULT forget.
+const statementTime = "max_statement_time"
+
 // completionType is the variable by which COMMIT and ROLLBACK may end the connection (RELEASE).
 const completionType = "completion_type"
 
@@ -27,6 +30,9 @@ const identity = "@@GLOBAL.server_id, @@GLOBAL.hostname"
 // readBase finds out who the server is, and which values the connection has that no session may change for another.
 func (u *upstream) readBase(initQuery string) error {
 	names := fundamental
+	if u.greeting.mariaDB {
+		names = append(names[:len(names):len(names)], statementTime)
+	}
 	assigned := setReader{actReader: actReader{rest: []byte(initQuery)}}
 	assigned.text()
 	for _, name := range append(u.reported, assigned.names...) {
@@ -185,7 +191,11 @@ func (u *upstream) arm() string {
 			names = append(names, waitTimeout)
 		}
 	}
-	for _, name := range u.initial {
+	initial := u.initial
+	if limit, ok := u.base.value(statementTime); ok && limit != "0.000000" {
+		initial = append(initial[:len(initial):len(initial)], statementTime)
+	}
+	for _, name := range initial {
 		if _, ok := u.base.value(name); ok && !slices.Contains(names, name) {
 			names = append(names, name)
 		}

@@ -235,7 +235,7 @@ func (s *settings) eased(d dialect) *settings {
 	eased := &settings{}
 	for _, v := range s.list() {
 		switch v.name {
-		case "max_statement_time", "sql_big_selects", "default_regex_flags", "tmp_disk_table_size", "max_tmp_session_space_usage", "max_session_mem_used":
+		case statementTime, "sql_big_selects", "default_regex_flags", "tmp_disk_table_size", "max_tmp_session_space_usage", "max_session_mem_used":
 			continue
 		case clientCharset:
 			if d.isMySQL() && strings.HasPrefix(v.value, "swe7") {

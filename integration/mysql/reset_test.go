@@ -191,3 +191,22 @@ func TestWhatInitConnectSetsOutlastsAReset(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLimitOfAnAccountOutlastsAReset(t *testing.T) {
+	onMariaDB(t, harness.Route{MaxConnections: 1, Users: append(accounts(), harness.Account{User: "limited", Password: "secret"})}, func(t *testing.T, f front) {
+		harness.Exec(t, f.server, "create or replace user limited@'%' identified by 'secret' with max_statement_time 77")
+		l := loginOf("limited", "secret")
+		const shows = "select @@max_statement_time"
+		a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+		for _, q := range []string{"do 1", "set max_statement_time = 99", "set @a = 1"} {
+			a.do(t, q)
+			if got := b.outcome(shows); got != "[77.000000]" {
+				t.Errorf("behind %s another session has %s", q, got)
+			}
+		}
+		a.sees(t, shows, "[99.000000]")
+		a.quit()
+		b.quit()
+		harness.Exec(t, f.server, "drop user limited@'%'")
+	})
+}
