@@ -99,7 +99,12 @@ type load struct {
 
 func (m *Member) load() load {
 	s := m.pool.Stats()
-	return load{m.pool.Sessions(), s.Lent + s.Waiting, s.Max}
+	most := s.Max
+	if most == 0 { // a loop gives a new pool its limits, and sessions may be spread before that
+		c := m.group.accounts(m.Health().Facts)
+		most = c.Max - c.Kept
+	}
+	return load{m.pool.Sessions(), s.Lent + s.Waiting, most}
 }
 
 // lighter says whether l has less to do than o, in proportion to their connections. Sessions count too, not only what they have

@@ -68,6 +68,18 @@ func TestASessionMovesOnlyWhereItLeavesNoGap(t *testing.T) {
 	}
 }
 
+func TestATargetHasItsShareBeforeALoopHasGivenItsPoolTheLimits(t *testing.T) {
+	g := newGroup(Limits{MaxPercent: 50}, nil, "w", "r")
+	m := g.Members()[1]
+	if l := m.load(); l.max != 0 {
+		t.Errorf("of which nothing is known: %+v", l)
+	}
+	m.publish(engine.Facts{MaxConnections: 100, ReadOnly: true}, nil)
+	if l := m.load(); l.max != 49 || m.pool.Stats().Max != 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestTheLagIsCountedFromWhenAReplicaHadEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(Limits{}, nil, "w", "r")

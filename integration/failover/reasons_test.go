@@ -19,11 +19,14 @@ func full(t *testing.T, name string) *harness.Server {
 	}
 	s := harness.Own(t, name, options...)
 	if s.Engine == harness.Postgres {
-		c, err := s.PgxConn(t.Context(), harness.App())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close(t.Context()) })
+		// What found out that the server is there may still have the only place.
+		harness.Eventually(t, settleWithin, "the only place is taken", func() bool {
+			c, err := s.PgxConn(t.Context(), harness.App())
+			if err == nil {
+				t.Cleanup(func() { _ = c.Close(t.Context()) })
+			}
+			return err == nil
+		})
 		return s
 	}
 	pool, err := s.GoMySQLDB(harness.App())
