@@ -22,6 +22,7 @@ type stage struct {
 	timers  loop.Timers
 	tasks   []loop.Task
 	spawned []func()
+	panics  []any // of sessions
 }
 
 func newStage() *stage {
@@ -56,6 +57,10 @@ func (s *stage) later(d time.Duration) {
 			f()
 		}
 		for _, t := range tasks {
+			if g, ok := t.(goesOn); ok {
+				s.panics = append(s.panics, g.value) // which a loop logs
+				continue
+			}
 			t.Run()
 		}
 	}

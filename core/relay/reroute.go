@@ -29,7 +29,7 @@ func (w *Worker) Reroute(g Group) {
 	}
 	slices.SortStableFunc(moving, func(a, b *Session) int { return cmp.Compare(a.borrowing, b.borrowing) })
 	for _, s := range moving {
-		s.move()
+		s.guarded((*Session).move)
 	}
 }
 

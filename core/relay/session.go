@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
@@ -279,18 +281,36 @@ func (s *Session) end() {
 }
 
 // guarded does work on the session, which no stream calls that would fail of a panic in its machine: the session ends then, or its client
-// would wait, with its backend, for an answer that never comes. The panic goes on.
+// would wait, with its backend, for an answer that never comes. The panic goes on in a task of its own: what called this may be about others.
 func (s *Session) guarded(work func(*Session)) {
-	done := false
 	defer func() {
-		if !done && !s.ended {
-			s.client.Close()
-			s.end()
+		v := recover()
+		if v == nil {
+			return
 		}
+		s.worker.loop.Defer(goesOn{v, debug.Stack()})
+		if s.ended {
+			return
+		}
+		if b := s.backend; b != nil { // without asking the machine what it has under way
+			s.letGo()
+			b.discard(errPanicked)
+		}
+		s.client.Close()
+		s.end()
 	}()
 	work(s)
-	done = true
 }
+
+var errPanicked = errors.New("a machine panicked")
+
+// goesOn panics as something did before.
+type goesOn struct {
+	value any
+	stack []byte
+}
+
+func (g goesOn) Run() { panic(fmt.Sprintf("%v\n%s", g.value, g.stack)) }
 
 // cancel stops what the session is executing, as its client asked by another connection.
 func (s *Session) cancel(done func()) {

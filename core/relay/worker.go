@@ -78,27 +78,12 @@ func (t sweepTask) Run() {
 	})
 }
 
-// each does work on every session, which may end of it. A panic ends the session that it is about, and work begins anew for the others.
+// each does work on every session, which may end of it. A panic is about one of them only.
 func (w *Worker) each(work func(*Session)) {
-	done := false
-	defer func() {
-		if !done {
-			w.loop.Defer(others{w, work})
-		}
-	}()
 	for s := range w.sessions.all() {
 		s.guarded(work)
 	}
-	done = true
 }
-
-// others is what each has left to do behind a panic.
-type others struct {
-	worker *Worker
-	work   func(*Session)
-}
-
-func (o others) Run() { o.worker.each(o.work) }
 
 // sessionList is an intrusive ring, so that a session costs two pointers and no allocation to be found.
 type sessionList struct{ head Session }
