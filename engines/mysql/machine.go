@@ -68,7 +68,8 @@ type machineState struct {
 	// disturbed says that a machine has sent something of its own since: they are nobody's.
 	disturbed bool
 	found     *Machine // whose FOUND_ROWS() is here, if that is known
-	// options says that COM_SET_OPTION made it differ from what its key says, or that it has a record of statements (records), or ends. No reset undoes that.
+	// options says that COM_SET_OPTION made it differ from what its key says, or that it has a record of statements (records), ends, or is in a
+	// resource group. No reset undoes that.
 	options    bool
 	tracksLess bool // it reports what its session wants to hear, see tracking.go
 	untouched  bool // the session has sent nothing to it yet,

@@ -210,3 +210,22 @@ func TestTheLimitOfAnAccountOutlastsAReset(t *testing.T) {
 		harness.Exec(t, f.server, "drop user limited@'%'")
 	})
 }
+
+// No reset takes a connection of MySQL out of its resource group.
+func TestAResourceGroupReachesNoOtherSession(t *testing.T) {
+	f := ownServer(t, "mysql97", 1, "performance_schema=ON")
+	harness.Exec(t, f.server, "create resource group slow type = user")
+	for _, set := range []string{"set resource group slow", "set names utf8mb4; SET RESOURCE GROUP slow"} {
+		a := dial(t, f.Endpoint, superuser(), with([]uint32{multi}))
+		a.outcome(set)
+		if _, err := a.one(protocol.COM_RESET_CONNECTION); err != nil {
+			t.Fatal(err)
+		}
+		a.quit()
+		unpins(t, f)
+		b := dial(t, f.Endpoint, superuser(), with([]uint32{multi}))
+		b.sees(t, "select resource_group from performance_schema.threads where processlist_id = connection_id()", "[USR_default]")
+		b.quit()
+		unpins(t, f)
+	}
+}
