@@ -35,21 +35,29 @@ type view struct {
 // surveyed is the Source of a group with a survey.
 type surveyed struct {
 	*Survey
-	group  *Group
-	seeded time.Time // when the seed was asked last; Find's, which is called by one goroutine at a time
+	group *Group
+
+	// Find's, which is called by one goroutine at a time.
+
+	seeded time.Time // when the seed was asked last
+	told   view      // what it told
 }
 
 func (s *surveyed) String() string { return s.Name }
 
 // Find implements Source. While there is a writer, what it says counts. Then anybody else may be right, and the seed may lead
-// to a writer of whom no target knows.
+// to a writer of whom no target knows: what both say counts.
 func (s *surveyed) Find(ctx context.Context) ([]engine.Target, error) {
 	v, sure := s.group.bestView()
 	if v == nil || !sure && time.Since(s.seeded) >= s.group.config.Discovery.Interval {
 		s.seeded = time.Now()
-		if instances, err := s.askSeed(ctx); v == nil || err == nil {
-			v = &view{instances: instances, err: err}
-		}
+		s.told.instances, s.told.err = s.askSeed(ctx)
+	}
+	switch {
+	case v == nil, !sure && v.err != nil && s.told.err == nil:
+		v = &s.told
+	case !sure && s.told.err == nil:
+		v = &view{instances: slices.Concat(v.instances, s.told.instances)}
 	}
 	if v.err != nil {
 		return nil, v.err

@@ -190,6 +190,34 @@ func TestTheSeedLeadsToAWriterOfWhomNoReplicaKnows(t *testing.T) {
 	})
 }
 
+func TestWhatTheSeedHasToldCountsBesideWhatIsHeardSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, g := family(t, "w", "r1")
+		k.cast.set("w", false, errors.New("it is gone"))
+		k.say("r1", "r1")
+		k.cast.set("w2", false, errors.New("it is not up yet"))
+		k.cast.set("r3", true, nil)
+		k.say("seed", "w2", "r1")
+		names := func() (all []string) {
+			for _, m := range g.Members() {
+				all = append(all, m.target.Name)
+			}
+			return all
+		}
+		for range 30 {
+			if time.Sleep(soon); slices.Contains(names(), "w2") {
+				break
+			}
+		}
+		k.say("r1", "r1", "r3") // which makes the group ask anew, the seed not among them
+		time.Sleep(2 * soon)
+		synctest.Wait()
+		if got := names(); !slices.Equal(got, []string{"r1", "r3", "w2"}) {
+			t.Errorf("the targets are %q", got)
+		}
+	})
+}
+
 func TestTheSeedIsAskedAgainWhenNobodyElseAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, g := family(t, "w", "r1")
