@@ -9,11 +9,12 @@ import (
 // longMessage is a Query or Parse that is too long to be held and passes in pieces. What it does is known, and noted, when its
 // last piece has come: the server executes nothing before, and nothing that follows it is dealt with before.
 type longMessage struct {
-	scan  *longScan
-	kind  byte
-	named bool
-	head  []byte // the beginning of the text
-	told  bool   // whether it may be read
+	scan   *longScan
+	kind   byte
+	named  bool
+	head   []byte // the beginning of the text
+	told   bool   // whether it may be read,
+	spoilt bool   // and it may not
 }
 
 // untilRead is what a long statement counts as while it passes, where that decides about what is sent before it.
@@ -25,6 +26,7 @@ func (m *machine) scanLong(kind byte, named bool, p []byte) {
 		scan: newLongScan(m.lexing), kind: kind, named: named, head: bytes.Clone(p[:min(len(p), maxSuspect)]),
 	}
 	m.reading.long.scan.feed(p)
+	m.reading.long.told = m.reading.long.scan.over // of a Parse it was looked at, and a Query that goes on is refused anyhow
 }
 
 // longQuery passes on the beginning of a simple Query.
@@ -226,19 +228,20 @@ func (c *classifier) refer(from int) {
 	c.refers = c.is("execute") || c.is("deallocate") || c.is("prepare")
 }
 
-// spoil makes a piece of a long message in which the text ends, and that has been scanned, one that the server refuses to read (08P01), if the
-// text names a statement as only the proxy does: the string in it has no end there. p is not changed.
+// spoil makes of a piece of a long message that has been scanned one that the server refuses to read (08P01), if the text, which is over, names
+// a statement as only the proxy does: the string has no end. Nothing is left of what a Parse has behind it, which might be one, and parameters,
+// without its first bytes. p is not changed.
 func (l *longMessage) spoil(p []byte) (spoiled []byte, refused bool) {
-	if !l.scan.over || l.told {
+	end := 0
+	if l.scan.over && !l.told {
+		l.scan.finish()
+		l.told, end = true, l.scan.nul
+		l.spoilt = l.scan.reserved || l.scan.lost && l.scan.mentions
+	}
+	if !l.spoilt {
 		return p, false
 	}
-	l.told = true
-	if l.scan.finish(); !l.scan.reserved && !(l.scan.lost && l.scan.mentions) {
-		return p, false
-	}
-	spoiled = bytes.Clone(p)
-	spoiled[l.scan.nul] = ' '
-	return spoiled, true
+	return append(bytes.Clone(p[:end]), bytes.Repeat([]byte{' '}, len(p)-end)...), true
 }
 
 // windowSize is how much of a long text is looked at together.

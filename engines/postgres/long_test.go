@@ -419,10 +419,25 @@ func TestALongTextReachesNoStatementOfOthers(t *testing.T) {
 					t.Fatalf("%c of %.20s...: %d bytes of %d were sent", kind, strings.TrimSpace(text), len(sent), len(message))
 				}
 				sent = sent[len(sent)-len(message):]
-				if got := !bytes.Equal(sent, message); got != refused || refused && bytes.IndexByte(sent[headerLength+1:], 0) == bytes.IndexByte(message[headerLength+1:], 0) {
+				if got := !bytes.Equal(sent, message); got != refused || refused && bytes.IndexByte(sent[headerLength+1:], 0) >= 0 {
 					t.Errorf("%c of %s in pieces of %d: refused %v", kind, strings.TrimSpace(text), cut, got)
 				}
 			}
+		}
+	}
+}
+
+func TestTheTypesOfALongParseStayWhatTheyAre(t *testing.T) {
+	for _, name := range []string{`U&"a"`, `"a"`} {
+		text := "EXECUTE " + name + strings.Repeat(" ", 60_000)
+		message := parseMessage([]byte{0}, []byte(text+"\x00\x20\x20"+strings.Repeat("\x00\x00\x00\x17", 0x2020)))
+		s := newStage(t)
+		s.client(message[:engine.MaxHeld])
+		for p := message[engine.MaxHeld:]; len(p) > 0; p = p[min(len(p), 100):] {
+			s.client(p[:min(len(p), 100)])
+		}
+		if !bytes.HasSuffix(s.toBackend, message) {
+			t.Errorf("of EXECUTE %s something else was sent", name)
 		}
 	}
 }
