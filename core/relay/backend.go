@@ -37,6 +37,7 @@ type Backend struct {
 	session  *Session // who holds it
 	secure   bool     // the connection uses TLS
 	closing  bool
+	late     bool // what it said since the last grant may have waited for a client that reads slowly
 	haunted  bool // a cancel since the last grant may still hit what is executed next
 	cancels  int  // in flight
 	aborts   int  // how often what runs is stopped yet, if the server has been told the end and does not close
@@ -78,7 +79,7 @@ func (b *Backend) onAnswer(s *Session, p []byte) int {
 		s.throttle()
 		return 0
 	}
-	if s.client.Buffered() == 0 { // else it may have come long ago, and have waited in the kernel for a client that reads slowly
+	if !b.late && s.client.Buffered() == 0 { // else it may have come long ago
 		b.pool.heard.hear(b.worker.loop.Now())
 	}
 	n, err := s.machine.FromBackend(p, (*wire)(s))

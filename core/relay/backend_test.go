@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/loop"
 	"github.com/berthdb/berth/core/pool"
 	"github.com/berthdb/berth/core/telemetry"
 )
@@ -113,5 +114,53 @@ func TestAnEngineIsToldOfABackendThatNoLoopTakes(t *testing.T) {
 	d.Run()
 	if e.gone["opened"] != 1 || p.Stats().Open != 0 {
 		t.Errorf("told %d times, %+v", e.gone["opened"], p.Stats())
+	}
+}
+
+// speaking is a machine that hears what its backend says.
+type speaking struct{ content }
+
+func (speaking) FromBackend(p []byte, _ engine.Wire) (int, error) { return len(p), nil }
+
+// reader is a client that has not read everything yet.
+type reader struct {
+	silent
+	left int
+}
+
+func (r *reader) Buffered() int { return r.left }
+
+func (*silent) Broken() bool { return false }
+func (*silent) Pause()       {}
+func (*silent) Redeliver()   {}
+
+func TestWhatWaitedForAClientThatReadsSlowlyIsNoSignOfLife(t *testing.T) {
+	w, e := newStage(), &canceler{}
+	w.now = time.Minute
+	p := w.pool(e, pool.Config{Max: 1})
+	b := w.lent(t, p, &pool.Waiter[engine.Key, *Backend]{})
+	client := &reader{}
+	s := w.session(speaking{}, &leading{to: p})
+	s.client = client
+	heard := func() bool {
+		w.now += 2 * hearEvery
+		before := p.heard.at.Load()
+		b.OnData([]byte("x"))
+		return p.heard.at.Load() != before
+	}
+	s.take(b.conn)
+	if !heard() {
+		t.Error("an answer that comes is none")
+	}
+	client.left = loop.MaxHeld + 1
+	s.throttle()
+	client.left = 0 // the kernel took all at once
+	(*clientEnd)(s).OnWritable()
+	if heard() {
+		t.Error("an answer is one that came before it was read")
+	}
+	s.letGo()
+	if s.take(b.conn); !heard() {
+		t.Error("an answer to the next request is none")
 	}
 }

@@ -75,7 +75,7 @@ func (s *Session) take(c *conn) *Backend {
 		return nil
 	}
 	b.session = s
-	b.haunted = false
+	b.haunted, b.late = false, false
 	s.fresh.checked = true
 	s.recalled = false
 	s.backend = b

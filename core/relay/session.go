@@ -398,7 +398,7 @@ func (s *Session) throttle() {
 		s.client.Pause()
 	}
 	if !s.backPaused && s.client.Buffered() > loop.MaxHeld {
-		s.backPaused = true
+		s.backPaused, s.backend.late = true, true
 		s.backend.stream.Pause()
 	}
 }
