@@ -164,15 +164,19 @@ func (m *Member) hard() bool { return m.group.limits.Load().MaxConnections > 0 }
 // observe asks the target and reports the answer. It says whether the target answered, as far as it was asked.
 func (m *Member) observe(ctx context.Context) bool {
 	if !m.hard() {
+		m.refused.Store(false)
 		return m.report(ctx, m.ask(ctx))
 	}
 	kept := m.group.watched.Load() && m.group.limits.Load().keeps(m.group.writes.on.Load())
-	if !m.refused.Load() && m.spared() || !m.claim(ctx, kept) {
+	if m.spared() && !(m.refused.Load() && time.Since(m.looked) >= lookEvery) || !m.claim(ctx, kept) {
 		m.leave() // there is one if the limit was another before a reload
 		m.trust()
 		return true
 	}
 	refused := m.refused.Swap(false)
+	if refused {
+		m.looked = time.Now()
+	}
 	o := m.ask(ctx)
 	m.giveUp(kept)
 	if refused && o.err == nil && !o.facts.ReadOnly {

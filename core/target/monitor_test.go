@@ -455,3 +455,38 @@ func TestTheLagOfAFullTargetIsKnown(t *testing.T) {
 		}
 	})
 }
+
+func TestAClientThatIsRefusedItsWritesAllTheTimeIsNoReasonToConnectAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g := play(t, Limits{MaxConnections: 5}, "w")
+		m := g.member("w")
+		asked := func() int {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.asked["w"]
+		}
+		before := asked()
+		for range 100 {
+			m.refused.Store(true)
+			m.suspect()
+			time.Sleep(2 * calm)
+		}
+		if n := asked() - before; n < 2 || n > 6 {
+			t.Errorf("it is asked %d times in %s", n, 200*calm)
+		}
+	})
+}
+
+func TestARefusedWriteIsForgottenWhereTheMonitorStaysConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, g := play(t, Limits{MaxPercent: 100}, "w")
+		m := g.member("w")
+		m.refused.Store(true)
+		m.suspect()
+		time.Sleep(2 * calm)
+		synctest.Wait()
+		if m.refused.Load() {
+			t.Error("idle connections are closed for the monitor ever since")
+		}
+	})
+}
