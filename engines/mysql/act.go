@@ -28,8 +28,6 @@ type act struct {
 	uncertain bool     // there may be others
 	system    bool     // it may name something in a schema of the server's own
 
-	group bool // it may put the connection into one of MySQL's resource groups
-
 	locks    []string // names that it takes by GET_LOCK
 	unnamed  bool     // it may take locks that have other names
 	releases bool     // it may release locks
@@ -208,7 +206,6 @@ func actOf(text []byte) *act {
 		if len(all) < maxPieces {
 			all = append(all, p)
 		}
-		a.group = a.group || p.is("RESOURCE") && len(all) > 1 && all[len(all)-2].is("SET")
 		a.lock(all, p)
 		a.call(all, p)
 	}

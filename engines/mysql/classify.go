@@ -102,6 +102,8 @@ const (
 	classLogins
 	// classLastGTID: it reads last_gtid of the statements before it, see last_gtid.go.
 	classLastGTID
+	// classGroup: it may put the connection into one of MySQL's resource groups.
+	classGroup
 	// classRemoves: code may be gone behind it, also such as it has created.
 	classRemoves
 )
@@ -161,6 +163,7 @@ type classifier struct {
 	system   bool // @@ was before, and perhaps a scope with its dot
 	setsFor  bool // a statement comes behind FOR, see beginSetFor,
 	within   bool // or has come
+	defaults bool // CREATE or ALTER assigns to user variables: the default of a column may do so later
 	target   killTarget
 	// counts says that the text is one SELECT, WITH or TABLE; uncounted that its rows are not as many as FOUND_ROWS() says, or hardly; limit
 	// is the position of its last LIMIT.
@@ -238,6 +241,9 @@ func (c *classifier) conditional() {
 // end judges what can only be said at the end.
 func (c *classifier) end() class {
 	c.endStatement()
+	if c.defaults {
+		c.flag(classDefines) // only now: the statement itself may call functions (CREATE TABLE ... SELECT)
+	}
 	if c.statements > 1 {
 		c.found.flags &^= classUse
 		if c.found.has(classKill) {
@@ -421,9 +427,7 @@ func (c *classifier) other() {
 func (c *classifier) assignment() {
 	c.punctuation(':')
 	c.pin(engine.KindUserVariable)
-	if c.first == kwCreate || c.first == kwAlter { // a table's default, or the like
-		c.define()
-	}
+	c.defaults = c.defaults || c.first == kwCreate || c.first == kwAlter
 }
 
 // punctuation takes any other character.

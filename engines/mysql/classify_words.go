@@ -144,6 +144,9 @@ func (c *classifier) setting(w word) {
 		}
 	case kwRole:
 		c.pin(engine.KindRole)
+	case kwResource:
+		c.pin(engine.KindSetting)
+		c.flag(classGroup)
 	case kwStatement:
 		c.setsFor = !system
 		c.pin(engine.KindSetting)

@@ -527,3 +527,39 @@ func TestATextIsSplitIntoStatements(t *testing.T) {
 		}
 	}
 }
+
+// What init_connect names may be no variable: SET ROLE, or a text that is executed for others only.
+func TestAnInitConnectThatNamesNoVariableKeepsNobodyOut(t *testing.T) {
+	for _, text := range []string{"SET ROLE app", "SET no_such_variable = 1", "SET sql_mode = '', no_such_variable = 1"} {
+		target := fakeServer(t, func(p *peer) {
+			p.greet(protocol.AUTH_NATIVE_PASSWORD, 0, 0)
+			_, _ = p.read()
+			p.succeed()
+			for {
+				p.sequence = 0
+				c, err := p.read()
+				switch row := variablesFor(c); {
+				case err != nil || len(c) == 0:
+					return
+				case row != nil:
+					packets := []string{string(rune(len(fundamental) + 5))}
+					for range len(fundamental) + 5 {
+						packets = append(packets, columnOne)
+					}
+					row := strings.Repeat("\x017", len(fundamental)+3) + string(appendText(nil, []byte(text))) + "\x017"
+					_, _ = p.conn.Write(reply(append(packets, row, endMariaDB)...))
+				case strings.Contains(string(c), "@@SESSION.role"), strings.Contains(string(c), "no_such_variable"):
+					p.fail(protocol.ER_UNKNOWN_SYSTEM_VARIABLE, "Unknown system variable")
+				default:
+					p.succeed()
+				}
+			}
+		})
+		d, err := testDial(New(Config{Credentials: users("")}), target)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		_ = d.Conn.Close()
+	}
+}

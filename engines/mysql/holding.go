@@ -79,7 +79,6 @@ func (m *Machine) remember(c class, text []byte) {
 		m.request.act.place(schema)
 		m.request.act.unnamed = m.request.act.unnamed || len(m.request.act.locks) > 0 && m.broad()
 		m.request.single = m.request.act.single
-		m.state.options = m.state.options || m.request.act.group
 	} else {
 		m.request.single = bytes.IndexByte(text, ';') < 0 // no character ends with that
 	}

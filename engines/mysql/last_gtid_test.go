@@ -27,6 +27,7 @@ func TestLastGTIDIsTheSessionsOwnOnWhateverBackend(t *testing.T) {
 		"SELECT t.last_gtid FROM t":                     "SELECT t.last_gtid FROM t",
 		"SELECT 1; SELECT @@last_gtid":                  "SELECT 1; SELECT @@last_gtid",
 		"SELECT @@last_gtid AS g":                       "SELECT '0-1-5' AS `g`",
+		"SELECT @@last_gtid AS last_gtid":               "SELECT '0-1-5' AS `last_gtid`",
 	} {
 		r.ask(query(asked), query(told), row)
 	}

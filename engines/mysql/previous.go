@@ -346,7 +346,11 @@ func (a *asked) alias(r *actReader) (piece, bool) {
 // nameless says whether a word has no meaning of its own where an alias stands.
 func nameless(name []byte) bool {
 	w := words.find([]byte(strings.ToUpper(string(name))))
-	return w == word{} || w == word{keyword: kwRowCount}
+	switch w.keyword {
+	case kwRowCount, kwLastGTID, kwResource: // which mean something behind SQL%, @@ and SET
+		w.keyword = kwOther
+	}
+	return w == word{}
 }
 
 // plainAlias says whether a column's name reaches the client as it is written, whatever its character set.

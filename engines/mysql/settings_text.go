@@ -149,8 +149,9 @@ func (r *setReader) assignment() bool {
 	if r.p.kind != tokenWord && r.p.kind != tokenName || len(r.names) == maxSettings {
 		return false
 	}
-	if !global {
-		name := strings.ToLower(strings.Trim(string(r.p.bytes), "`"))
+	name := strings.ToLower(strings.Trim(string(r.p.bytes), "`"))
+	r.step()
+	if !global && (r.p.char('=') || r.p.char(':')) { // no SET ROLE, or the like
 		if !plainWord(name) {
 			return false // servers may know it by less, see lexer.cut
 		}
@@ -162,7 +163,6 @@ func (r *setReader) assignment() bool {
 			r.collated.results = ""
 		}
 	}
-	r.step()
 	return r.value()
 }
 

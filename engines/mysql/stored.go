@@ -146,6 +146,7 @@ func (c *unseens) forget(n uint64) {
 // executes notes that a statement of class c is sent.
 func (m *Machine) executes(c class) {
 	m.runs(c)
+	m.state.options = m.state.options || c.has(classGroup)
 	u := m.state.unseen
 	if u != nil {
 		m.state.begun = u.changes.Load()
@@ -187,16 +188,11 @@ func (c *classifier) defines(w word) {
 	switch {
 	case c.position != 2 || w.keyword == kwTemporary:
 	case w.keyword != kwTable:
-		c.define()
+		if c.found.has(classDefines) {
+			c.flag(classRemoves) // it may take the place of what was created before
+		}
+		c.flag(classDefines)
 	case c.first == kwAlter:
 		c.flag(classRemoves) // an assignment
 	}
-}
-
-// define notes that the statement may create code.
-func (c *classifier) define() {
-	if c.found.has(classDefines) {
-		c.flag(classRemoves) // it may take the place of what was created before
-	}
-	c.flag(classDefines)
 }

@@ -75,6 +75,7 @@ const (
 	kwUncounted // of a SELECT whose rows may not be as many as FOUND_ROWS() says
 	kwSQL       // SQL%ROWCOUNT is MariaDB's ROW_COUNT() in sql_mode ORACLE
 	kwRowCount
+	kwResource
 )
 
 // call is what a word means in front of a parenthesis.
@@ -208,6 +209,7 @@ var keywords = map[keyword]string{
 	kwSequenceValue:    "NEXTVAL CURRVAL",
 	kwRowCount:         "ROWCOUNT",
 	kwSQL:              "SQL",
+	kwResource:         "RESOURCE",
 	kwLimit:            "LIMIT",
 	kwReturning:        "RETURNING",
 	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",
