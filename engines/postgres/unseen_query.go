@@ -77,8 +77,9 @@ const treeNames = `(SELECT DISTINCT CASE WHEN name LIKE '%.%' THEN name ELSE '` 
   WHERE name ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$' OR name IN ('client_encoding', 'standard_conforming_strings') LIMIT 65)`
 
 // ownOperators makes the operators of what follows, in the same query, the server's own: the search path may lead to others, which would be
-// executed with the session's rights, and answer what they like. It counts to the end of the query, which is a transaction.
-const ownOperators = "SET LOCAL search_path = pg_catalog; "
+// executed with the session's rights, and answer what they like. Nor does the session's own timeout cut it short, which is meant for its statements: without
+// an answer it would be pinned. It counts to the end of the query, which is a transaction.
+const ownOperators = "SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; "
 
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
 // them, that its functions set, at most 65 of functions and of expressions, with commas between them; also of those that they, or policies, ask for, if some seem to make
