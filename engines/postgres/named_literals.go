@@ -32,22 +32,10 @@ func (m *machine) readingAs(then string) (reading string, past bool) {
 	if settingIn(now, "search_path") != settingIn(then, "search_path") {
 		names = ofText
 	}
-	var rest, times strings.Builder
-	for name, sql := range settingsIn(now) {
-		if !slices.Contains(names, name) {
-			writeSetting(&rest, name, sql)
-		}
-	}
-	for _, name := range names {
-		if sql := settingIn(then, name); sql != "" {
-			writeSetting(&times, name, sql)
-		}
-		past = past || settingIn(now, name) != settingIn(then, name)
-	}
-	if !past {
+	if !slices.ContainsFunc(names, func(name string) bool { return settingIn(now, name) != settingIn(then, name) }) {
 		return now, false
 	}
-	return rest.String() + times.String(), true
+	return replaced(now, then, names), true
 }
 
 // sendCalendar changes the calendar from one reading's to another's.
