@@ -31,6 +31,9 @@ func (m *machine) scanLong(kind byte, named bool, p []byte) {
 
 // longQuery passes on the beginning of a simple Query.
 func (m *machine) longQuery(fr frame, f *feed, w engine.Wire) bool {
+	if m.hasNames() && m.collect(fr, fr.size, f, w) {
+		return true
+	}
 	if m.waits(m.lend.sequences, f, w) {
 		return false
 	}
@@ -71,7 +74,7 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 	case named && (reserved(name) || m.named.byName[string(name)] != nil):
 		m.refuse(alreadyExists(string(name)), fr, f, w)
 		return true
-	case named && !m.named.direct && m.collect(fr, f, w):
+	case named && (!m.named.direct || m.hasNames()) && m.roomForNamed(fr.size) && m.collect(fr, statementCopies*fr.size, f, w):
 		return true
 	case m.waits(m.lend.sequences, f, w):
 		return false
@@ -92,7 +95,8 @@ func (m *machine) longParse(fr frame, name, rest []byte, f *feed, w engine.Wire)
 }
 
 // A Parse with a name that is too long to be held, and not too long to be kept, is taken in before anything of it is sent: it goes
-// out under another name, and only then is known what it does.
+// out under another name, and only then is known what it does. So is a Query of a session that has such names, which its text may refer to: what it
+// names must be on the backend before it.
 type collected struct {
 	message []byte
 	size    int
@@ -102,21 +106,23 @@ type collected struct {
 // maxNamedLong is how much a session may have of such statements.
 const maxNamedLong = 4 << 20
 
-// collect begins to take in the message at f.at, if there is room for it.
-func (m *machine) collect(fr frame, f *feed, w engine.Wire) bool {
-	if fr.size > maxUnnamedLong {
-		return false
-	}
-	all := fr.size
+// roomForNamed says whether the session may have one more such statement, of this size.
+func (m *machine) roomForNamed(size int) bool {
+	all := size
 	for _, s := range m.named.byName {
 		if s.shared.share != nil {
 			all += len(s.shared.parse)
 		}
 	}
-	if all > maxNamedLong {
+	return all <= maxNamedLong
+}
+
+// collect begins to take in the message at f.at, if there is room for it: it takes so much of what the engine keeps.
+func (m *machine) collect(fr frame, takes int, f *feed, w engine.Wire) bool {
+	if fr.size > maxUnnamedLong {
 		return false
 	}
-	s := m.e.share(statementCopies * fr.size)
+	s := m.e.share(takes)
 	if s == nil {
 		return false
 	}
@@ -146,6 +152,9 @@ func (m *machine) takeIn(f *feed, w engine.Wire) bool {
 		return false
 	}
 	m.flush(&whole, w)
+	if fr.kind == 'Q' {
+		c.share.giveBack()
+	}
 	m.reading.collected, m.reading.client = nil, stream{}
 	f.at++
 	f.run = f.at

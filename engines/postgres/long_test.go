@@ -441,3 +441,70 @@ func TestTheTypesOfALongParseStayWhatTheyAre(t *testing.T) {
 		}
 	}
 }
+
+func TestALongQueryFindsWhatWasPreparedByTheProtocol(t *testing.T) {
+	gap := strings.Repeat(" ", 100<<10)
+	for sql, want := range map[string]struct{ before, answer, told, events string }{
+		gap + "EXECUTE p":                     {"P p|SELECT 1, S, Q ", "1, Z I, C SELECT 1, Z I", "C SELECT 1, Z I", "idle, prepared_statement"},
+		"SELECT 1;" + gap + "DEALLOCATE p":    {"P p|, S, Q ", "1, Z I, C SELECT 1, C DEALLOCATE, Z I", "C SELECT 1, C DEALLOCATE, Z I", "idle, idle"},
+		"SELECT '" + gap + "'":                {"Q ", "C SELECT 1, Z I", "C SELECT 1, Z I", "idle, idle"},
+		"SELECT 1;" + gap + "DEALLOCATE p; x": {"P p|, S, Q ", "1, Z I, ! 42601, Z I|3, Z I", "! 42601, Z I", "idle, idle"},
+	} {
+		s := newStage(t)
+		s.client(messages("P p|SELECT 1, S"))
+		s.server(messages("1, Z I"))
+		s.toClient, s.toBackend = nil, nil
+		query := message("Q " + sql)
+		s.sends(query)
+		if got, begins, _ := strings.Cut(describeMessages(t, s.toBackend, true), "Q "); got+"Q " != want.before || begins != sql {
+			t.Errorf("%s: sent %.100s", strings.Join(strings.Fields(sql), " "), got)
+		}
+		for _, answer := range strings.Split(want.answer, "|") { // to what the machine has sent by then
+			s.server(messages(answer))
+		}
+		if got := describeMessages(t, s.toClient, false); got != want.told {
+			t.Errorf("%s: the client sees %s", strings.Join(strings.Fields(sql), " "), got)
+		}
+		if got := strings.Join(s.events, ", "); got != want.events {
+			t.Errorf("%s: events %s", strings.Join(strings.Fields(sql), " "), got)
+		}
+		if n := s.m.e.unnamedBytes.Load(); n != 0 || s.m.reading.collected != nil {
+			t.Errorf("%s: %d bytes still count", strings.Join(strings.Fields(sql), " "), n)
+		}
+	}
+}
+
+func TestALongQueryOfASessionWithNamesPassesWhereThereIsNoRoom(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("P p|SELECT 1, S"))
+	s.server(messages("1, Z I"))
+	s.m.e.unnamedBytes.Store(maxUnnamedAll - 50<<10)
+	s.toBackend = nil
+	query := message("Q " + huge)
+	s.sends(query[:len(query)-1])
+	if got := len(s.toBackend); got != len(query)-1 {
+		t.Errorf("%d bytes of %d were sent", got, len(query)-1)
+	}
+}
+
+func TestALongQueryOfASessionWithNamesWaitsAndIsRefusedLikeOthers(t *testing.T) {
+	query := message("Q SELECT '" + strings.Repeat("x", 100<<10) + "'")
+	s := newStage(t)
+	s.client(messages("P p|SELECT 1, S"))
+	s.server(messages("1, Z I"))
+	backend := s.free
+	s.free, s.toClient = nil, nil
+	s.sends(query[:80<<10])
+	s.refuse(engine.ErrBorrowTimeout)
+	s.sends(query[80<<10:])
+	if got := describeMessages(t, s.toClient, false); got != "! 08000, Z I" {
+		t.Errorf("without a backend the client sees %s", got)
+	}
+	s.free, s.toBackend = backend, nil
+	s.sends(query[:80<<10])
+	s.lose()
+	s.sends(query[80<<10:])
+	if !bytes.Equal(s.toBackend, query) {
+		t.Errorf("%d bytes at the other backend, not %d", len(s.toBackend), len(query))
+	}
+}

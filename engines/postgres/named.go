@@ -164,6 +164,9 @@ func (m *machine) unsettled(f *feed, w engine.Wire) bool {
 	return true
 }
 
+// hasNames says that the session has statements under names that SQL may refer to, and the backend has not, or that this is not known yet.
+func (m *machine) hasNames() bool { return len(m.named.byName) > 0 || m.named.head < len(m.named.ops) }
+
 // settleNamed is called when every answer has come.
 func (m *machine) settleNamed() { m.named.clearing, m.named.flushed = false, false }
 

@@ -145,7 +145,7 @@ func (n *named) named(text []byte, refs []reference) map[string]referenceUse {
 func (m *machine) goDirect(v verdict, text []byte, later bool, f *feed, w engine.Wire) bool {
 	n := &m.named
 	pins := v.kinds.has(engine.KindPreparedStatement)
-	if len(n.byName) == 0 && n.head == len(n.ops) && (n.direct || !pins) {
+	if !m.hasNames() && (n.direct || !pins) {
 		return true
 	}
 	if m.unsettled(f, w) {

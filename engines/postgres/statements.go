@@ -62,8 +62,12 @@ type kept struct {
 	share   *share // of what the engine keeps, nil if the message is short
 }
 
-// share is a part of what an engine may keep. It is given back when nobody refers to it any more.
-type share struct{ of *atomic.Int64 }
+// share is a part of what an engine may keep. It is given back when nobody refers to it any more, or before.
+type share struct {
+	of      *atomic.Int64
+	n       int64
+	cleanup runtime.Cleanup
+}
 
 // share returns a share for n bytes, nil if there is no room.
 func (e *Engine) share(n int) *share {
@@ -72,9 +76,16 @@ func (e *Engine) share(n int) *share {
 		all.Add(int64(-n))
 		return nil
 	}
-	s := &share{all}
-	runtime.AddCleanup(s, func(n int64) { all.Add(-n) }, int64(n))
+	s := &share{of: all, n: int64(n)}
+	s.cleanup = runtime.AddCleanup(s, func(n int64) { all.Add(-n) }, s.n)
 	return s
+}
+
+// giveBack gives the share back now, once.
+func (s *share) giveBack() {
+	s.cleanup.Stop()
+	s.of.Add(-s.n)
+	runtime.KeepAlive(s)
 }
 
 // keep begins to keep a message of a size, of which this much has come.
