@@ -75,8 +75,14 @@ func (mysql) accepted() []acceptance {
 		},
 		{
 			request: regexp.MustCompile(`^request \d+: execute .*(types \[(\d+ )*6\b|"NULL")`), where: regexp.MustCompile(`(?m)^COLUMN .*"$`), alone: true,
-			behind: regexp.MustCompile(`^prepare \w+: select \?, \?$`),
-			reason: "a column that is nothing but a parameter has the type of its last value that was not NULL, which a connection on which there was none cannot be told",
+			behind: regexp.MustCompile(`^prepare \w+: select \?(, \?| \+ 1)$`),
+			reason: "a column of which a parameter alone decides has the type, or the width, of its last value that was not NULL, which a connection on which there was none cannot be told",
+		},
+		{
+			request: regexp.MustCompile(`^request \d+: execute .*[^r]$`), want: regexp.MustCompile(`(?m)^ERR .*too many"`), got: regexp.MustCompile(`^ERR "O\\x06#HY000Prepared statement needs to be re-prepared`),
+			behind: regexp.MustCompile(`^execute .* with a cursor$`),
+			reason: "MySQL sends neither rows nor their end to an execution without a cursor of a statement whose first one had one: behind code that failed in that one it is " +
+				"refused, and only the server knows that it will fail again",
 		},
 		{
 			request: regexp.MustCompile(`^request \d+: execute .*(types \[(\d+ )*6\b|"NULL")`), where: regexp.MustCompile(`(?m)^COLUMN .*"$`), alone: true,
