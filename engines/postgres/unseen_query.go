@@ -81,6 +81,10 @@ const treeNames = `(SELECT DISTINCT CASE WHEN name LIKE '%.%' THEN name ELSE '` 
 // an answer it would be pinned. It counts to the end of the query, which is a transaction.
 const ownOperators = "SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; "
 
+// untimed takes away, for the length of the query, the session's transaction_timeout where there is one (since 17), which would end its connection. Its row has
+// no names, and so is no answer.
+const untimed = "SELECT pg_catalog.set_config('transaction_timeout', '0', true) WHERE pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL; "
+
 // unseenQuery asks for the worst suspicion about the code of a database, 0, 1 or 2, and for the names of settings, with dots in
 // them, that its functions set, at most 65 of functions and of expressions, with commas between them; also of those that they, or policies, ask for, if some seem to make
 // such names of parts. It works with either setting of standard_conforming_strings, because there is no backslash in it, and on
@@ -95,7 +99,7 @@ var unseenQuery = strings.NewReplacer(
 	"HARMLESS_PHRASES", harmlessPhrases, "SETTING_WORDS", settingWords, "STICKING_WORDS", stickingWords,
 	"SETTERS", setters, "STICKERS", stickers, "CODE_NAMES", codeNames, "CODE_MAKES", codeMakes,
 	"TREE_NAMES", treeNames, "SEEDS_IN_REST", seedsInRest, "SEEDS_IN_BODY", seedsInBody,
-).Replace(ownOperators + `WITH member AS (SELECT d.objid, e.extname IN (HARMLESS_EXTENSIONS) AS harmless FROM pg_catalog.pg_depend d
+).Replace(ownOperators + untimed + `WITH member AS (SELECT d.objid, e.extname IN (HARMLESS_EXTENSIONS) AS harmless FROM pg_catalog.pg_depend d
  JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
  AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
  AND e.extname NOT IN (SESSION_EXTENSIONS)),

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -337,6 +338,33 @@ func TestNobodyTrustsCodeThatSomebodyElseIsStillAskingAbout(t *testing.T) {
 		}
 		if got := ask(t, a, "select random()"); got != value {
 			t.Errorf("the session finds %s", got)
+		}
+	})
+}
+
+func TestNoTimeoutOfASessionEndsTheQuestionAboutCode(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		for i, name := range []string{"statement_timeout", "transaction_timeout"} {
+			if name == "transaction_timeout" && r.version(t) < 17 {
+				continue
+			}
+			l := ownDatabase(t, r.server, fmt.Sprint("hurried", i))
+			owner := harness.Superuser()
+			owner.Database = l.Database
+			blocker := conn(t, r.server.Endpoint, owner)
+			ask(t, blocker, "begin; lock table pg_catalog.pg_policy in access exclusive mode")
+			c := conn(t, r.Endpoint, l)
+			ask(t, c, "set "+name+" = '1s'; select 1") // what follows waits for the lock
+			time.Sleep(1500 * time.Millisecond)
+			ask(t, blocker, "commit")
+			if got, err := asked(t.Context(), c, "select 'alive'"); err != nil || got != "alive" {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+			if r.pinned(t, c) {
+				t.Errorf("%s: the session is pinned", name)
+			}
+			hangUp(c)
+			hangUp(blocker)
 		}
 	})
 }
