@@ -102,6 +102,12 @@ func (mysql) accepted() []acceptance {
 				"short for them; to a connection on which the client's types are not known for sure they are sent, and that is understood",
 		},
 		{
+			request: regexp.MustCompile(`^request \d+: execute .*, types as before`), want: regexp.MustCompile(`^ERR .*(Malformed communication packet\.|Incorrect arguments to mysqld_stmt_execute)"`),
+			got:    regexp.MustCompile(`^ERR "z\\x04#42S02Table `),
+			behind: regexp.MustCompile(`(?i)^query .*\b(rename|drop|alter) table `),
+			reason: "of parameters that are too short for the types of before, and a table that is gone, a connection that has to prepare the statement is told the table first",
+		},
+		{
 			request: regexp.MustCompile(`^request \d+: field list `), want: regexp.MustCompile(`^ROW "\\x00\\x00\\x00\\x02\\x00\\x00\\x00"`), got: regexp.MustCompile(`^ERR "\\x16\\x04#3D000No database selected"`),
 			behind: regexp.MustCompile(`(?i)\bwith\b`),
 			reason: "without a default database MariaDB answers COM_FIELD_LIST behind a WITH by an OK, where a client expects columns",
