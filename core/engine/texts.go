@@ -33,13 +33,17 @@ func KeptFor[T any](t *Texts, owner *T, n int) {
 // Kept is how many there are.
 func (t *Texts) Kept() int64 { return t.kept.Load() }
 
-// Full says whether nothing more is to be kept. What nobody uses any more counts until memory is collected, which is seen to.
-func (t *Texts) Full() bool {
+// apart is in how many parts what is left is thought of, of which a session may have one.
+const apart = 8
+
+// Full says whether nothing more is to be kept for a session that has so much itself: no more than a part of what is left, so that those that have little
+// find place when others have taken all that they can. What nobody uses any more counts until memory is collected, which is seen to.
+func (t *Texts) Full(has int) bool {
 	most := t.Most
 	if most == 0 {
 		most = MostTexts
 	}
-	if t.kept.Load() < most {
+	if left := most - t.kept.Load(); left > 0 && int64(has) <= left/apart {
 		return false
 	}
 	now, last := time.Now().UnixNano(), t.collected.Load()

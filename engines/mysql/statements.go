@@ -125,7 +125,7 @@ func (m *Machine) prepare(p packet, w engine.Wire) (int, error) {
 	// In none it cannot be prepared again once the session has chosen a default database, whose name it would tell.
 	placed := m.session.schema != "" || !asksDatabase(text)
 	if p.size <= maxWhole && int(t.bytes)+p.size <= maxStatementBytes && (mayAsk || !m.doubtsMeaning()) && placed &&
-		!m.e.statements.texts.Full() {
+		!m.e.statements.texts.Full(int(t.bytes)+len(t.byID)*statementRoom) {
 		s.shared = &sharedStatement{
 			schema: m.session.schema, settings: m.session.settings, meaning: m.session.settings.meaning(m.state.base),
 			packet: bytes.Clone(p.bytes),

@@ -199,8 +199,8 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	case n.bytes >= maxNamedBytes:
 		m.refuseStatement("53400", "too many prepared statements: "+strconv.Itoa(maxNamedBytes>>20)+" MiB is the most for a session", fr, f, w)
 		return true
-	case m.e.statements.texts.Full():
-		m.refuseStatement("53400", "too many prepared statements: there is no room for more of all sessions", fr, f, w)
+	case m.e.statements.texts.Full(int(n.bytes) + len(n.byName)*statementRoom):
+		m.refuseStatement("53400", "too many prepared statements: there is no room for more of all sessions, or of one that has as many", fr, f, w)
 		return true
 	case m.state.statements.bytes >= maxHeldBytes:
 		m.refuseStatement("53400", "too many prepared statements in one batch", fr, f, w)
