@@ -99,6 +99,7 @@ type classifier struct {
 	begins     bool // the last word was BEGIN, or LANGUAGE in DO
 	refers     bool // the last word was EXECUTE, DEALLOCATE or PREPARE
 	reserved   bool // it names a statement as only the proxy does
+	does       bool // a statement is DO
 }
 
 // watched says what to look for in the tokens behind a statement's first words.
@@ -405,7 +406,7 @@ func (c *classifier) dispatch() {
 		c.foreign, c.rolls = true, true // a procedure may roll back what came before it in a batch
 	case "do":
 		c.creates = c.creates || c.parted || mentionsCreation(c.text)
-		c.opaque, c.watched, c.begins = true, watchLanguage, false
+		c.opaque, c.watched, c.begins, c.does = true, watchLanguage, false, true
 		if mentionsPreparing(c.text) {
 			c.kinds.add(engine.KindPreparedStatement)
 			c.ends.add(engine.KindPreparedStatement) // the server is asked whether there is one

@@ -227,7 +227,8 @@ type longScan struct {
 	over   bool   // the NUL behind the text has come,
 	nul    int    // there in the piece
 
-	mentions bool // it has what such a name begins with, perhaps elsewhere
+	mentions bool // it has what such a name begins with, perhaps elsewhere,
+	quotes   bool // as SQL has to write that
 	last     []byte
 }
 
@@ -245,7 +246,7 @@ func (l *longMessage) spoil(p []byte) (spoiled []byte, refused bool) {
 	if l.scan.over && !l.told {
 		l.scan.finish()
 		l.told, end = true, l.scan.nul
-		l.spoilt = l.scan.reserved || l.scan.lost && l.scan.mentions
+		l.spoilt = l.scan.reserved || l.scan.lost && l.scan.mentions || l.scan.does && l.scan.quotes
 	}
 	if !l.spoilt {
 		return p, false
@@ -284,12 +285,16 @@ func (l *longScan) feed(p []byte) {
 	}
 }
 
-// mention looks in the next piece for what a name that is reserved begins with, where the text cannot be read.
+// quotedPrefix is what a name that is reserved begins with in SQL, in a string with SQL, too.
+const quotedPrefix = `"` + sharedPrefix
+
+// mention looks in the next piece for what a name that is reserved begins with, where the text cannot be read, or is another language's.
 func (l *longScan) mention(p []byte) {
-	const most = len(sharedPrefix) - 1
+	const most = len(quotedPrefix) - 1
 	l.last = append(l.last, p[:min(len(p), most)]...)
 	for _, text := range [...][]byte{l.last, p} {
 		l.mentions = l.mentions || bytes.Contains(text, []byte(sharedPrefix)) || bytes.Contains(text, []byte(`&"`))
+		l.quotes = l.quotes || bytes.Contains(text, []byte(quotedPrefix))
 	}
 	if len(p) >= most {
 		l.last = l.last[:0]

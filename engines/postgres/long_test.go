@@ -397,6 +397,7 @@ func TestALongTextReachesNoStatementOfOthers(t *testing.T) {
 	blanks := strings.Repeat(" ", 100_000)
 	for text, refused := range map[string]bool{
 		blanks + `EXECUTE "berth:1"`: true, `SELECT 1; DEALLOCATE` + blanks + `"berth:x"; SELECT 2`: true, blanks + `PREPARE "berth:1" AS SELECT 1`: true, blanks + `EXECUTE U&"b\0065rth:1"`: true,
+		"DO $$BEGIN" + blanks + `EXECUTE 'EXECUTE "berth:1"'; END$$`: true, "DO $$BEGIN" + blanks + `RAISE NOTICE 'berth: 1'; END$$`: false, `SELECT '` + blanks + `"berth:1"'`: false,
 		`SELECT 1; DEALLOCATE` + blanks + `"a"; SELECT 2`: false, blanks + `EXECUTE "berth"`: false, blanks + `EXECUTE "a""b"`: false, blanks + `SELECT 'EXECUTE "berth:1"'`: false, `EXECUTE "berth:1"` + blanks: true,
 	} {
 		for _, kind := range "QP" {
