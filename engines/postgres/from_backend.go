@@ -368,6 +368,7 @@ func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 		return false
 	}
 	m.reading.fatal = m.reading.fatal || isFatal(body)
+	m.lend.timeless = nil // the server has set back what counted for them
 	m.lend.verify.undone = m.lend.verify.undone || !m.lend.sweep.active && !m.lend.restoring
 	if p := &m.lend.sets; p.forgot || m.queue.marked(answerForgets) {
 		p.forgot = false
@@ -573,6 +574,7 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 		return false, ""
 	}
 	m.settleTypo()
+	m.settleTimes()
 	m.lost.attempts, m.lend.mixed = 0, m.lend.mixed || status[0] == 'I' && !m.lend.ready
 	if m.lend.sets.forgot = m.lend.sets.forgot || a&answerForgets != 0; m.lend.sets.forgot {
 		m.tellName(f, w)

@@ -245,6 +245,7 @@ func (m *machine) beganApart(w engine.Wire) {
 	m.began(w)
 	m.reading.batch = false
 	m.lend.portals.endBatch()
+	m.lend.timeless = nil
 }
 
 // query passes on a simple Query.
@@ -446,7 +447,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		}
 		if len(statement) > 0 { // what it does is not known
 			m.lend.flight.add(verdict{commits: true})
-			m.lend.portals.bound(verdict{commits: true, opaque: true}, len(portal) > 0)
+			m.bindPortal(verdict{commits: true, opaque: true}, len(portal) > 0)
 		}
 		if len(statement) > 0 && m.directSets {
 			m.settingsSent(verdict{}, nil, false)
@@ -549,7 +550,7 @@ func (m *machine) useUnnamed(executed, portal bool, fr frame, f *feed, w engine.
 	if executed {
 		m.guess(&v, int(m.unnamed.inFlight)) // its Parse, if that is not over
 		m.report(v, m.unnamedText(), portal, w)
-		m.lend.portals.bound(v, portal)
+		m.bindPortal(v, portal)
 		m.lend.portals.ends = m.lend.portals.ends && (m.unnamed.inFlight == 0 || m.unnamed.batched)
 	}
 	return true, true

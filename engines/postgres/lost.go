@@ -42,7 +42,7 @@ func (p *portals) bound(v verdict, named bool) {
 	if p.ended, p.any = false, true; !named {
 		p.ends = v.inert && v.decides && !v.opens
 	}
-	p.changes = p.changes || v.changesSettings() || v.decides || v.rolls || v.opaque || v.foreign || v.garbled || v.kinds.has(engine.KindUnknown)
+	p.changes = p.changes || v.changesTimes()
 	p.commits = p.commits || v.commits
 	p.deallocates = p.deallocates || v.deallocates
 }

@@ -102,11 +102,12 @@ type lend struct {
 	sets      pendingSettings
 	flight    flight
 	portals   portals
-	bound     *namedStatement // of the Bind before the message that comes next, if the columns of its portal tell something new
-	portal    []byte          // that one's name
-	ofUnnamed bool            // it is one of the unnamed statement, and bound is nil
-	checks    bool            // the client's message waits until it is known whether the unnamed statement is still what it was
-	stale     bool            // it is not
+	bound     *namedStatement   // of the Bind before the message that comes next, if the columns of its portal tell something new
+	portal    []byte            // that one's name
+	ofUnnamed bool              // it is one of the unnamed statement, and bound is nil
+	checks    bool              // the client's message waits until it is known whether the unnamed statement is still what it was
+	stale     bool              // it is not
+	timeless  []*namedStatement // of the batch, whose times its end tells (named_literals.go)
 	rolling   rolling
 	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
 	sticks    bool   // what no reset undoes may be on it (sticking.go)

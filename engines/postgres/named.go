@@ -224,6 +224,9 @@ func (m *machine) parseNamed(fr frame, name, rest []byte, v verdict, f *feed, w 
 	n.op(namedOp{name: string(name), changes: true, parses: shared})
 	own := &namedStatement{shared: shared, verdict: v, parsed: now, times: times}
 	engine.KeptFor(&m.e.statements.texts, own, statementRoom+len(name))
+	if shared.dated && times == "" {
+		m.lend.timeless = append(m.lend.timeless, own)
+	}
 	n.set(string(name), own)
 	if !n.reported {
 		n.reported = true
@@ -394,7 +397,7 @@ func (m *machine) useNamed(name []byte, executed, portal bool, fr frame, f *feed
 		}
 		v.opaque = v.opaque || v.garbled
 		m.report(v, s.shared.text, portal, w)
-		m.lend.portals.bound(v, portal)
+		m.bindPortal(v, portal)
 	}
 	return s, true
 }

@@ -125,6 +125,30 @@ func (m *machine) times() string {
 	return unique.Make(b.String()).Value()
 }
 
+// changesTimes says that settings may be others than before, if it is executed, or that a transaction begins or ends.
+func (v verdict) changesTimes() bool {
+	return v.changesSettings() || v.decides || v.rolls || v.opaque || v.foreign || v.garbled || v.kinds.has(engine.KindUnknown)
+}
+
+// bindPortal notes a Bind of a statement with v. What it may change is not as it was at a Parse before it in its batch.
+func (m *machine) bindPortal(v verdict, named bool) {
+	m.lend.portals.bound(v, named)
+	if v.changesTimes() {
+		m.lend.timeless = nil
+	}
+}
+
+// settleTimes notes, at the end of a request of the client's, the times of what was parsed in it behind something that may have changed them: the server
+// reports them at the end only. Where more was sent meanwhile, or they end with the transaction, they stay unknown.
+func (m *machine) settleTimes() {
+	if m.lend.ready && !(m.lend.sets.scoped && m.lend.tx == 'I') {
+		for _, s := range m.lend.timeless {
+			s.times = m.times()
+		}
+	}
+	m.lend.timeless = nil
+}
+
 // timesWait says that a message waits for the answers to earlier requests, as only they tell the times that a statement has, or those of now where it
 // was parsed with the reading then. Its text, if there is one, is looked at for that.
 func (m *machine) timesWait(text []byte, then string, f *feed, w engine.Wire) bool {

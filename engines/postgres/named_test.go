@@ -484,6 +484,53 @@ func TestAStatementWithATimeIsParsedAgainAsItWasAlsoInATransaction(t *testing.T)
 	}
 }
 
+// Within a batch nobody knows what a SET or a DO in front has done; at its end the server has reported it.
+func TestAStatementWithATimeIsParsedAgainAsItWasBehindASetOfItsBatch(t *testing.T) {
+	const own = ", B berth:-|berth:-, E, C P|berth:-, C S|berth:-, "
+	const again = "P berth:-|SET \"timezone\" = 'Asia/Tokyo'" + own + "PARSE, P berth:-|ROLLBACK" + own + "BIND, E, S"
+	const sets, text = "P |SET TIME ZONE 'Asia/Tokyo', B |, E", "SELECT '2024-01-01 00:00'::timestamptz"
+	for name, c := range map[string]struct{ batch, answer, sent string }{
+		"alone":                     {sets + ", P s|" + text + ", S", "1, 2, C SET, 1, S TimeZone|Asia/Tokyo, Z I", again},
+		"and executed":              {sets + ", P s|" + text + ", B |s, E, S", "1, 2, C SET, 1, 2, C SELECT 1, S TimeZone|Asia/Tokyo, Z I", again},
+		"and before another":        {sets + ", P s|" + text + ", P |SET TIME ZONE 'UTC', B |, E, S", "1, 2, C SET, 1, 1, 2, C SET, Z I", "PARSE, BIND, E, S"},
+		"and another one's request": {sets + ", P s|" + text + ", S, Q SET TIME ZONE 'Asia/Tokyo'", "1, 2, C SET, 1, Z I, C SET, S TimeZone|Asia/Tokyo, Z I", "PARSE, BIND, E, S"},
+		"and before an error":       {sets + ", P s|" + text + ", P |x, S", "1, 2, C SET, 1, ! 42601, Z I", "PARSE, BIND, E, S"},
+		"and in vain":               {sets + ", P s|" + text + ", S", "1, ! 22023, Z I", ""},
+	} {
+		params := []parameter{{"TimeZone", "UTC"}, {"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"standard_conforming_strings", "on"}, {"client_encoding", "UTF8"}}
+		s := newStage(t)
+		s.free = newTestBackend(s.m.session.key, params)
+		s.m.e.learn(s.m.session.key, params)
+		s.m.see(params)
+		s.client(messages(c.batch))
+		s.server(messages(c.answer))
+		if s.asksAbout() != "" {
+			s.found()
+		}
+		if c.sent == "" {
+			if s.m.named.byName["s"] != nil {
+				t.Errorf("%s: the session has the statement", name)
+			}
+			continue
+		}
+		now := "UTC"
+		if strings.Contains(c.answer, "!") { // the SET was undone
+			now = "Asia/Tokyo"
+		}
+		s.does("SET TIME ZONE '"+now+"'", "C SET, S TimeZone|"+now+", Z I")
+		s.moves()
+		s.client(messages("B |s, E, S"))
+		got := describeMessages(t, s.toBackend, true)
+		if _, behind, ok := strings.Cut(got, "RESET exit_on_error, "); ok {
+			got = behind
+		}
+		got = regexp.MustCompile("P berth:[0-9a-z]+[|]SELECT '2024[^,]*").ReplaceAllString(got, "PARSE")
+		if got = regexp.MustCompile("B [|]berth:[0-9a-z]+").ReplaceAllString(got, "BIND"); got != c.sent {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, c.sent)
+		}
+	}
+}
+
 func TestAStatementThatWaitsForTheTimesIsKeptOnce(t *testing.T) {
 	s := newStage(t)
 	s.client(messages("Q SET LOCAL timezone = 'UTC'"))
