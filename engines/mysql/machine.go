@@ -379,7 +379,7 @@ func (m *Machine) settle(w engine.Wire) {
 		m.calm(w)
 		return
 	}
-	if m.ignored && m.session.unplaced && !m.pins.pinned {
+	if m.doubtsIgnored() {
 		m.askPlace(w)
 		return
 	}

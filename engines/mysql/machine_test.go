@@ -31,7 +31,8 @@ type wire struct {
 	pool      *engine.Backend // what Borrow finds
 	held      *engine.Backend
 	pins      int
-	strict    bool // nothing is restored
+	strict    bool        // nothing is restored
+	ignores   engine.Kind // nothing becomes of it; 0: none such
 	events    []engine.Event
 	closed    bool
 	reason    error
@@ -82,6 +83,9 @@ func (w *wire) Report(ev engine.Event) engine.Action {
 	w.events = append(w.events, ev)
 	if ev.Restorable && !w.strict {
 		return engine.Restore
+	}
+	if w.ignores != 0 && ev.Kind == w.ignores {
+		return engine.Ignore
 	}
 	switch {
 	case ev.Kind == engine.KindReset:

@@ -170,8 +170,6 @@ func (m *Machine) swallowed(p purpose, failure *engine.ServerError, w engine.Wir
 		m.answeredSettings(failure, w)
 	case p == purposeRepeat:
 		m.repeated(failure)
-	case p == purposePlaced:
-		m.placed(failure)
 	case failure != nil:
 		return m.swallowedFailure(p, failure, w)
 	case p == purposeSchema && m.login == loginPending:
@@ -231,6 +229,10 @@ func (m *Machine) done(p purpose, w engine.Wire) error {
 	case purposeClear:
 		m.state.stale = m.state.stale && !m.state.mariaDB
 		m.diagnosed()
+	case purposePlaced:
+		if !m.placed(w) {
+			return broken("malformed name of a database")
+		}
 	case purposeRead:
 		if !m.readInsertID() {
 			return broken("malformed LAST_INSERT_ID()")

@@ -84,10 +84,20 @@ func asksDatabase(text []byte) bool {
 // readPlace is the same text in every character set and sql_mode, and has one row whatever sql_select_limit is.
 const readPlace = "SELECT HEX(CONVERT(DATABASE() USING utf8mb4)) LIMIT 1"
 
+// opaque are the kinds of state that may be MariaDB's switch of the reports.
+const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement
+
 // doubtsPlace says whether the default database must be asked for.
 func (m *Machine) doubtsPlace() bool {
-	const opaque = 1<<engine.KindSetting | 1<<engine.KindUnknown | 1<<engine.KindPreparedStatement
 	return !m.request.placed && (m.session.unplaced || m.state.mariaDB && m.pins.reported&opaque != 0)
+}
+
+// doubtsIgnored says whether it must be, in front of a reset for what neither pins nor is restored. The reports are on again behind each, so that only
+// another statement of the same text may have been USE.
+func (m *Machine) doubtsIgnored() bool {
+	r := &m.request
+	return m.ignored && !m.pins.pinned && !r.placed && (m.session.unplaced ||
+		m.state.mariaDB && r.command == protocol.COM_QUERY && !r.single && r.class.kinds&opaque != 0)
 }
 
 func (m *Machine) askPlace(w engine.Wire) {
@@ -95,15 +105,19 @@ func (m *Machine) askPlace(w engine.Wire) {
 	m.ask(readPlace, purposePlaced, w)
 }
 
-// placed takes in the answer. Without one the default database is what it was.
-func (m *Machine) placed(failure *engine.ServerError) {
-	m.request.placed, m.session.unplaced = true, false
+// placed takes in the answer. No command takes a default database away, so that nobody else of this key could use the backend (setSchema).
+func (m *Machine) placed(w engine.Wire) bool {
+	m.request.placed = true
 	f := fields{rest: m.state.scratch}
 	value, _ := cell(&f)
 	name, err := hex.DecodeString(string(digits(value)))
-	if failure != nil || f.bad || err != nil {
-		return
+	if f.bad || err != nil {
+		return false
 	}
 	m.session.schema = string(name)
 	m.state.schema = m.session.schema
+	if (m.info.key.Database == "") != (m.session.schema == "") {
+		m.keepLasting(engine.KindSchema, w)
+	}
+	return true
 }

@@ -576,6 +576,49 @@ func TestADatabaseThatIsNotReportedIsAskedForInFrontOfAReset(t *testing.T) {
 	}
 }
 
+// Where settings are ignored, the reset comes behind the statement itself, and MariaDB does not say that SET @@session_track_schema=0 has
+// switched the tracker off. A database cannot be taken away again, so that nobody without one may get the backend.
+func TestADatabaseThatIsNotReportedIsAskedForWhereSettingsAreIgnored(t *testing.T) {
+	row := func(where string) []byte { return reply("\x01", columnOne, where, endMariaDB) }
+	for _, c := range []struct {
+		text, where, schema string
+		asks, stays         bool
+	}{
+		{"SET @@session_track_schema=0; USE elsewhere", "\x046F6E", "on", true, true},
+		{"SET @@session_track_schema=0; USE elsewhere", "\xfb", "", true, false},
+		{"SET @@timestamp=5", "", "", false, false},
+	} {
+		r := newRig(t, modernClient)
+		r.pool.State.(*backendState).mariaDB = true
+		r.ignores = engine.KindSetting
+		text := query(c.text)
+		r.send(text)
+		if r.backend = nil; c.asks {
+			r.answer(reply(okMore, okMariaDB))
+			if !bytes.Equal(r.backend, query(readPlace)) {
+				t.Fatalf("%s: backend got %q", c.text, r.backend)
+			}
+			r.backend = nil
+			r.answer(row(c.where))
+		} else {
+			r.answer(reply(okMariaDB))
+		}
+		if stays := len(r.backend) == 0 && r.held != nil; r.m.session.schema != c.schema || stays != c.stays {
+			t.Errorf("%s: in %q, stays %v, backend got %q", c.text, r.m.session.schema, stays, r.backend)
+		}
+	}
+}
+
+// Without an answer nobody knows where the session is.
+func TestAQuestionForADatabaseThatFailsEndsTheBackend(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.set(trackedSchema, "OFF")
+	r.send(command(protocol.COM_RESET_CONNECTION, ""))
+	if _, err := r.m.FromBackend(reply(errSyntax), r.wire); err == nil {
+		t.Errorf("the session goes on in %q", r.m.session.schema)
+	}
+}
+
 // Nor can anybody say where a session was whose backend is lost.
 func TestASessionThatReportsNoDatabaseEndsWithItsBackend(t *testing.T) {
 	r := newRig(t, modernClient)
