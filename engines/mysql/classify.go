@@ -102,6 +102,8 @@ const (
 	classLogins
 	// classLastGTID: it reads last_gtid of the statements before it, see last_gtid.go.
 	classLastGTID
+	// classWritten: it reads what the connection has written last to a Galera cluster, see last_gtid.go.
+	classWritten
 	// classGroup: it may put the connection into one of MySQL's resource groups.
 	classGroup
 	// classRemoves: code may be gone behind it, also such as it has created.
@@ -513,6 +515,10 @@ func (c *classifier) call() {
 	case callPrevious:
 		if c.statements == 1 && !c.found.has(classDefines) { // what is created only mentions it
 			c.flag(classPrevious)
+		}
+	case callWritten:
+		if c.statements == 1 && !c.found.has(classDefines) { // what is created only mentions it
+			c.flag(classWritten)
 		}
 	case callLastInsertID:
 		c.argument = c.found.has(classSetsInsertID)

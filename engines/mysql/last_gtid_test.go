@@ -43,3 +43,27 @@ func TestLastGTIDIsTheSessionsOwnOnWhateverBackend(t *testing.T) {
 	r.ask(command(protocol.COM_RESET_CONNECTION, ""), nil, nil)
 	r.ask(asks, query("SELECT '' AS `@@last_gtid`"), row)
 }
+
+// Galera's functions are about the connection: on one that the session does not keep, they would tell of what somebody else has written.
+func TestWhatAConnectionHasWrittenToAClusterIsToldToItsSessionOnly(t *testing.T) {
+	r := newRig(t, modernClient)
+	row := reply("\x01", columnOne, "\x011", endMySQL)
+	for _, f := range []string{"WSREP_LAST_WRITTEN_GTID()", "wsrep_last_seen_gtid ()"} {
+		alone, behind := query("SELECT "+f), query("COMMIT; SELECT "+f)
+		if got := r.ask(alone, nil, nil); !bytes.Contains(got, []byte(errWritten.message)) {
+			t.Errorf("%s: %q", f, got)
+		}
+		r.ask(behind, behind, append(reply(okMore), pack(2, "\x01", columnOne, "\x011", endMySQL)...))
+	}
+	view := query("CREATE VIEW v AS SELECT WSREP_LAST_WRITTEN_GTID()")
+	r.ask(view, view, reply(okMySQL))
+	begin, alone := query("BEGIN"), query("SELECT WSREP_LAST_WRITTEN_GTID()")
+	r.ask(begin, begin, reply(beginMySQL))
+	if got := r.ask(alone, nil, nil); !bytes.Contains(got, []byte(errWritten.message)) {
+		t.Errorf("in a transaction: %q", got)
+	}
+	commit, keeps := query("COMMIT"), query("HANDLER t OPEN")
+	r.ask(commit, commit, reply(commitMySQL))
+	r.ask(keeps, keeps, reply(okMySQL))
+	r.ask(alone, alone, row)
+}

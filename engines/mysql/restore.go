@@ -66,6 +66,10 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		m.refusal = errLastGTID
 		return false
 	}
+	if c.has(classWritten) && !m.pins.pinned {
+		m.refusal = errWritten
+		return false
+	}
 	if m.session.schema != m.state.schema && m.session.schema != "" && !c.has(classUse) {
 		if !m.knowsReading(m.session.schema, w) {
 			return false

@@ -90,6 +90,9 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 		if m.otherGTID() {
 			never |= classLastGTID
 		}
+		if !m.pins.pinned {
+			never |= classWritten
+		}
 		if c.flags&never != 0 {
 			w.Discard(errLongStatement)
 			m.forget()
