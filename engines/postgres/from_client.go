@@ -234,7 +234,7 @@ func (m *machine) copyData(fr frame, f *feed, w engine.Wire) (goOn bool) {
 
 // began counts the beginning of a request: a simple one, or a batch.
 func (m *machine) began(w engine.Wire) {
-	if !m.reading.batch {
+	if c := m.reading.collected; !m.reading.batch && (c == nil || !c.began) {
 		w.Observe(engine.RequestBegan)
 	}
 }

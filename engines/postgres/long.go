@@ -101,6 +101,7 @@ type collected struct {
 	message []byte
 	size    int
 	share   *share
+	began   bool // its request was counted
 }
 
 // maxNamedLong is how much a session may have of such statements.
@@ -129,6 +130,8 @@ func (m *machine) collect(fr frame, takes int, f *feed, w engine.Wire) bool {
 	m.flush(f, w)
 	m.reading.collected = &collected{message: make([]byte, 0, fr.size), size: fr.size, share: s}
 	m.reading.client = stream{rest: fr.size}
+	m.began(w) // it holds the backend from now on, however slowly the rest comes
+	m.reading.collected.began = true
 	m.takeIn(f, w)
 	return true
 }

@@ -509,3 +509,26 @@ func TestALongQueryOfASessionWithNamesWaitsAndIsRefusedLikeOthers(t *testing.T) 
 		t.Errorf("%d bytes at the other backend, not %d", len(s.toBackend), len(query))
 	}
 }
+
+func TestALongRequestIsUnderWayWhileItIsTakenIn(t *testing.T) {
+	long := "SELECT '" + strings.Repeat("x", 100<<10) + "'"
+	for _, request := range [][]byte{message("Q " + long), append(message("P q|"+long), message("S")...)} {
+		s := newStage(t)
+		s.client(messages("P p|SELECT 1, S"))
+		s.server(messages("1, Z I"))
+		if s.sends(request[:80<<10]); s.under != 1 {
+			t.Errorf("%c: %d are under way", request[0], s.under)
+		}
+		if s.sends(request[80<<10:]); s.under != 1 {
+			t.Errorf("%c, of which all is there: %d are under way", request[0], s.under)
+		}
+		if request[0] == 'Q' {
+			s.server(messages("C SELECT 1, Z I"))
+		} else {
+			s.server(messages("1, Z I"))
+		}
+		if s.under != 0 || s.backend != nil {
+			t.Errorf("%c, answered: %d are under way", request[0], s.under)
+		}
+	}
+}

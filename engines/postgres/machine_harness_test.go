@@ -148,6 +148,7 @@ type stage struct {
 	toClient  []byte
 	toBackend []byte
 	events    []string
+	under     int // requests that began and have not ended
 	inClient  []byte
 	inBackend []byte
 	ended     bool
@@ -241,7 +242,15 @@ func (s *stage) Aside(func(context.Context) func(engine.Wire)) { s.t.Fatal("noth
 func (s *stage) Kill(uint32, engine.KillScope) error { return nil }
 func (s *stage) Outdate(user, database string)       { s.note("outdate %s/%s", user, database) }
 func (s *stage) Become(string, string, string) error { return nil }
-func (s *stage) Observe(engine.Moment)               {}
+
+func (s *stage) Observe(m engine.Moment) {
+	switch m {
+	case engine.RequestBegan:
+		s.under++
+	case engine.RequestEnded:
+		s.under--
+	}
+}
 
 func (s *stage) Close(error) {
 	s.note("close")
