@@ -106,6 +106,8 @@ const (
 	classWritten
 	// classGroup: it may put the connection into one of MySQL's resource groups.
 	classGroup
+	// classSys: it names the schema sys, the views of which leave user variables.
+	classSys
 	// classRemoves: code may be gone behind it, also such as it has created.
 	classRemoves
 )

@@ -224,6 +224,10 @@ func (c *classifier) special(w word) {
 		if c.system && c.statements == 1 {
 			c.flag(classLastGTID)
 		}
+	case kwSys:
+		if !c.prev.is('@') {
+			c.flag(classSys)
+		}
 	case kwTracked:
 		c.flag(classTrackers)
 	case kwThreadID:

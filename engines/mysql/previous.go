@@ -347,7 +347,7 @@ func (a *asked) alias(r *actReader) (piece, bool) {
 func nameless(name []byte) bool {
 	w := words.find([]byte(strings.ToUpper(string(name))))
 	switch w.keyword {
-	case kwRowCount, kwLastGTID, kwResource: // which mean something behind SQL%, @@ and SET
+	case kwRowCount, kwLastGTID, kwResource, kwSys: // which mean something behind SQL%, @@ and SET, and in front of a dot
 		w.keyword = kwOther
 	}
 	return w == word{}

@@ -481,6 +481,7 @@ func (m *Machine) finish(w engine.Wire) {
 		return
 	}
 	m.changedCode()
+	m.dirty = m.dirty || m.readsSys()
 	m.loginsChanged()
 	r.class.kinds |= m.called(r.class)
 	m.session.roles = m.session.roles || r.class.kinds&bit(engine.KindRole) != 0

@@ -3,6 +3,7 @@ package mysql
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // lexer takes SQL text apart as a server does (manual, "Language Structure"): strings with both kinds of quotes and
@@ -272,6 +273,9 @@ func (l *lexer) quoted(p []byte, i int) int {
 				l.doubt()
 			}
 			l.mode = lexQuoteEnd
+			if c != '\'' && i >= 4 && p[i-4] == c && strings.EqualFold(string(p[i-3:i]), "sys") {
+				l.flag(classSys)
+			}
 			return i
 		case c == '\\' && l.quote != '`':
 			if l.literalBackslash || l.wide && l.last >= 0x80 && l.pairs == noPairs {

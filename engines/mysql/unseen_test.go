@@ -435,3 +435,31 @@ func TestAResetForWhatIsIgnoredLeavesWhatASessionHears(t *testing.T) {
 		t.Errorf("held %v, ignored %v, hears %v, owed %v", r.held, r.m.ignored, r.m.session.tracked, r.m.session.owed)
 	}
 }
+
+// The functions of the views in the schema sys set user variables: @sys.statement_truncate_len, and others.
+func TestABackendThatHasReadFromSysIsResetBeforeItGoesBack(t *testing.T) {
+	reset := command(protocol.COM_RESET_CONNECTION, "")
+	for text, resets := range map[string]bool{
+		"SELECT * FROM sys.statement_analysis":               true,
+		"SELECT * FROM `sys`.`statement_analysis`":           true,
+		"SELECT * FROM \"SYS\".statement_analysis":           true,
+		"SELECT * FROM t JOIN Sys . processlist p ON p.id=a": true,
+		"SELECT 'sys' FROM t":                                false,
+		"SELECT 1 AS sys":                                    false,
+		"SELECT sysdate() FROM t":                            false,
+	} {
+		r, _ := suspected(t, suspicionNone)
+		asked := query(text)
+		r.ask(asked, asked, reply("\x01", columnOne, "\x011", endMySQL))
+		if got := bytes.HasPrefix(r.backend, reset); got != resets || !resets && r.held != nil {
+			t.Errorf("%s: resets %v, backend got %q", text, got, r.backend)
+		}
+	}
+	r, _ := suspected(t, suspicionNone)
+	r.m.session.schema, r.m.state = "sys", nil
+	r.pool.State.(*backendState).schema = "sys"
+	asked := query("SELECT * FROM statement_analysis")
+	if r.ask(asked, asked, reply("\x01", columnOne, "\x011", endMySQL)); !bytes.HasPrefix(r.backend, reset) {
+		t.Errorf("in sys: backend got %q", r.backend)
+	}
+}

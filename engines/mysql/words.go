@@ -76,6 +76,7 @@ const (
 	kwSQL       // SQL%ROWCOUNT is MariaDB's ROW_COUNT() in sql_mode ORACLE
 	kwRowCount
 	kwResource
+	kwSys // the schema of views that keep what they have read in user variables
 )
 
 // call is what a word means in front of a parenthesis.
@@ -212,6 +213,7 @@ var keywords = map[keyword]string{
 	kwRowCount:         "ROWCOUNT",
 	kwSQL:              "SQL",
 	kwResource:         "RESOURCE",
+	kwSys:              "SYS",
 	kwLimit:            "LIMIT",
 	kwReturning:        "RETURNING",
 	kwUncounted:        "UNION INTERSECT EXCEPT MINUS OFFSET EXAMINED TIES PROCEDURE",
