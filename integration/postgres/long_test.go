@@ -111,3 +111,33 @@ func TestALongStatementWithANameIsThereOnWhateverConnection(t *testing.T) {
 		r.pinnedBy(t, c, "")
 	})
 }
+
+func TestALongQueryFindsStatementsOfTheProtocol(t *testing.T) {
+	each(t, harness.Route{MaxConnections: 1}, func(t *testing.T, r *rig) {
+		gap := strings.Repeat(" -- EXECUTE \"p\"\n", 10<<10)
+		for _, c := range []struct{ sql, answer, then string }{
+			{"execute p" + gap, "42", ""}, {"select 1;" + gap + "deallocate p", "1", "26000"}, {"select 1;" + gap + "deallocate p; select 1/0", "22012", "26000"},
+			{"select 1;" + gap + "prepare p as select 2", "42P05", ""}, {"select '" + gap + "' || 1", gap + "1", ""},
+		} {
+			for _, to := range []harness.Endpoint{r.server.Endpoint, r.Endpoint} {
+				a := conn(t, to, harness.App())
+				if _, err := a.Prepare(t.Context(), "p", "select 42", nil); err != nil {
+					t.Fatal(err)
+				}
+				got, err := asked(t.Context(), a, c.sql)
+				if err != nil {
+					got = code(err)
+				}
+				_, err = a.Prepare(t.Context(), "other", "select 1", nil)
+				if err != nil {
+					t.Error(err)
+				}
+				then := code(a.ExecPrepared(t.Context(), "p", nil, nil, nil).Read().Err)
+				if got != c.answer || then != c.then {
+					t.Errorf("%.40s... %s: %.40s, then %s", c.sql, c.sql[max(0, len(c.sql)-30):], got, then)
+				}
+				hangUp(a)
+			}
+		}
+	})
+}
