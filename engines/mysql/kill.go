@@ -45,17 +45,19 @@ func (e *Engine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend)
 	return nil
 }
 
-// preparesKill says whether a text has a KILL in a literal that PREPARE or EXECUTE IMMEDIATE takes.
+// preparesKill says whether a text has a KILL in a literal that PREPARE or EXECUTE IMMEDIATE takes, or with which CONCAT begins there.
 func preparesKill(text []byte) bool {
 	r := actReader{rest: text}
-	var prev piece
+	takes, joins := false, false // the text of a statement may come, behind CONCAT
 	for p := r.next(); p.kind != tokenNone; p = r.next() {
-		if (p.kind == tokenText || p.char('"')) && prev.is("FROM", "IMMEDIATE") && len(p.bytes) > 1 {
+		if takes && (p.kind == tokenText || p.char('"')) && len(p.bytes) > 1 {
 			if c := scan(p.bytes[1:len(p.bytes)-1], false, false); c.flags&(classKill|classKillOther) != 0 {
 				return true
 			}
 		}
-		prev = p
+		named := joins
+		joins = takes && p.is("CONCAT")
+		takes = joins || named && p.char('(') || p.is("FROM", "IMMEDIATE")
 	}
 	return false
 }

@@ -539,3 +539,22 @@ func TestABackendThatWasSentTooMuchIsNotUsedAgain(t *testing.T) {
 		t.Errorf("client got %q", got)
 	}
 }
+
+// The number would be another's connection on the server.
+func TestAKillInATextThatIsPutTogetherIsRefused(t *testing.T) {
+	for text, refused := range map[string]bool{
+		"EXECUTE IMMEDIATE CONCAT('KILL ', 5)":                       true,
+		"EXECUTE IMMEDIATE concat(CONCAT(\"kill \", 'query '), @id)": true,
+		"EXECUTE IMMEDIATE 'KILL ' || 5":                             true,
+		"PREPARE s FROM CONCAT ('KILL CONNECTION ', @id)":            true,
+		"PREPARE s FROM CONCAT('SELECT ', 'kill bill')":              false,
+		"PREPARE s FROM 'SELECT 1'; SELECT CONCAT('kill bill', a)":   false,
+		"EXECUTE IMMEDIATE @text":                                    false,
+	} {
+		r := newRig(t, modernClient)
+		r.send(query(text))
+		if got := bytes.Contains(r.client, []byte(errKillForm.message)); got != refused {
+			t.Errorf("%s: refused %v", text, got)
+		}
+	}
+}
