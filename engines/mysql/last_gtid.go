@@ -9,7 +9,6 @@ import (
 
 // MariaDB's last_gtid is what the connection has written last to the binary log, for MASTER_GTID_WAIT() on a replica. It is reported with each OK, and nothing
 // sets it. So a SELECT of it alone asks, on a backend of which it is another one, for its value in its place; what reads it in another way is refused there.
-
 //
 // What WSREP_LAST_WRITTEN_GTID() and WSREP_LAST_SEEN_GTID() say of a Galera cluster, for WSREP_SYNC_WAIT_UPTO_GTID() on another member, is about the connection as well,
 // and is told only to who asks: in the text of what it has written, or on a backend that the session keeps.
