@@ -13,7 +13,7 @@ import (
 // transaction nothing can be brought. So the machine rolls it back itself, just before, and hides that the text's own ROLLBACK or
 // COMMIT has nothing left to do. As text that is no SQL ends no transaction, the server reads the text first: as one for a
 // prepared statement, which it refuses because of the other statements, and only if there is nothing else wrong with it
-// (postgres.c exec_parse_message). What the machine itself cannot read, such as text in an encoding like SJIS, may end the transaction,
+// (postgres.c exec_parse_message). What begins with text that the machine itself cannot read, as in an encoding like SJIS, may end the transaction,
 // too: it is read in that way, and then refused as what does not end it.
 
 // rolling is how far the machine is with that; the client's message waits.
@@ -43,20 +43,24 @@ const (
 	endingElse        // something else, or what cannot be read
 )
 
-// endingOf reads a text, or the beginning of one.
+// endingOf reads a text, or the beginning of one. What cannot be read does not matter behind its first statement, except that there is something.
 func endingOf(text []byte, whole bool, lex lexing) ending {
-	if lex.hides(text) {
-		return endingElse
+	hidden := lex.hides(text)
+	if hidden {
+		text, whole = text[:bytes.IndexFunc(text, func(r rune) bool { return r >= 0x80 })], false
 	}
 	s := scanner{text: text, lex: lex}
 	for s.next(); s.kind == ';'; {
 		s.next()
 	}
+	first := s
 	switch {
 	case s.is("prepare"), !whole && (s.kind == tokenEnd || s.kind == tokenBroken):
 		return endingElse
 	case whole && leading(text, true, lex) > 0:
 		return endingBack
+	case hidden && first.goesBack():
+		return endingElse // it would have to go before the rest, which has blanks in its place
 	case !s.is("rollback") && !s.is("abort") && !s.is("commit") && !s.is("end"):
 		return endingNot
 	}
@@ -81,7 +85,7 @@ func endingOf(text []byte, whole bool, lex lexing) ending {
 	for s.kind == ';' {
 		s.next()
 	}
-	if s.kind == tokenEnd || s.kind == tokenBroken {
+	if !hidden && (s.kind == tokenEnd || s.kind == tokenBroken) {
 		return endingElse
 	}
 	return ends
