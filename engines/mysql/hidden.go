@@ -52,9 +52,10 @@ func hiddenOf(row []byte) hidden {
 	return h &^ (hiddenProcedures | hiddenCallsInside | hiddenRoutines | hiddenCallsAny)
 }
 
-// limitless takes from a SELECT on MySQL what the session may have limited its own by. MariaDB's SET STATEMENT would, too, but reports what it
+// limitless takes from a SELECT on MySQL what the session may have limited its own by. With sql_big_selects no max_join_size counts; to set that, too, would leave the
+// session without its own sql_big_selects. MariaDB's SET STATEMENT would, too, but reports what it
 // has set with the next statement, which is a client's.
-const limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(max_join_size=18446744073709551615) SET_VAR(sql_big_selects=1) " +
+const limitless = "/*+ MAX_EXECUTION_TIME(4294967295) SET_VAR(sql_big_selects=1) " +
 	"SET_VAR(use_secondary_engine=OFF) */"
 
 // unseenQuery asks for the bits of hidden that hold for the code in the user's schemas. What the user may not see counts: a

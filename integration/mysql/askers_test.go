@@ -70,6 +70,22 @@ func TestWhatASessionHasSetDoesNotKeepTheServerFromSayingWhatCodeThereIs(t *test
 	}
 }
 
+func TestTheQuestionAboutCodeLeavesASessionItsLimits(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "limits", "create function f(n int) returns int deterministic return n")
+		for _, set := range []string{"set sql_big_selects = 0", "set max_join_size = 99999999"} {
+			a, b := dial(t, f.Endpoint, l, modern), dial(t, f.server.Endpoint, l, modern)
+			for _, q := range []string{"create function own(n int) returns int deterministic begin set @o = n; return n; end", set, "do f(2)", "select @@sql_big_selects, @@max_join_size", "drop function own"} {
+				if got, want := a.outcome(q), b.outcome(q); got != want && !strings.Contains(q, "function") {
+					t.Errorf("%s: %s: %q, with the server itself %q", set, q, got, want)
+				}
+			}
+			a.quit()
+			b.quit()
+		}
+	})
+}
+
 func TestWhatBerthTellsItselfIsInTheCharacterSetOfResults(t *testing.T) {
 	own(t, harness.Route{MaxConnections: pair, Users: accounts()}, func(t *testing.T, f front) {
 		a, b := f.client(t), f.direct(t)

@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -181,6 +182,8 @@ func (s *mySession) own(sql string) {
 		s.ok("", 0, nil)
 	case sql == "SELECT LAST_INSERT_ID() LIMIT 1":
 		s.result([]string{strconv.FormatUint(s.insertID, 10)}, 0)
+	case sql == "SELECT HEX(CONVERT(DATABASE() USING utf8mb4)) LIMIT 1":
+		s.result([]string{strings.ToUpper(hex.EncodeToString([]byte(s.schema)))}, 0)
 	case strings.HasPrefix(sql, "SELECT 0+COALESCE(IS_USED_LOCK("):
 		sum := 0
 		for i, rest := range strings.Split(sql, "IS_USED_LOCK('")[1:] {
