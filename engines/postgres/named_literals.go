@@ -141,9 +141,13 @@ func (m *machine) bindPortal(v verdict, named bool) {
 // settleTimes notes, at the end of a request of the client's, the times of what was parsed in it behind something that may have changed them: the server
 // reports them at the end only. Where more was sent meanwhile, or they end with the transaction, they stay unknown.
 func (m *machine) settleTimes() {
+	if len(m.lend.timeless) == 0 {
+		return
+	}
 	if m.lend.ready && !(m.lend.sets.scoped && m.lend.tx == 'I') {
+		times := m.times()
 		for _, s := range m.lend.timeless {
-			s.times = m.times()
+			s.times = times
 		}
 	}
 	m.lend.timeless = nil
