@@ -19,6 +19,9 @@ const usage = `usage: berth COMMAND [options]
   pause   [--timeout D] GROUP        make sessions of a target group wait, and close its database connections
   resume  GROUP                      let them go on
   reload  [--admin URL]              make a running proxy read its configuration again
+  top     [--admin URL]              watch sessions, target groups and pools of a running proxy
+  token   --host H --port P --user U --region R
+                                     print an AWS IAM login token, made with the AWS credentials in the environment
   version                            print version, commit and Go version
 
 berth COMMAND -h lists a command's options.
@@ -35,7 +38,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	commands := map[string]command{"serve": serve, "check": check, "status": status, "pins": pins, "pause": pause, "resume": resume, "reload": reloadCommand, "version": version}
+	commands := map[string]command{
+		"serve": serve, "check": check, "status": status, "pins": pins, "pause": pause, "resume": resume, "reload": reloadCommand,
+		"top": top, "token": token, "version": version,
+	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
