@@ -155,6 +155,9 @@ func (m *machine) takeIn(f *feed, w engine.Wire) bool {
 		return false
 	}
 	m.flush(&whole, w)
+	if m.backend != nil {
+		m.lend.owed = false // as where it was borrowed for the message's beginning
+	}
 	if fr.kind == 'Q' {
 		c.share.giveBack()
 	}

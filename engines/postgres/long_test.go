@@ -532,3 +532,24 @@ func TestALongRequestIsUnderWayWhileItIsTakenIn(t *testing.T) {
 		}
 	}
 }
+
+func TestALongRequestGivesBackTheBackendThatItWasBorrowedAgainFor(t *testing.T) {
+	long := "SELECT '" + strings.Repeat("x", 100<<10) + "'"
+	for request, answer := range map[string]string{"Q " + long: "C SELECT 1, Z I", "P q|" + long: "1"} {
+		s := newStage(t)
+		s.client(messages("P p|SELECT 1, S"))
+		s.server(messages("1, Z I"))
+		q := message(request)
+		s.sends(q[:80<<10])
+		s.lose()
+		s.sends(q[80<<10:])
+		s.server(messages(answer))
+		if answer == "1" {
+			s.client(messages("S"))
+			s.server(messages("Z I"))
+		}
+		if got := strings.Join(s.events, ", "); got != "idle, idle" || s.backend != nil {
+			t.Errorf("%.2s: events %s", request, got)
+		}
+	}
+}
