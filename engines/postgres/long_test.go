@@ -553,3 +553,39 @@ func TestALongRequestGivesBackTheBackendThatItWasBorrowedAgainFor(t *testing.T) 
 		}
 	}
 }
+
+func TestAStatementOfASessionAloneIsOnItsBackendOnce(t *testing.T) {
+	parse := append(message("P p|SELECT '"+strings.Repeat("x", 100<<10)+"'"), messages("S")...)
+	for _, c := range []struct {
+		where  string
+		begins func(s *stage)
+	}{
+		{"with a temporary table", func(s *stage) {
+			s.sends(parse)
+			s.server(messages("1, Z I"))
+			s.does("CREATE TEMP TABLE t (a int)", "C CREATE TABLE, Z I")
+		}},
+		{"with settings that are not known", func(s *stage) {
+			s.does("LISTEN x", "C LISTEN, Z I")
+			s.does("BEGIN; SET LOCAL a = 1", "C BEGIN, C SET, Z T")
+			s.sends(parse)
+			s.server(messages("1, Z T"))
+		}},
+	} {
+		s := newStage(t)
+		c.begins(s)
+		status := string(s.m.lend.tx)
+		for range 10 {
+			s.m.state.statements.doubt() // as behind 0A000 and 26000
+			s.toBackend = nil
+			s.client(messages("B |p, E, S"))
+			s.server(messages(strings.Repeat("3, ", bytes.Count(s.toBackend, []byte("Sberth:"))) + "1, 2, C SELECT 1, Z " + status))
+		}
+		if n := len(s.m.state.statements.held); s.backend == nil || n > 2 {
+			t.Errorf("%s: %d statements, events %s", c.where, n, s.events)
+		}
+		if got := s.m.e.unnamedBytes.Load(); got > 2*statementCopies*101<<10 {
+			t.Errorf("%s: %d bytes are taken", c.where, got)
+		}
+	}
+}

@@ -303,7 +303,7 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 		return false
 	}
 	a := m.parsesAs(s.shared.reading, s.times, s.shared.dated)
-	if a.reading != s.shared.reading || s.shared.private || m.private() {
+	if !m.stays(s, a) && (a.reading != s.shared.reading || s.shared.private || m.private()) {
 		// It is parsed again with what is set now, as the server would do by itself where that matters.
 		s.shared, _ = m.e.statements.intern(a.reading, s.shared.rest(), s.shared.share, m.private())
 		if h := t.held[s.shared]; h != nil {
@@ -332,6 +332,13 @@ func (m *machine) present(s *namedStatement, f *feed, w engine.Wire) bool {
 	return false
 }
 
+// stays says that s is parsed again under the name that it has: it is the session's alone, and the backend has it. Under a new one each
+// time, all would stay there.
+func (m *machine) stays(s *namedStatement, a again) bool {
+	alone := s.shared.private || unknownReading(s.shared.reading)
+	return alone && m.state.statements.held[s.shared] != nil && (a.reading == s.shared.reading || unknownReading(a.reading))
+}
+
 // private says that a statement that is parsed now may find tables that are not there for others, as they are not visible, or not yet, or
 // will never be: temporary ones, and what the transaction has made of others. Where the server finds such a statement's columns changed it
 // refuses to execute it (plancache.c), also for a session to which they never were other ones.
@@ -346,7 +353,7 @@ func (m *machine) room(s *namedStatement) bool {
 		return true
 	}
 	a := m.parsesAs(s.shared.reading, s.times, s.shared.dated)
-	if a.reading == s.shared.reading {
+	if a.reading == s.shared.reading || m.stays(s, a) {
 		return true
 	}
 	share := m.e.share(statementCopies * len(s.shared.parse))
