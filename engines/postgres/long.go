@@ -102,6 +102,7 @@ type collected struct {
 	size    int
 	share   *share
 	began   bool // its request was counted
+	waits   int  // for one of so many answers, as far as is known
 }
 
 // maxNamedLong is how much a session may have of such statements.
@@ -148,10 +149,14 @@ func (m *machine) takeIn(f *feed, w engine.Wire) bool {
 	if len(f.rest()) == 0 {
 		return true
 	}
+	if c.waits > 0 && m.queue.n == c.waits { // it is given again with whatever comes, and takes long to read
+		return false
+	}
 	whole := feed{in: append(c.message, f.rest()[0])}
 	fr, _ := readFrame(whole.in)
 	if goOn, err := m.clientMessage(fr, &whole, w); err != nil || !goOn { // the backend may be another one by now, or none
 		m.reading.client = stream{rest: 1}
+		c.waits = m.queue.n
 		return false
 	}
 	m.flush(&whole, w)

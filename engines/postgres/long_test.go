@@ -589,3 +589,28 @@ func TestAStatementOfASessionAloneIsOnItsBackendOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestALongQueryThatWaitsIsNotReadAgainWithEachAnswer(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("P p|SELECT 1, S"))
+	s.server(messages("1, Z I"))
+	s.client(messages("Q SELECT a FROM t"))
+	query := message("Q EXECUTE p; SELECT " + strings.Repeat("f(a.b) + ", 100_000) + "1")
+	s.sends(query)
+	row := messages("D a")
+	began := time.Now()
+	for range 2000 {
+		s.server(row)
+	}
+	if took := time.Since(began); took > 10*time.Second { // each time would be minutes
+		t.Errorf("%v behind 2000 rows", took)
+	}
+	s.server(messages("C SELECT 2000, Z I"))
+	if got := s.m.named.byName["p"]; got != nil || s.m.queue.empty() {
+		t.Error("it did not go on")
+	}
+	s.server(messages("1, Z I, C SELECT 1, C SELECT 1, Z I"))
+	if !s.m.queue.empty() || !bytes.HasSuffix(s.toBackend, query) {
+		t.Errorf("%d answers are awaited", s.m.queue.n)
+	}
+}
