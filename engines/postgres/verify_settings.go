@@ -182,18 +182,27 @@ func (m *machine) rememberStrings(text []byte) {
 
 // makesNames says that the code in text, as of a DO, sets something whose name it makes of parts: by set_config, or in a string that is executed.
 func makesNames(text []byte) bool {
-	for _, at := range setterInCode.FindAllIndex(text, -1) {
-		if !nameInCode.Match(text[at[1]:]) {
-			return true
+	const setter = "set_config"
+	for i, c := range text { // expressions that look for their beginnings themselves take many times as long
+		switch {
+		case c == '\'':
+			if begins(bytes.TrimLeft(text[i+1:], " \t\r\n\f"), "set") && madeInCode.Match(text[i:]) {
+				return true
+			}
+		case begins(text[i:], setter) && (i == 0 || !isNamePart(text[i-1]) || text[i-1] == '$' || text[i-1] >= 0x80):
+			rest := text[i+len(setter):]
+			if open := openInCode.FindIndex(rest); open != nil && !nameInCode.Match(rest[open[1]:]) {
+				return true
+			}
 		}
 	}
-	return madeInCode.Match(text)
+	return false
 }
 
 var (
-	setterInCode = regexp.MustCompile(`(?i)\bset_config"?\s*[(]`)
-	nameInCode   = regexp.MustCompile(`^\s*[eE]?'+[\w.$ ]+'+(?:\s*::\s*\w+)?\s*,`)
-	madeInCode   = regexp.MustCompile(`(?i)'\s*set\s+(?:session\s+)?[\w.$"]*(?:%|'\s*[|])`)
+	openInCode = regexp.MustCompile(`^"?\s*[(]`)
+	nameInCode = regexp.MustCompile(`^\s*[eE]?'+[\w.$ ]+'+(?:\s*::\s*\w+)?\s*,`)
+	madeInCode = regexp.MustCompile(`(?i)^'\s*set\s+(?:session\s+)?[\w.$"]*(?:%|'\s*[|])`)
 )
 
 // customNames yields whatever in text may be the name of a setting with a dot in it (20.1, 20.16): names with dots between them.
