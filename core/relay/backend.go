@@ -114,6 +114,15 @@ func (b *Backend) lost(s *Session, err error) {
 	s.letGo()
 	b.discard(err)
 	b.pool.trouble()
+	s.bereave(err)
+}
+
+// bereave tells the session's machine that its backend is gone. A request that was lent one, and could not be passed on to it, waits
+// for the next with what is left of its time: it would wait for several times that where one server after the other is lost.
+func (s *Session) bereave(err error) {
+	if s.passing == unpassed && s.client.Held() > 0 {
+		s.passing = bereft
+	}
 	s.machine.BackendLost(err, (*wire)(s))
 	s.later()
 }
@@ -154,8 +163,7 @@ func (b *Backend) OnClose(err error) {
 	case s != nil && s.backend == b:
 		s.letGo()
 		b.vanish(err)
-		s.machine.BackendLost(err, (*wire)(s))
-		s.later()
+		s.bereave(err)
 	default:
 		if s != nil && s.leaving == b {
 			s.leaving = nil

@@ -78,6 +78,7 @@ func (s *Session) take(c *conn) *Backend {
 	b.haunted, b.late = false, false
 	s.fresh.checked = true
 	s.recalled = false
+	s.passing = unpassed
 	s.backend = b
 	s.lent = s.worker.loop.Now()
 	s.pace.struck = nil

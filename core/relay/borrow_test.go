@@ -126,6 +126,7 @@ func (g *leading) BorrowTimeout() time.Duration { return time.Minute }
 type content struct {
 	engine.Machine
 	busy, commits bool
+	taking        int // bytes that it takes from its client at once
 	granted       func()
 	lost          func(error)
 }
@@ -135,6 +136,8 @@ func (m content) Granted(*engine.Backend, engine.Wire) {
 		m.granted()
 	}
 }
+func (m content) FromClient([]byte, engine.Wire) (int, error) { return m.taking, nil }
+
 func (m content) Busy() bool                           { return m.busy }
 func (m content) Commits() bool                        { return m.commits }
 func (content) InTransaction() bool                    { return false }
@@ -163,6 +166,40 @@ func TestABackendThatWasLentBeforeTheRolesChangedIsNotUsedBehindThat(t *testing.
 		(*woken)(s).Run()
 		if s.backend != nil || s.queue != g.to || s.astray == next || old.Stats().Lent > 0 {
 			t.Errorf("%s: it has the backend: %v, or waits elsewhere: astray %v, %+v", name, s.backend != nil, s.astray, old.Stats())
+		}
+	}
+}
+
+// holds is a client that has sent a request which the machine has not taken.
+type holds struct{ silent }
+
+func (*holds) Held() int { return 1 }
+
+func TestARequestWhoseBackendIsLostUnusedWaitsWithWhatIsLeftOfItsTime(t *testing.T) {
+	for name, taken := range map[string]bool{"unused": false, "used": true} {
+		w := newStage()
+		p, g := w.pool(&canceler{}, pool.Config{Max: 1}), &leading{}
+		s := &Session{
+			worker: w.worker, front: &Front{Group: g, Counters: &telemetry.Listener{}}, client: &holds{},
+			machine: content{taking: 1, lost: func(error) {}},
+		}
+		s.timeout.Task = (*borrowTimeout)(s)
+		s.waiter.Owner = s
+		w.worker.sessions.add(s)
+		(*wire)(s).Borrow(engine.Want{})
+		s.abandon()
+		w.now += time.Second
+		b := w.lent(t, p, &pool.Waiter[engine.Key, *Backend]{})
+		if s.take(b.conn) == nil {
+			t.Fatal("it is not lent")
+		}
+		if taken {
+			(*clientEnd)(s).OnData([]byte{0})
+		}
+		b.lost(s, engine.ErrBackendClosed)
+		(*wire)(s).Borrow(engine.Want{})
+		if since := w.now - s.borrowing; (since == time.Second) == taken {
+			t.Errorf("%s: it has waited for %v", name, since)
 		}
 	}
 }

@@ -102,7 +102,7 @@ type Session struct {
 
 	active    time.Duration // when the client last sent something, or was last answered
 	requested time.Duration // when its request began
-	borrowing time.Duration // when its borrow began
+	borrowing time.Duration // when its borrow began: the request's first one
 	lent      time.Duration // when it got its backend
 
 	pace pace // how long things take
@@ -112,12 +112,22 @@ type Session struct {
 	// How many bytes a session has matters: flags stand together (TestASessionTakesNoMoreThan640Bytes).
 	astray       bool // the borrow waits until there is a target for it
 	wanting      bool // a borrow that could not be made yet: a backend is leaving, or it was refused at once
+	passing      passing
 	deferred     bool // the deferred task is on its way
 	recalled     bool // the held backend's target does not serve the session's role any more
 	clientPaused bool
 	backPaused   bool
 	ended        bool
 }
+
+// passing is how far the request has come that the last borrow was for.
+type passing uint8
+
+const (
+	passed   passing = iota // to the backend, or there was none
+	unpassed                // a backend was lent, and the machine has taken nothing from the client since
+	bereft                  // that one was lost: the next borrow is for the same request
+)
 
 // Login is a client that Accept let in.
 type Login struct {
@@ -342,7 +352,7 @@ func (c *clientEnd) OnData(p []byte) int {
 	}
 	n, err := s.machine.FromClient(p, (*wire)(s))
 	if n > 0 {
-		s.fresh.checked = false
+		s.fresh.checked, s.passing = false, passed
 	}
 	if err != nil {
 		s.close(err)

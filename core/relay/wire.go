@@ -26,7 +26,10 @@ func (w *wire) Borrow(want engine.Want) *engine.Backend {
 		panic("BUG: relay: a machine borrowed twice")
 	}
 	s.waiter.Key = want.Key // no pool looks at it: the session waits in none
-	s.borrowing = s.worker.loop.Now()
+	if s.passing != bereft {
+		s.borrowing = s.worker.loop.Now()
+	}
+	s.passing = passed
 	s.front.Counters.BorrowRequests.Inc()
 	s.mark()
 	if s.leaving != nil {
@@ -118,6 +121,7 @@ func (w *wire) Observe(m engine.Moment) {
 			c.QueryRequestsNoTLS.Inc()
 		}
 	case engine.RequestEnded:
+		s.passing = passed
 		s.active = s.worker.loop.Now()
 		s.pace.ended(s.active)
 		if s.pace.struck != nil {

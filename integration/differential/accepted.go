@@ -75,7 +75,7 @@ func (mysql) accepted() []acceptance {
 		},
 		{
 			request: regexp.MustCompile(`^request \d+: execute .*(types \[(\d+ )*6\b|"NULL")`), where: regexp.MustCompile(`(?m)^COLUMN .*"$`), alone: true,
-			behind: regexp.MustCompile(`^prepare \w+: select \?(, \?| \+ 1)$`),
+			behind: regexp.MustCompile(`^prepare \w+: select (\?(, \?| \+ 1)|concat\(\?, 'ü'\))$`),
 			reason: "a column of which a parameter alone decides has the type, or the width, of its last value that was not NULL, which a connection on which there was none cannot be told",
 		},
 		{
@@ -106,6 +106,12 @@ func (mysql) accepted() []acceptance {
 			got:    regexp.MustCompile(`^ERR "z\\x04#42S02Table `),
 			behind: regexp.MustCompile(`(?i)^query .*\b(rename|drop|alter) table `),
 			reason: "of parameters that are too short for the types of before, and a table that is gone, a connection that has to prepare the statement is told the table first",
+		},
+		{
+			request: regexp.MustCompile(`^request \d+: execute .* types \[(\d+ )*10\b`), want: regexp.MustCompile(`^ERR "\\x9a\\x06#22003DATE value is out of range`),
+			got:    regexp.MustCompile(`^ERR "\\x00\\a#25006Cannot execute statement in a READ ONLY transaction`),
+			behind: regexp.MustCompile(`(?i)^query .*\bread only\b`),
+			reason: "of a date that is none, and a transaction that may not write, a connection that has to prepare the statement is told the transaction first",
 		},
 		{
 			request: regexp.MustCompile(`^request \d+: reset statement `), want: regexp.MustCompile(`^OK .* status 0x2,`), got: regexp.MustCompile(`^OK .* status 0x3,`),
