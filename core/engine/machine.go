@@ -62,6 +62,13 @@ type Patient interface {
 	Patience() time.Duration
 }
 
+// Decliner is a Machine that can answer its client's next request while it holds a backend that is not to have it.
+type Decliner interface {
+	// Decline is called in front of FromClient, with the same bytes, while nothing is under way. If they begin with a request that a
+	// server could be asked to stop, the machine answers that, of which it has taken nothing yet, with err, drops it and returns true.
+	Decline(in []byte, err error, w Wire) bool
+}
+
 // Committer is a Machine that can tell a COMMIT from what may be stopped when its client has gone.
 type Committer interface {
 	// Commits says whether something is under way that ends a transaction, or of which that is not known.

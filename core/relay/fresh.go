@@ -40,6 +40,7 @@ type freshness struct {
 	checked  bool // the held backend has what the request must see that the client's next bytes begin
 	catching bool // the client's next request waits until the held backend has what it must see
 	listed   bool // in its worker's list
+	declined bool // the client wants that request no more
 }
 
 // mark marks what the request must see that comes now.
@@ -127,11 +128,11 @@ func (s *Session) outrun() bool {
 	return true
 }
 
-// mustCatchUp says whether what the client has sent begins a request which the held backend must catch up for.
-func (s *Session) mustCatchUp() bool {
+// mustCatchUp says whether p, which the client has sent, begins a request which the held backend must catch up for.
+func (s *Session) mustCatchUp(p []byte) bool {
 	f := &s.fresh
 	if f.catching {
-		return true
+		return !s.declines(p)
 	}
 	if s.front.Role != ReadOnly || f.checked || s.backend == nil || s.machine.Busy() || s.machine.InTransaction() {
 		return false
@@ -150,10 +151,28 @@ func (s *Session) mustCatchUp() bool {
 // caught ends the wait for the held backend, if there is one.
 func (s *Session) caught() {
 	if s.fresh.catching {
-		s.fresh.catching = false
+		s.fresh.catching, s.fresh.declined = false, false
 		s.worker.loop.Cancel(&s.timeout)
 		s.later() // what the client sent waits
 	}
+}
+
+// decline ends such a wait, as the client asks by another connection: its request is not executed.
+func (s *Session) decline() {
+	s.fresh.declined = true
+	s.client.Redeliver() // the machine has to see what it answers
+}
+
+// declines ends the wait if the client has asked for that, and p can be answered without the backend.
+func (s *Session) declines(p []byte) bool {
+	m, ok := s.machine.(engine.Decliner)
+	if !s.fresh.declined || !ok || !m.Decline(p, engine.ErrCanceled, (*wire)(s)) {
+		s.fresh.declined = false
+		return false
+	}
+	s.fresh.checked = true
+	s.caught()
+	return true
 }
 
 // awaits says whether the session waits for replicas.

@@ -330,6 +330,9 @@ func (s *Session) cancel(done func()) {
 			s.refuse(engine.ErrCanceled)
 		}
 		done()
+	case s.fresh.catching:
+		s.decline()
+		done()
 	case s.backend != nil && s.machine.Busy():
 		s.backend.cancel(done)
 	default:
@@ -343,7 +346,7 @@ type clientEnd Session
 func (c *clientEnd) OnData(p []byte) int {
 	s := (*Session)(c)
 	s.active = s.worker.loop.Now()
-	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 || s.unread() || s.mustCatchUp() {
+	if s.ended || s.waits() || s.wanting || s.aside != nil || s.pace.holding > 0 || s.unread() || s.mustCatchUp(p) {
 		return 0
 	}
 	if s.backPressed() {

@@ -56,6 +56,7 @@ var (
 	_ engine.Teller    = (*Machine)(nil)
 	_ engine.Patient   = (*Machine)(nil)
 	_ engine.Committer = (*Machine)(nil)
+	_ engine.Decliner  = (*Machine)(nil)
 )
 
 // machineState is what machines note about a backend.
@@ -279,6 +280,19 @@ func (m *Machine) Refused(err error, w engine.Wire) {
 		return
 	}
 	m.refusal = err
+}
+
+// Decline implements engine.Decliner.
+func (m *Machine) Decline(in []byte, err error, _ engine.Wire) bool {
+	if m.request.file || m.change != nil || len(in) <= headerSize {
+		return false
+	}
+	switch in[headerSize] {
+	case protocol.COM_QUERY, protocol.COM_STMT_PREPARE, protocol.COM_STMT_EXECUTE, comBulkExecute, protocol.COM_STMT_FETCH:
+		m.refusal = err
+		return true
+	}
+	return false
 }
 
 // lost is what the client is told: the server's own words, if it had any.

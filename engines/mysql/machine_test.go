@@ -540,6 +540,35 @@ func TestABorrowThatFailsAnswersTheRequest(t *testing.T) {
 	}
 }
 
+func TestARequestThatIsDeclinedIsNotForTheHeldBackend(t *testing.T) {
+	r := newRig(t, modernClient)
+	r.ask(query("SELECT GET_LOCK('a', 1)"), query("SELECT GET_LOCK('a', 1)"), reply("\x01", columnOne, "\x011", endMariaDB))
+	r.answer(reply("\x01", columnOne, "\x011", endMariaDB)) // whether it holds the lock
+	if r.held == nil {
+		t.Fatal("no backend is held")
+	}
+	for _, p := range [][]byte{query("SELECT 1"), command(protocol.COM_STMT_PREPARE, "SELECT 1")} {
+		if r.client, r.backend = nil, nil; r.m.Decline(p[:headerSize], engine.ErrCanceled, r.wire) {
+			t.Error("of a request nothing is known but its length")
+		}
+		if !r.m.Decline(p, engine.ErrCanceled, r.wire) {
+			t.Fatal("not declined")
+		}
+		r.send(p)
+		wantErr(t, r.client, 1, protocol.ER_QUERY_INTERRUPTED)
+		if len(r.backend) > 0 || r.m.Busy() {
+			t.Fatalf("backend got %q", r.backend)
+		}
+	}
+	if r.m.Decline(command(protocol.COM_QUIT, ""), engine.ErrCanceled, r.wire) {
+		t.Error("a goodbye is declined")
+	}
+	r.ask(query("SELECT 1"), query("SELECT 1"), reply("\x01", columnOne, "\x011", endMariaDB))
+	if len(r.client) == 0 || r.held == nil {
+		t.Errorf("client got %q", r.client)
+	}
+}
+
 func TestOutOfOrderPacketsEndTheSession(t *testing.T) {
 	r := newRig(t, modernClient)
 	err := r.feed(&r.fromClient, pack(5, "\x03SELECT 1"), r.m.FromClient)

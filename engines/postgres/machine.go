@@ -132,6 +132,7 @@ var (
 	_ engine.Machine   = (*machine)(nil)
 	_ engine.Teller    = (*machine)(nil)
 	_ engine.Committer = (*machine)(nil)
+	_ engine.Decliner  = (*machine)(nil)
 )
 
 func newMachine(e *Engine, s sessionInfo) engine.Machine {
@@ -295,6 +296,17 @@ func (m *machine) Refused(err error, w engine.Wire) {
 		m.reading.skipping = true
 	}
 	w.ToClient(out)
+}
+
+// Decline implements engine.Decliner.
+func (m *machine) Decline(in []byte, err error, w engine.Wire) bool {
+	switch in[0] {
+	case 'Q', 'F', 'P', 'B', 'D', 'E', 'C':
+		m.reading.wanting = in[0]
+		m.Refused(err, w)
+		return true
+	}
+	return false
 }
 
 // Stop says goodbye, unless the client is in the middle of a message.

@@ -152,6 +152,7 @@ type stage struct {
 	inClient  []byte
 	inBackend []byte
 	ended     bool
+	declines  bool // the client's next request is not for the held backend
 }
 
 func newStage(t testing.TB) *stage {
@@ -262,6 +263,9 @@ func (s *stage) client(p []byte) {
 	s.inClient = append(s.inClient, p...)
 	for len(s.inClient) > 0 && !s.waiting && !s.ended {
 		held := s.backend
+		if s.declines && !s.m.Busy() && s.m.Decline(s.inClient, engine.ErrCanceled, s) {
+			s.declines = false
+		}
 		n, err := s.m.FromClient(s.inClient, s)
 		if n < 0 || n > len(s.inClient) {
 			s.t.Fatalf("consumed %d of %d", n, len(s.inClient))
@@ -368,7 +372,7 @@ func (s *stage) check() {
 // step is what one side says.
 type step struct {
 	// side is "client" or "server"; or what happens: "another" (session used the backend), "other backend" (is free), "first backend" (is free again), "busy" (there is no backend),
-	// "granted" (there is one again), "refuse", "cancel", "lost" (the backend is).
+	// "granted" (there is one again), "refuse", "cancel", "lost" (the backend is), "decline" (what the client requests next).
 	side string
 	what string
 }
@@ -399,6 +403,9 @@ func run(t testing.TB, steps []step, cut func(left int) int) *stage {
 			continue
 		case "granted":
 			s.grant(spare)
+			continue
+		case "decline":
+			s.declines = true
 			continue
 		case "refuse":
 			s.refuse(engine.ErrBorrowTimeout)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -255,6 +256,20 @@ func TestARefusedRequestIsAnsweredAndNeverExecuted(t *testing.T) {
 		{"a simple query", []step{{"busy", ""}, {"client", "Q SELECT 1"}, {"refuse", ""}, {"client", "S"}}, "", "! 08000, Z I, Z I", "wait"},
 		{"a batch", []step{{"busy", ""}, {"client", "P |SELECT 1, B |, E, S"}, {"refuse", ""}}, "", "! 08000, Z I", "wait"},
 		{"one that is canceled while it waits", []step{{"busy", ""}, {"client", "Q SELECT 1"}, {"cancel", ""}}, "", "! 57014, Z I", "wait"},
+	})
+}
+
+func TestARequestThatIsDeclinedIsNotForTheHeldBackend(t *testing.T) {
+	listens := []step{{"client", "Q LISTEN a"}, {"server", "C LISTEN, Z I"}, {"decline", ""}}
+	next := []step{{"client", "Q SELECT 2"}, {"server", "C SELECT 1, Z I"}}
+	runCases(t, []relayCase{
+		{"a simple query", slices.Concat(listens, []step{{"client", "Q SELECT 1"}}, next),
+			"Q LISTEN a, Q SELECT 2", "C LISTEN, Z I, ! 57014, Z I, C SELECT 1, Z I", "listen"},
+		{"a batch", slices.Concat(listens, []step{{"client", "P |SELECT 1, B |, E, S"}, {"server", "Z I"}}, next),
+			"Q LISTEN a, S, Q SELECT 2", "C LISTEN, Z I, ! 57014, Z I, C SELECT 1, Z I", "listen"},
+		{"behind a Sync", slices.Concat(listens, []step{{"client", "S"}, {"server", "Z I"}, {"client", "Q SELECT 1"}}, next),
+			"Q LISTEN a, S, Q SELECT 2", "C LISTEN, Z I, Z I, ! 57014, Z I, C SELECT 1, Z I", "listen"},
+		{"a goodbye is none", slices.Concat(listens, []step{{"client", "X"}}), "Q LISTEN a", "C LISTEN, Z I", "listen, close"},
 	})
 }
 
