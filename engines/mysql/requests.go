@@ -240,6 +240,7 @@ func (m *Machine) began(w engine.Wire) {
 	m.running = m.running[:0]
 	if m.state != nil {
 		m.state.untouched = false
+		m.session.unplaced = m.session.unplaced || m.ignored && m.state.mariaDB // it may be USE, while the reset has to wait
 	}
 	w.Observe(engine.RequestBegan)
 }

@@ -93,7 +93,7 @@ func (m *Machine) doubtsPlace() bool {
 }
 
 // doubtsIgnored says whether it must be, in front of a reset for what neither pins nor is restored. The reports are on again behind each, so that only
-// another statement of the same text may have been USE.
+// another statement of the same text may have been USE, or one that came while the reset had to wait (began).
 func (m *Machine) doubtsIgnored() bool {
 	r := &m.request
 	return m.ignored && !m.pins.pinned && !r.placed && (m.session.unplaced ||

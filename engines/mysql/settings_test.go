@@ -609,6 +609,32 @@ func TestADatabaseThatIsNotReportedIsAskedForWhereSettingsAreIgnored(t *testing.
 	}
 }
 
+// Where a transaction, or a handler, puts the reset off, USE may be another request.
+func TestADatabaseThatIsNotReportedIsAskedForBehindATransactionInWhichSettingsAreIgnored(t *testing.T) {
+	for _, c := range [][]string{
+		{"BEGIN", "SET @@session_track_schema=0; USE elsewhere", "COMMIT"},
+		{"BEGIN", "SET @@session_track_schema=0", "USE elsewhere", "COMMIT"},
+	} {
+		r := newRig(t, modernClient)
+		r.pool.State.(*backendState).mariaDB = true
+		r.ignores = engine.KindSetting
+		for _, text := range c {
+			status := "\x03"
+			if text == "COMMIT" {
+				status = "\x02"
+			}
+			answer := reply("\x00\x00\x00" + status + "\x00\x00\x00")
+			if strings.Contains(text, ";") {
+				answer = reply("\x00\x00\x00\x0b\x00\x00\x00", "\x00\x00\x00"+status+"\x00\x00\x00")
+			}
+			r.ask(query(text), query(text), answer)
+		}
+		if !bytes.Equal(r.backend, query(readPlace)) {
+			t.Errorf("%q: backend got %q", c, r.backend)
+		}
+	}
+}
+
 // Without an answer nobody knows where the session is.
 func TestAQuestionForADatabaseThatFailsEndsTheBackend(t *testing.T) {
 	r := newRig(t, modernClient)

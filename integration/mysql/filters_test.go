@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/berthdb/berth/integration/harness"
@@ -30,6 +31,41 @@ func TestWhatAFilterKeepsFromPinningIsNobodyElses(t *testing.T) {
 		}
 		if n, err := f.Sum(t.Context(), "berth_pins_total", ""); err != nil || n != 0 {
 			t.Errorf("%v pins, %v", n, err)
+		}
+	})
+}
+
+// MariaDB does not say that SET @@session_track_schema=0 switches the reports off, and the reset that takes the place of a pin may have to wait.
+func TestADatabaseThatNobodyHearsOfBehindAFilterIsTheSessionsOwn(t *testing.T) {
+	filters := harness.Keys{"session_pinning_filters": []string{"EXCLUDE_VARIABLE_SETS", "EXCLUDE_PREPARED_STATEMENTS"}}
+	own(t, harness.Route{MaxConnections: 1, Pool: filters, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "unheard")
+		nowhere := l
+		nowhere.Database = ""
+		for _, texts := range [][]string{
+			{"set @@session_track_schema=0; use information_schema"},
+			{"set session_track_schema=0; use information_schema"},
+			{"execute immediate 'set @@session_track_schema=0'; use information_schema"},
+			{"begin", "set @@session_track_schema=0; use information_schema", "commit"},
+			{"begin", "execute immediate 'set @@session_track_schema=0'", "use information_schema", "commit"},
+			{"begin", "set @@session_track_schema=0", "use information_schema", "commit"},
+		} {
+			for _, login := range []harness.Login{l, nowhere} {
+				if strings.Contains(texts[len(texts)/2], "immediate") && !f.mariaDB() {
+					continue
+				}
+				a := dial(t, f.Endpoint, login, with([]uint32{multi}))
+				for _, q := range texts {
+					a.must(t, q)
+				}
+				a.sees(t, "select database()", "[information_schema]")
+				a.quit() // it may be pinned
+				b := dial(t, f.Endpoint, login, with([]uint32{multi}))
+				if b.sees(t, "select coalesce(database(), '')", "["+login.Database+"]"); t.Failed() {
+					t.Fatalf("%q, in %q", texts, login.Database)
+				}
+				b.quit()
+			}
 		}
 	})
 }
