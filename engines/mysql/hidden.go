@@ -65,7 +65,7 @@ var unseenQuery = strings.Join([]string{
 	"SELECT " + limitless + " COALESCE(BIT_OR(bits), 0) FROM (SELECT " +
 		hiddenBits("routine_definition", "routine_body <> _utf8mb4'SQL'", readsEarly, "routine_type <> _utf8mb4'PROCEDURE'", proceduresLeave, anySET, packageKeeps) + "+" + decimalOf(hiddenRoutines) + " AS bits FROM information_schema.routines WHERE routine_schema " + usersSchemas,
 	"SELECT " + hiddenBits("action_statement", "FALSE", readsEarly, "TRUE", never, never, "FALSE") + "+" + decimalOf(hiddenCallsAny) + " FROM information_schema.triggers WHERE trigger_schema " + usersSchemas,
-	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never, "FALSE") + "+(LOCATE(_utf8mb4'`(', view_definition) > 0)*" + decimalOf(hiddenCallsAny) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
+	"SELECT " + hiddenBits("view_definition", "LENGTH(view_definition) = 0", readsPrevious, "", never, never, ofSys) + "+(LOCATE(_utf8mb4'`(', view_definition) > 0)*" + decimalOf(hiddenCallsAny) + " FROM information_schema.views WHERE table_schema " + usersSchemas,
 	"SELECT 1 FROM information_schema.tables WHERE table_schema " + usersSchemas + " AND table_type = _utf8mb4'SEQUENCE' " + columnsLeave,
 	"SELECT " + decimalOf(hiddenUnknown) + " FROM information_schema.schemata s WHERE schema_name " + usersSchemas + " AND " +
 		"(SELECT COUNT(DISTINCT p.privilege_type) FROM (SELECT _utf8mb4'%' AS pattern, privilege_type FROM information_schema.user_privileges " +
@@ -125,6 +125,9 @@ const (
 // functions and procedures, or code that makes it ready: a session keeps the values, and that this was executed, until it ends or is reset.
 const packageKeeps = "routine_type LIKE _utf8mb4'PACKAGE%' AND (LOWER(routine_definition) NOT REGEXP _utf8mb4'^(as|is)" + gap + "+(function|procedure)[^a-z0-9_$]' OR " +
 	"LOWER(routine_definition) REGEXP _utf8mb4'end[[:space:]]*[a-z0-9_$`]*" + gap + "*;" + gap + "*begin[^a-z0-9_$]')"
+
+// ofSys is an expression that says whether a view is made of those of the schema sys, or calls its functions (readsSys). Servers keep names with their schemas.
+const ofSys = "LOCATE(_utf8mb4'`sys`.', LOWER(view_definition)) > 0"
 
 // readsPrevious is an expression that says whether a body may read values of the previous statement.
 func readsPrevious(body string) string {

@@ -3,7 +3,6 @@ package mysql
 import (
 	"bytes"
 	"slices"
-	"strings"
 )
 
 // lexer takes SQL text apart as a server does (manual, "Language Structure"): strings with both kinds of quotes and
@@ -257,6 +256,7 @@ func (l *lexer) cut(word []byte) []byte {
 // quoted scans the inside of a string or of an identifier in backticks, which know no escapes, and returns the index
 // of the last byte that it dealt with.
 func (l *lexer) quoted(p []byte, i int) int {
+	begin := i
 	for ; i < len(p); i++ {
 		c := p[i]
 		paired := l.half && l.pairs.ends(c)
@@ -273,8 +273,11 @@ func (l *lexer) quoted(p []byte, i int) int {
 				l.doubt()
 			}
 			l.mode = lexQuoteEnd
-			if c != '\'' && i >= 4 && p[i-4] == c && strings.EqualFold(string(p[i-3:i]), "sys") {
-				l.flag(classSys)
+			if c != '\'' && l.wordSize+i-begin == len("sys") {
+				copy(l.word[l.wordSize:], p[begin:i])
+				if isSys(string(l.word[:len("sys")])) {
+					l.flag(classSys)
+				}
 			}
 			return i
 		case c == '\\' && l.quote != '`':
@@ -284,6 +287,9 @@ func (l *lexer) quoted(p []byte, i int) int {
 			l.escaped = true
 		}
 		l.last = c
+	}
+	if l.wordSize <= len("sys") {
+		l.wordSize += copy(l.word[l.wordSize:], p[begin:]) // the beginning of a name that goes on
 	}
 	return i
 }

@@ -471,3 +471,19 @@ func TestMySQLsDollarQuotesAreDoubted(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSchemaSysIsSeenInPieces(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT * FROM `sys`.v": true, "SELECT * FROM \"SYS\".v": true, "SELECT * FROM sys.v": true, "SELECT * FROM `tsys`.v": false, "SELECT * FROM `sys2`.v": false,
+		"SELECT `sy` FROM `ys`.v": false, "SELECT 'sys' FROM v": false,
+	} {
+		for cut := range text {
+			var l lexer
+			l.feed([]byte(text[:cut]))
+			l.feed([]byte(text[cut:]))
+			if got := l.finish().has(classSys); got != want {
+				t.Errorf("%s, cut at %d: %v", text, cut, got)
+			}
+		}
+	}
+}

@@ -168,6 +168,9 @@ func (m *Machine) prepared(id uint32, columns uint16, params int) uint32 {
 	s := t.preparing
 	t.preparing = nil
 	s.params, s.columns = params, columns
+	if isSys(s.schema) {
+		s.class.flags |= classSys // wherever it is executed
+	}
 	if params > maxParams || int(t.bytes)+s.size() > maxStatementBytes {
 		s.shared = nil
 	}

@@ -254,9 +254,11 @@ func (s *settings) eased(d dialect) *settings {
 // readsSys says whether the statement that is over may have read views of the schema sys. Their functions keep what is in sys_config in user
 // variables (@sys.statement_truncate_len), and the question about code is not about them.
 func (m *Machine) readsSys() bool {
-	c := m.request.class
-	return c.has(classTables) && (c.has(classSys) || strings.EqualFold(m.session.schema, "sys"))
+	r := &m.request
+	return r.class.has(classTables) && (r.class.has(classSys) || isSys(r.schema) || isSys(m.session.schema))
 }
+
+func isSys(schema string) bool { return strings.EqualFold(schema, "sys") }
 
 // leaveUnseen pins on what code may have left, as the configuration has it.
 func (m *Machine) leaveUnseen(w engine.Wire) { m.keepLasting(engine.KindUnknown, w) }

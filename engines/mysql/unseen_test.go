@@ -463,3 +463,28 @@ func TestABackendThatHasReadFromSysIsResetBeforeItGoesBack(t *testing.T) {
 		t.Errorf("in sys: backend got %q", r.backend)
 	}
 }
+
+// A view's tables are those of the database in which its statement began, or was prepared.
+func TestABackendThatHasReadFromSysInAnotherDatabaseIsReset(t *testing.T) {
+	reset := command(protocol.COM_RESET_CONNECTION, "")
+	inSys := func() *rig {
+		r, _ := suspected(t, suspicionNone)
+		r.m.session.schema, r.m.state, r.m.info.key.Database = "sys", nil, "sys"
+		r.pool.State.(*backendState).schema = "sys"
+		return r
+	}
+	row, elsewhere := reply("\x01", columnOne, "\x011", moreMySQL), pack(5, "\x00\x00\x00\x02\x40\x00\x00\x00\x06\x01\x04\x03app")
+	r := inSys()
+	asked := query("SELECT * FROM statement_analysis; USE app")
+	if r.ask(asked, asked, append(row, elsewhere...)); !bytes.HasPrefix(r.backend, reset) || r.m.session.schema != "app" {
+		t.Errorf("a text that goes elsewhere: in %q, backend got %q", r.m.session.schema, r.backend)
+	}
+	r = inSys()
+	id := r.prepares("SELECT * FROM statement_analysis", 9, 0)
+	use := command(protocol.COM_INIT_DB, "app")
+	r.ask(use, use, reply("\x00\x00\x00\x02\x40\x00\x00\x00\x06\x01\x04\x03app"))
+	r.ask(about(protocol.COM_STMT_EXECUTE, id, once), about(protocol.COM_STMT_EXECUTE, 9, once), reply("\x01", columnOne, "\x00\x001", endMySQL))
+	if !bytes.HasPrefix(r.backend, reset) {
+		t.Errorf("what was prepared there: backend got %q", r.backend)
+	}
+}

@@ -258,3 +258,52 @@ func TestWhatCodeSetsWithoutTheServersReportReachesNoOtherSession(t *testing.T) 
 		})
 	}
 }
+
+// The functions that the views of the schema sys call keep what they have read in user variables.
+func TestWhatViewsOfSysKeepReachesNoOtherSession(t *testing.T) {
+	for _, name := range []string{"mysql97", "mariadb1011"} {
+		t.Run(name, func(t *testing.T) {
+			f := ownServer(t, name, 1, "performance_schema=ON")
+			harness.Exec(t, f.server, "create database upon", "create view upon.direct as select query from sys.statement_analysis",
+				"create view upon.indirect as select * from upon.direct", "create view upon.calls as select sys.format_statement('select 1')")
+			const kept = "select @sys.statement_truncate_len is null"
+			in := func(database string) harness.Login {
+				l := superuser()
+				l.Database = database
+				return l
+			}
+			for q, database := range map[string]string{
+				"select query from sys.statement_analysis": "", "select query from `sys`.statement_analysis": "", "select query from upon.direct": "",
+				"select * from calls": "upon", "select query from statement_analysis": "sys", "select query from statement_analysis; use upon": "sys",
+				"use upon; select * from indirect": "sys", "create table upon.t as select query from sys.statement_analysis": "sys", "drop table if exists upon.t; table upon.indirect": "",
+			} {
+				if strings.Contains(q, "table upon.indirect") && f.mariaDB() {
+					continue
+				}
+				w := dial(t, f.server.Endpoint, in(database), with([]uint32{multi}))
+				w.outcome(q)
+				if got := w.outcome(kept); got != "[0]" {
+					t.Errorf("%s: with the server itself %s", q, got)
+				}
+				w.quit()
+				harness.Exec(t, f.server, "drop table if exists upon.t")
+				a, b := dial(t, f.Endpoint, in(database), with([]uint32{multi})), dial(t, f.Endpoint, in(database), with([]uint32{multi}))
+				a.outcome(q)
+				a.quit() // in the schema sys it is pinned
+				if b.sees(t, kept, "[1]"); t.Failed() {
+					t.Fatal(q)
+				}
+				b.quit()
+			}
+			a, b := dial(t, f.Endpoint, in("sys"), modern), dial(t, f.Endpoint, in("sys"), modern)
+			s := a.mustPrepare(t, "select query from statement_analysis")
+			a.do(t, "use upon")
+			if _, err := a.execute(s, 0); err != nil {
+				t.Fatal(err)
+			}
+			a.quit()
+			b.sees(t, kept, "[1]")
+			b.quit()
+		})
+	}
+}
