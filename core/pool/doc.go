@@ -19,8 +19,8 @@
 //   - A dial belongs to the pool, not to the waiter that caused it. Whoever is first when it ends gets it.
 //   - No waiter waits while a connection of its key is idle.
 //   - No waiter is needy while a dial may start: not paused, a slot free, fewer than MaxDials in flight, of which neither its key has
-//     its share nor, if its last dial failed, those of which that is true (a quarter is for others), nor, if none succeeded yet or since, those of which
-//     that is true (an eighth is for others), its key not in the pause after a failure, which ends early when the server is said to be reachable. When only the slot is missing and connections of other keys are idle, one of them is closing.
+//     its share nor, if its last dial failed, those of which that is true (a quarter or so is for others), nor, if none succeeded yet or since, those of which
+//     that is true (an eighth or so is for others), its key not in the pause after a failure, which ends early when the server is said to be reachable. When only the slot is missing and connections of other keys are idle, one of them is closing.
 //   - No connection is idle that had begun when its key was outdated.
 //   - While the pool is paused nothing is idle, no dial begins and nobody is granted anything.
 //   - A waiter is taken out of the queue exactly once: by a grant, a refusal, or Abandon.

@@ -301,8 +301,8 @@ func TestNowOrNeverTakesAnIdleConnectionOrNothingAndBeginsOneForTheNext(t *testi
 
 func TestNoMoreIsOpenedThanMaxAndNoMoreDialedAtOnceThanMaxDials(t *testing.T) {
 	w := newWorld(t, Config{Max: 5, MaxIdle: 5, MaxDials: 2})
-	for range 9 {
-		w.ask("a", 0)
+	for i := range 9 {
+		w.ask([]string{"a", "b"}[i%2], 0)
 	}
 	w.stats(Stats{Dialing: 2, Waiting: 9})
 	w.do(w.Opened(w.dials[0], 0))
@@ -592,6 +592,34 @@ func TestDialsThatHangForOneKeyLeaveSomeToOthers(t *testing.T) {
 	w.want("dials", len(w.dials), 7)
 	w.do(w.Opened(w.dials[6], w.now))
 	w.has(b)
+}
+
+func TestFewDialsThatHangLeaveSomeToOthers(t *testing.T) {
+	for most := 2; most < 8; most++ {
+		w := newWorld(t, Config{Max: 99, MaxIdle: 99, MaxDials: most})
+		w.fill("x", 0, 1)
+		for range 20 {
+			w.ask("a", 0) // for the first time
+		}
+		b := w.ask("b", 0)
+		if n := len(w.dials); n < 2 || n > most || w.dials[n-1].bucket.key != "b" {
+			t.Fatalf("%d dials of %d, none for who has not been dialed", n, most)
+		}
+		w.do(w.Opened(w.dials[len(w.dials)-1], w.now))
+		w.has(b)
+	}
+	for most := 4; most < 8; most++ {
+		w := newWorld(t, Config{Max: 99, MaxIdle: 99, MaxDials: most})
+		w.fill("x", 0, 1)
+		for i := range 20 {
+			w.ask(string(rune('a'+i)), 0)
+		}
+		w.want("dials", len(w.dials), most-1)
+		x := w.ask("x", 0)
+		w.want("dials", len(w.dials), most)
+		w.do(w.Opened(w.dials[most-1], w.now))
+		w.has(x)
+	}
 }
 
 func TestKeysThatCannotBeDialedLeaveDialsToOthers(t *testing.T) {

@@ -160,12 +160,31 @@ func (b *bucket[K, V]) wants(now time.Duration) int {
 }
 
 // share is how many of the dials in flight one key may have, and those keys together whose last one failed: a few are left to others,
-// since dials that hang take long.
-func (p *Pool[K, V]) share() int { return p.config.MaxDials - p.config.MaxDials/4 }
+// since dials that hang take long. It is less than strangers, or one key would have all that is for those, but where that would leave
+// nothing, or a single one.
+func (p *Pool[K, V]) share() int {
+	n := p.config.MaxDials
+	switch {
+	case n >= fewDials:
+		return n - max(2, n/4)
+	case n > 1:
+		return n - 1
+	}
+	return n
+}
 
 // strangers is how many of the dials in flight those keys may have together whose last one did not succeed, or that had none yet: as many
 // of these as there are dials may hang, each for the first time.
-func (p *Pool[K, V]) strangers() int { return p.config.MaxDials - p.config.MaxDials/8 }
+func (p *Pool[K, V]) strangers() int {
+	n := p.config.MaxDials
+	if n >= fewDials {
+		return n - max(1, n/8)
+	}
+	return n
+}
+
+// fewDials is how many may be in flight, at least, for one to be left to those keys that have shown that they can be dialed.
+const fewDials = 4
 
 // need is how many dials would be of use now, over all keys.
 func (p *Pool[K, V]) need(now time.Duration) (n int) {
