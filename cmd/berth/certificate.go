@@ -20,6 +20,7 @@ import (
 
 	"github.com/berthdb/berth/config"
 	"github.com/berthdb/berth/core/engine"
+	"github.com/berthdb/berth/core/relay"
 )
 
 // reloadEvery is how often a certificate's files are looked at, at most, when clients come.
@@ -131,7 +132,7 @@ func (r *renewal) look(load func() error, refused string) {
 	if r.looking == nil && time.Since(r.looked) >= reloadEvery {
 		r.looked, r.looking = time.Now(), make(chan struct{})
 		go func() {
-			err := load()
+			err := relay.Safely(r.log, load)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			close(r.looking)

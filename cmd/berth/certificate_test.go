@@ -187,6 +187,20 @@ func TestFilesThatDoNotAnswerHoldUpNobody(t *testing.T) {
 	}
 }
 
+func TestALookThatPanicsEndsNeitherTheProcessNorWhatIsServed(t *testing.T) {
+	var log bytes.Buffer
+	r := renewal{log: zerolog.New(&log)}
+	for range 2 {
+		r.look(func() error { panic("odd content") }, "refused")
+		r.looked = time.Time{}
+	}
+	looked := false
+	r.look(func() error { looked = true; return nil }, "refused")
+	if n := strings.Count(log.String(), `"refused"`); n != 1 || !looked {
+		t.Errorf("looked again: %v, complained %d times:\n%s", looked, n, &log)
+	}
+}
+
 func TestHandshakesGoOnWhileTheCertificateChanges(t *testing.T) {
 	r, f, _ := newReloader(t, zerolog.Nop())
 	server := &tls.Config{GetCertificate: r.certificate}

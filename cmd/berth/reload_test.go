@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -103,7 +107,7 @@ func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
 	defer func() { stop(); <-ended }()
 	<-proxy.Ready()
 	g := pc.Groups[0]
-	r := &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop()}
+	r := &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop(), patience: loadWithin}
 	run := func(good bool) {
 		t.Helper()
 		if _, err := r.run(); (err == nil) != good {
@@ -134,4 +138,51 @@ func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
 	rewrite(t, path, "unseen_changes: tru", "max_connections: 2", "session_pinning_filters: [EXCLUDE_VARIABLE_SETS], ", "")
 	run(true)
 	expect("as it was", engine.Pin, engine.UnseenVerify)
+}
+
+func TestAReloadOfFilesThatDoNotAnswerFailsAndTheNextOneMayGoOn(t *testing.T) {
+	path := configure(t, minimal)
+	silent := filepath.Join(t.TempDir(), "crt")
+	if err := syscall.Mkfifo(silent, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, wiring, err := wire(c, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := core.New(pc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop(), patience: 50 * time.Millisecond}
+	rewrite(t, path, "target_group: g}", "target_group: g, tls: {cert_file: "+silent+", key_file: "+silent+"}}")
+	before := runtime.NumGoroutine()
+	for range 5 {
+		if _, err := r.run(); !errors.Is(err, errLoading) {
+			t.Fatal(err)
+		}
+	}
+	if n := runtime.NumGoroutine() - before; n > 1 {
+		t.Errorf("%d readings go on", n)
+	}
+	rewrite(t, path, "tls: {cert_file: "+silent+", key_file: "+silent+"}", "idle_client_timeout: 1h")
+	for over := false; !over; { // whoever reads finds the end
+		select {
+		case <-r.reading:
+			over = true
+		case <-time.After(time.Millisecond):
+			if f, err := os.OpenFile(silent, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+				_ = f.Close()
+			}
+		}
+	}
+	r.patience = loadWithin
+	l, err := r.load()
+	if err != nil || r.reading != nil || l.next.Listeners[0].IdleClientTimeout != time.Hour {
+		t.Errorf("%+v, %v", l, err)
+	}
 }

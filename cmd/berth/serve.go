@@ -79,7 +79,7 @@ func serveConfig(ctx context.Context, path string, c *config.Config, log zerolog
 	if s.proxy, err = core.New(pc); err != nil {
 		return err
 	}
-	s.reload = &reload{path: path, proxy: s.proxy, log: log, current: c, wiring: wiring}
+	s.reload = &reload{path: path, proxy: s.proxy, log: log, patience: loadWithin, current: c, wiring: wiring}
 	s.admin, err = control.Listen(control.Config{
 		Address: c.Admin.Address, Token: c.Admin.Token.Reveal(), Build: build(), Log: log, Reload: s.reload.run,
 		Listen: func(address string) (net.Listener, error) { return s.sockets.listen("", address) },
