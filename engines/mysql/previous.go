@@ -214,7 +214,8 @@ func (m *Machine) notePrevious() {
 		return
 	case r.class.has(classGets):
 		m.noteGot()
-	case r.bulk: // what the OK counts is of all rows, or of the last one
+	case r.bulk, // what the OK counts is of all rows, or of the last one
+		r.class.has(classDiagnostics) && r.results > 0 && r.affected >= 0: // the last of several may be a GET DIAGNOSTICS, see noteGot
 		v.rowsKnown = false
 	case r.command == protocol.COM_QUERY, r.command == protocol.COM_STMT_EXECUTE, r.command == protocol.COM_INIT_DB:
 		v.rows, v.rowsKnown = r.affected, true

@@ -361,6 +361,22 @@ func (m *machine) tellName(f *feed, w engine.Wire) {
 	m.seeOne(p)
 }
 
+// tellUntold tells the client, in front of the ReadyForQuery that the server would have told it with, what the held backend reports now
+// and the client has not been told.
+func (m *machine) tellUntold(f *feed, w engine.Wire) {
+	var out []byte
+	for _, p := range m.state.params {
+		if value, ok := lookup(m.seen, p.name); ok && value != p.value {
+			out = appendParameter(out, p)
+			m.seeOne(p)
+		}
+	}
+	if out != nil {
+		m.toClient(f, w)
+		w.ToClient(out)
+	}
+}
+
 // failed notes an ErrorResponse, and says whether the client gets it.
 func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
 	if survives(body) && (!m.lend.restoring || strings.HasPrefix(errorCode(body), "57P")) {
@@ -578,6 +594,10 @@ func (m *machine) readyForQuery(fr frame, f *feed, w engine.Wire) (forward bool,
 	m.lost.attempts, m.lend.mixed = 0, m.lend.mixed || status[0] == 'I' && !m.lend.ready
 	if m.lend.sets.forgot = m.lend.sets.forgot || a&answerForgets != 0; m.lend.sets.forgot {
 		m.tellName(f, w)
+	}
+	if m.lend.untold {
+		m.lend.untold = false
+		m.tellUntold(f, w)
 	}
 	w.Observe(engine.RequestEnded)
 	if status[0] == 'I' {

@@ -112,6 +112,7 @@ type lend struct {
 	dooms     uint8  // attempts to make a transaction that failed, 0 if none is under way
 	sticks    bool   // what no reset undoes may be on it (sticking.go)
 	mixed     bool   // a request was answered outside of a transaction while others were not
+	untold    bool   // what a DISCARD ALL changes is reported behind a Sync of the machine's own, and not to the client yet
 	restoring bool   // what brings the backend in line is not answered
 	pinned    bool   // the session had state on the backend when that was sent
 	calming   uint8  // attempts to take its timeout away before that, 0 if none is under way

@@ -450,6 +450,7 @@ func (m *machine) rename(w engine.Wire) {
 	p.ops = append(p.ops, settingOp{kind: opSet, setting: setting{applicationName, sql}})
 	m.sendOwn(sql, w)
 	if !m.reading.batch || p.discard {
+		m.lend.untold = m.lend.untold || m.reading.batch
 		w.ToBackend(syncMessage)
 		m.push(answerSync | answerSwallow)
 	}

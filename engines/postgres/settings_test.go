@@ -454,6 +454,25 @@ func TestWhatIsSentInOneGoWithAResetFindsTheNameThatTheClientBeganWith(t *testin
 	}
 }
 
+func TestTheClientHearsWhatADiscardAllInABatchHasChanged(t *testing.T) {
+	e, key := New(Config{}), engine.Key{User: "u", Database: "d"}
+	params := []parameter{{"server_version", "18.0"}, {"DateStyle", "ISO"}, {"application_name", ""}}
+	e.learn(key, params)
+	s := &stage{t: t, free: newTestBackend(key, params)}
+	s.m = newMachine(e, sessionInfo{id: 7, key: key, application: "x", named: true}).(*machine)
+	s.m.Start(s)
+	s.does("SET DateStyle = DMY", "1, 2, C SET, S application_name|x, C SET, C RESET, Z I, S DateStyle|DMY, C SET, Z I")
+	s.finds([][2]string{{"application_name", "x"}, {"DateStyle", "DMY"}})
+	s.toClient, s.toBackend = nil, nil
+	s.client(messages("P |DISCARD ALL, B |, E, P |SHOW a, B |, E, S"))
+	s.server(messages("1, 2, S application_name|, C DISCARD ALL"))
+	s.server(messages("1, 2, C SET, 3, 3, S application_name|x, S DateStyle|ISO, Z I"))
+	s.server(messages("1, 2, D x, C SHOW, Z I"))
+	if got, want := describeMessages(t, s.toClient, false), "1, 2, C DISCARD ALL, 1, 2, D x, C SHOW, S DateStyle|ISO, Z I"; got != want {
+		t.Errorf("the client is told %s, want %s", got, want)
+	}
+}
+
 func TestNothingBehindARestoreIsExecutedBeforeItHasSucceeded(t *testing.T) {
 	for name, c := range map[string]struct{ client, first string }{
 		"simple queries":   {"Q SELECT 1, Q SELECT 2", "Q SELECT 1"},

@@ -133,6 +133,10 @@ func (c *pgClient) do(q request) (string, error) {
 			continue
 		case *pgproto3.ReadyForQuery:
 			awaited--
+		case *pgproto3.NoticeResponse:
+			if strings.HasPrefix(m.Message, "rehashing catalog cache") { // of its size, with all that was done on the connection before
+				continue
+			}
 		}
 		b.WriteString(pgAnswer(m))
 		b.WriteByte('\n')

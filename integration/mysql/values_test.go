@@ -827,3 +827,18 @@ func TestTheRowCountOfOracleIsTheSessionsOwn(t *testing.T) {
 		b.quit()
 	})
 }
+
+func TestTheRowCountBehindSeveralStatementsWithGetDiagnosticsIsNotTold(t *testing.T) {
+	rotating(t, harness.Route{}, func(t *testing.T, f front) {
+		for _, first := range []string{"select 1", "select 1; select 2"} {
+			w, other := f.client(t, multi), f.client(t, multi)
+			if got := w.outcome(first + "; get diagnostics @n = number"); strings.Contains(got, "error") {
+				t.Fatal(got)
+			}
+			other.do(t, "do 1")
+			if got := w.outcome("select row_count() as n"); got != "[-1]" && got != "error 1105" {
+				t.Errorf("%s; get diagnostics: the row count is told as %s", first, got)
+			}
+		}
+	})
+}

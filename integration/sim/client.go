@@ -37,6 +37,7 @@ type client struct {
 	leaving bool          // it said that it is going to say no more
 	quiet   time.Duration // since when the client awaits or says nothing, but for the last request
 	before  time.Duration // what quiet was before that
+	written time.Duration // when all was sent that is
 
 	open      bool
 	failed    bool
@@ -207,13 +208,14 @@ func (c *client) batch() (left bool, err error) {
 	if len(sent) > 0 {
 		c.loosen(open, sent[1:], txns[1:])
 	}
-	c.before, c.quiet = c.quiet, w.now
+	c.before, c.quiet, c.written = c.quiet, w.now, w.now
 	begun := w.now
 	w.log("client %d sends %d of %d bytes, from %q", c.number, stop, len(out), requests[0].line())
 	if len(out) > 2000 || w.chance(3) {
 		conn := c.conn
 		c.writer = w.spawn(fmt.Sprintf("client %d writes", c.number), func(*proc) {
 			_ = c.send(conn, out[:stop])
+			c.written = w.now
 		})
 	} else if err := c.send(c.conn, out[:stop]); err != nil {
 		return false, c.excuse(err)

@@ -155,7 +155,11 @@ func (c *client) refused(q request, txn *transaction, why string, begun time.Dur
 	if took < c.r.config.timeout {
 		return fmt.Errorf("after %v of %v", took, c.r.config.timeout)
 	}
-	if first && took > c.r.longest+c.r.config.slack && !c.stalled {
+	since := max(begun, c.written) // what is refused may be read to its end first, however slowly that comes
+	if c.writer != nil && !c.writer.ended {
+		since = c.r.w.now
+	}
+	if first && c.r.w.now-since > c.r.longest+c.r.config.slack && !c.stalled {
 		return fmt.Errorf("not before %v of %v", took, c.r.longest)
 	}
 	return nil
