@@ -17,7 +17,8 @@ import (
 
 // calendar are the settings that decide about the meaning of a time, and behind them those about the text itself (ofText).
 var (
-	calendar = []string{"timezone", "datestyle", "intervalstyle", "timezone_abbreviations", "standard_conforming_strings", "client_encoding"}
+	calendar = []string{"timezone_abbreviations", "timezone", "datestyle", "intervalstyle", "standard_conforming_strings", "client_encoding"}
+	reported = calendar[1:] // by the server, whenever they change
 	ofText   = calendar[4:]
 )
 
@@ -83,7 +84,7 @@ func (m *machine) parsesAs(then, times string, dated bool) (a again) {
 	}
 	a.past, a.then, a.now = times != now, times, now
 	if a.past && !unknownReading(a.reading) {
-		a.reading = replaced(a.reading, times, calendar)
+		a.reading = replaced(a.reading, times, reported)
 	}
 	return a
 }

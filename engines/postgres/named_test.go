@@ -531,6 +531,35 @@ func TestAStatementWithATimeIsParsedAgainAsItWasBehindASetOfItsBatch(t *testing.
 	}
 }
 
+func TestStatementsOfOtherAbbreviationsOfTimeZonesAreNotShared(t *testing.T) {
+	const text = "SELECT '2024-01-01 00:00 EST'::timestamptz"
+	params := []parameter{{"TimeZone", "UTC"}, {"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"standard_conforming_strings", "on"}, {"client_encoding", "UTF8"}}
+	e := New(Config{})
+	names := make(map[string]bool)
+	for _, abbreviations := range []string{"Default", "Australia"} {
+		s := newStage(t)
+		s.m.e = e
+		s.free = newTestBackend(s.m.session.key, params)
+		e.learn(s.m.session.key, params)
+		s.m.see(params)
+		if abbreviations != "Default" {
+			s.does("SET timezone_abbreviations = '"+abbreviations+"'", "C SET, Z I")
+		}
+		s.client(messages("P |SET TIME ZONE 'Asia/Tokyo', B |, E, P s|" + text + ", S"))
+		s.server(messages("1, 2, C SET, 1, S TimeZone|Asia/Tokyo, Z I"))
+		if s.asksAbout() != "" {
+			s.found()
+		}
+		s.does("SET TIME ZONE 'UTC'", "C SET, S TimeZone|UTC, Z I")
+		s.moves()
+		s.client(messages("B |s, E, S"))
+		names[string(s.m.named.byName["s"].shared.name)] = true
+	}
+	if len(names) != 2 {
+		t.Errorf("both are %v", names)
+	}
+}
+
 func TestAStatementThatWaitsForTheTimesIsKeptOnce(t *testing.T) {
 	s := newStage(t)
 	s.client(messages("Q SET LOCAL timezone = 'UTC'"))
