@@ -379,7 +379,7 @@ func (m *machine) tellUntold(f *feed, w engine.Wire) {
 
 // failed notes an ErrorResponse, and says whether the client gets it.
 func (m *machine) failed(body []byte, f *feed, w engine.Wire) (forward bool) {
-	if survives(body) && (!m.lend.restoring || strings.HasPrefix(errorCode(body), "57P")) {
+	if (survives(body) || m.timedOutAlone(body)) && (!m.lend.restoring || strings.HasPrefix(errorCode(body), "57P")) {
 		m.lost.words = parseServerError(body)
 		return false
 	}

@@ -132,6 +132,12 @@ func survives(body []byte) bool {
 	}
 }
 
+// timedOutAlone says that a FATAL error is a transaction_timeout's that has ended what the machine asks between two requests. The client has no
+// transaction that it would be meant for.
+func (m *machine) timedOutAlone(body []byte) bool {
+	return errorCode(body) == "25P04" && isFatal(body) && m.lend.tx == 'I' && !m.reading.batch && !m.queue.empty() && m.queue.forwarded() == 0
+}
+
 // lost is what a session goes by after it has lost a backend, and until that is over.
 type lost struct {
 	tx       byte                // 'E': its transaction failed with the backend, and it has not ended it

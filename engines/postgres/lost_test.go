@@ -144,3 +144,32 @@ func TestARequestThatKillsEveryBackendIsRefusedInTheEnd(t *testing.T) {
 		t.Errorf("the client got %s", got)
 	}
 }
+
+func TestATransactionTimeoutThatEndsTheMachinesQuestionDoesNotEndTheSession(t *testing.T) {
+	const ignored = "CREATE TEMP TABLE t (a int)" // and cleaned up
+	for sql, want := range map[string]string{
+		"DO $$ x $$": "C X, Z I, ! 08006, Z I, C SELECT 1, Z I", // nobody knows what it has left
+		"CREATE TEMP TABLE t (a int); DROP TABLE t": "C X, Z I, ! 08006, Z I, C SELECT 1, Z I", // which may be there
+		ignored: "C X, Z I, C SELECT 1, Z I, C SELECT 1, Z I",
+		"BEGIN": "C X, Z T, ! FATAL|25P04",
+	} {
+		s := newStage(t)
+		if sql == ignored {
+			s.ignores.add(engine.KindTemporaryTable)
+		}
+		s.does(sql, "C X, Z "+map[bool]string{true: "T", false: "I"}[sql == "BEGIN"])
+		s.server(messages("! FATAL|25P04"))
+		s.lose()
+		for range 2 {
+			if !s.ended {
+				s.does("SELECT 1", "")
+			}
+			if s.backend != nil {
+				s.server(messages("C SELECT 1, Z I"))
+			}
+		}
+		if got := describeMessages(t, s.toClient, false); got != want {
+			t.Errorf("%s: the client sees %s", sql, got)
+		}
+	}
+}
