@@ -614,3 +614,24 @@ func TestALongQueryThatWaitsIsNotReadAgainWithEachAnswer(t *testing.T) {
 		t.Errorf("%d answers are awaited", s.m.queue.n)
 	}
 }
+
+func TestALongRequestThatIsRefusedInTheEndIsNotUnderWay(t *testing.T) {
+	long := "SELECT '" + strings.Repeat("x", 100<<10) + "'"
+	for _, request := range []string{"Q " + long, "P q|" + long} {
+		s := newStage(t)
+		s.client(messages("P p|SELECT 1, S"))
+		s.server(messages("1, Z I"))
+		p := message(request)
+		s.sends(p[:80<<10])
+		s.lose()
+		s.free, s.toClient = nil, nil
+		s.sends(p[80<<10:])
+		s.refuse(engine.ErrBorrowTimeout)
+		if request[0] == 'P' {
+			s.client(messages("S"))
+		}
+		if got := describeMessages(t, s.toClient, false); s.under != 0 || len(s.inClient) > 0 || !strings.HasSuffix(got, ", Z I") {
+			t.Errorf("%.1s: %d are under way, the client sees %s", request, s.under, got)
+		}
+	}
+}

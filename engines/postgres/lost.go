@@ -270,7 +270,9 @@ func (m *machine) answerLost(owed, notice []byte, w engine.Wire) {
 		out = appendReadyAs(out, m.lost.status())
 		w.Observe(engine.RequestEnded)
 	}
-	m.reading.skipping = owed[len(owed)-1] == 'E' // up to the Sync that is yet to come
+	if m.reading.skipping = owed[len(owed)-1] == 'E'; m.reading.skipping { // up to the Sync that is yet to come
+		w.Observe(engine.RequestEnded)
+	}
 	w.ToClient(out)
 }
 
@@ -337,10 +339,10 @@ func (m *machine) afterLoss(fr frame, f *feed, w engine.Wire) (done bool) {
 		m.forgetUnnamed() // a simple Query ends it (54.2.3)
 		m.named.batch++
 		out = appendReadyAs(out, m.lost.status())
-		w.Observe(engine.RequestEnded)
 	} else {
 		m.reading.skipping = true
 	}
+	w.Observe(engine.RequestEnded)
 	w.ToClient(out)
 	m.begin(fr, f, true, w)
 	return true

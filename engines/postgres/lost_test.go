@@ -173,3 +173,20 @@ func TestATransactionTimeoutThatEndsTheMachinesQuestionDoesNotEndTheSession(t *t
 		}
 	}
 }
+
+func TestABatchWhoseBackendIsLostIsNotUnderWay(t *testing.T) {
+	s := newStage(t)
+	s.client(messages("P |SELECT 1, B |, E"))
+	s.lose()
+	s.client(messages("S"))
+	if got := describeMessages(t, s.toClient, false); s.under != 0 || got != "! 08007, Z I" {
+		t.Errorf("%d are under way, the client sees %s", s.under, got)
+	}
+	s = newStage(t)
+	s.does("BEGIN", "C BEGIN, Z T")
+	s.lose()
+	s.client(messages("P |SELECT 1, B |, E, S"))
+	if got := describeMessages(t, s.toClient, false); s.under != 0 || got != "C BEGIN, Z T, ! 40001, Z E" {
+		t.Errorf("in a transaction: %d are under way, the client sees %s", s.under, got)
+	}
+}

@@ -297,6 +297,9 @@ func (m *machine) Refused(err error, w engine.Wire) {
 		m.reading.skipping = true
 	}
 	w.ToClient(out)
+	if c := m.reading.collected; c != nil && c.began {
+		w.Observe(engine.RequestEnded)
+	}
 }
 
 // Decline implements engine.Decliner.
