@@ -794,3 +794,27 @@ func TestNamesLikeTheProxysAreTheSessionsOwn(t *testing.T) {
 		}
 	})
 }
+
+// Code reaches what the connection has prepared for other sessions of its user, as it reaches the view that shows it. These do not notice.
+func TestCodeThatMeddlesWithSharedStatementsHarmsNobody(t *testing.T) {
+	each(t, alone(), func(t *testing.T, r *rig) {
+		l := ownDatabase(t, r.server, "meddling", "create function run(name text, sql text) returns text language plpgsql as $$ declare found text; "+
+			"begin if sql like 'execute %' then execute format(sql, name) into found; else execute format(sql, name); end if; return found; end $$")
+		other := conn(t, r.Endpoint, l)
+		if _, err := other.Prepare(t.Context(), "mine", "select 41", nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, sql := range []string{"execute %I", "deallocate %I", "deallocate %1$I; prepare %1$I as select 666", "deallocate all"} {
+			c := conn(t, r.Endpoint, l)
+			name := ask(t, c, "select name from pg_prepared_statements limit 1")
+			ask(t, c, fmt.Sprintf("select run('%s', '%s')", name, sql))
+			if pinned := r.pinned(t, c); pinned != strings.Contains(sql, "prepare") {
+				t.Errorf("behind %s: pinned %v", sql, pinned)
+			}
+			hangUp(c)
+			if got := other.ExecPrepared(t.Context(), "mine", nil, nil, nil).Read(); joined(got) != "41" || got.Err != nil {
+				t.Errorf("behind %s the other session's statement: %q %v", sql, joined(got), got.Err)
+			}
+		}
+	})
+}
