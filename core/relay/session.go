@@ -292,24 +292,30 @@ func (s *Session) end() {
 
 // guarded does work on the session, which no stream calls that would fail of a panic in its machine: the session ends then, or its client
 // would wait, with its backend, for an answer that never comes. The panic goes on in a task of its own: what called this may be about others.
+// The end itself is in parts, each of which comes whatever became of the one before.
 func (s *Session) guarded(work func(*Session)) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		s.worker.loop.Defer(goesOn{v, debug.Stack()})
-		if s.ended {
-			return
-		}
+	if s.survives(work) || s.ended {
+		return
+	}
+	s.survives(func(s *Session) { s.client.Close() })
+	s.survives(func(s *Session) {
 		if b := s.backend; b != nil { // without asking the machine what it has under way
 			s.letGo()
 			b.discard(errPanicked)
 		}
-		s.client.Close()
-		s.end()
+	})
+	s.survives((*Session).end)
+}
+
+// survives says whether work came to its end. If not, the panic goes on in a task.
+func (s *Session) survives(work func(*Session)) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.worker.loop.Defer(goesOn{v, debug.Stack()})
+		}
 	}()
 	work(s)
+	return true
 }
 
 var errPanicked = errors.New("a machine panicked")

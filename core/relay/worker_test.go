@@ -66,3 +66,32 @@ func TestASessionThatPanicsOverABackendGivesItUp(t *testing.T) {
 		t.Errorf("ended: %v, closed: %v, %+v", s.ended, s.client.(*silent).closed, p.Stats())
 	}
 }
+
+// brokenStream is a backend's connection that panics when it is to end.
+type brokenStream struct{ silent }
+
+func (*brokenStream) CloseWrite() { panic("close") }
+
+func TestAnEndThatPanicsEndsTheSessionAllTheSameAndNobodyElses(t *testing.T) {
+	w, e := newStage(), &canceler{}
+	w.worker.Begin()
+	p := w.pool(e, pool.Config{Max: 1})
+	holder := &pool.Waiter[engine.Key, *Backend]{}
+	b := w.lent(t, p, holder)
+	b.stream = &brokenStream{}
+	first, second := w.session(wrong{}, &leading{to: p}), w.session(stopped{content{}, new(int)}, &leading{})
+	first.take(b.conn)
+	for _, s := range []*Session{first, second} {
+		s.front.IdleTimeout = time.Minute
+	}
+	w.later(time.Minute + sweepEvery)
+	if len(w.panics) < 2 {
+		t.Errorf("the loop hears of %v", w.panics)
+	}
+	if !first.ended || !first.client.(*silent).closed || !second.ended {
+		t.Errorf("ended: %v, closed: %v; the other one ended: %v", first.ended, first.client.(*silent).closed, second.ended)
+	}
+	for range w.worker.sessions.all() {
+		t.Error("a session is left")
+	}
+}
