@@ -173,7 +173,8 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 	canceled := m.lost.canceled != nil && !m.lend.pinned
 	kept, owed, failed := m.keeps() && !canceled, m.owed(), r.skipping || m.lend.tx == 'E'
 	l := m.lend.flight.loss(m.lend.tx)
-	open := m.lend.tx != 'I' || r.batch
+	batch := r.batch
+	open := m.lend.tx != 'I' || batch
 	if kept {
 		l.message += " State of the session that was on it is lost, too: " + m.pins.String() + "."
 	}
@@ -185,6 +186,12 @@ func (m *machine) BackendLost(err error, w engine.Wire) {
 		notice, l.after = appendServerError(nil, severityError, parseServerError(m.lost.canceled)), m.lend.tx
 	}
 	m.letGo(w)
+	if batch && len(owed) == 0 { // what is told of it begins another one
+		w.Observe(engine.RequestEnded)
+		if r.collected != nil {
+			r.collected.began = false
+		}
+	}
 	switch {
 	case r.fatal:
 		m.close(err, w) // the client was told
