@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/berthdb/berth/core/engine"
 )
 
 // scripted is a server as far as requests and their answers go: it knows which statements it has, what skips to Sync, and the transaction.
@@ -100,7 +102,7 @@ func (f *scripted) takes(p []byte) (n int, answer []byte) {
 	return fr.size, messages(text)
 }
 
-// Whatever is long, wherever it is cut, and whenever a backend is lost: each request is answered, and counted, once, and nothing is kept.
+// Whatever is long, wherever it is cut, and whenever a backend is lost, or there is none: each request is answered, and counted, once, and nothing is kept.
 func TestRequestsThatMayBeLongAreAnsweredOnce(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -109,7 +111,7 @@ func TestRequestsThatMayBeLongAreAnsweredOnce(t *testing.T) {
 		var said []string
 		answers := func(all bool) {
 			for len(s.toBackend) > 0 && s.backend != nil && !s.ended && (all || r.IntN(3) > 0) {
-				if !s.m.queue.empty() && s.m.queue.first().kind() == answerVerify {
+				if s.toBackend[0] == 'Q' && !s.m.queue.empty() && s.m.queue.first().kind() == answerVerify {
 					fr, _ := readFrame(s.toBackend)
 					s.toBackend = s.toBackend[fr.size:]
 					s.found()
@@ -124,7 +126,27 @@ func TestRequestsThatMayBeLongAreAnsweredOnce(t *testing.T) {
 			}
 		}
 		asked := 0
+		var spare *engine.Backend
+		borrows := func() {
+			b := spare
+			switch spare = nil; {
+			case b == nil:
+			case s.waiting && r.IntN(2) == 0:
+				said = append(said, "(granted)")
+				s.grant(b)
+			case s.waiting:
+				said = append(said, "(refused)")
+				s.free = b
+				s.refuse(engine.ErrBorrowTimeout)
+			default:
+				s.free = b
+			}
+		}
 		says := func(what string) {
+			if s.backend == nil && s.free != nil && r.IntN(3) == 0 {
+				spare, s.free = s.free, nil
+				said = append(said, "(busy)")
+			}
 			said = append(said, what)
 			p := messages(what)
 			if r.IntN(3) == 0 && strings.ContainsAny(what[:1], "PQ") && len(what) > 1 {
@@ -138,7 +160,10 @@ func TestRequestsThatMayBeLongAreAnsweredOnce(t *testing.T) {
 				s.client(p[:n])
 				p = p[n:]
 				answers(false)
-				if r.IntN(60) == 0 && s.backend != nil && !s.ended {
+				if r.IntN(4) == 0 {
+					borrows()
+				}
+				if r.IntN(40) == 0 && s.backend != nil && !s.ended {
 					said = append(said, "(lost)")
 					server = &scripted{tx: 'I', has: make(map[string]bool)}
 					s.toBackend = nil
@@ -174,7 +199,10 @@ func TestRequestsThatMayBeLongAreAnsweredOnce(t *testing.T) {
 		}
 		says("S")
 		says("Q ROLLBACK")
-		answers(true)
+		for range 20 {
+			borrows()
+			answers(true)
+		}
 		got := describeMessages(t, s.toClient, false)
 		if n := strings.Count(", "+got+",", ", Z "); s.ended || n != asked || len(s.inClient) > 0 || s.under != 0 || s.backend != nil && s.m.pins == 0 {
 			t.Fatalf("seed %d: %d of %d answered, %d bytes left, %d under way, events %v\n%v\n%s", seed, n, asked, len(s.inClient), s.under, s.events, said, got)

@@ -489,6 +489,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 		m.named.clearing = m.named.clearing || m.lend.portals.deallocates
 		owed |= m.forgetting(verdict{})
 		m.lend.portals.ended = len(p) > 0 && p[0] == 0 && m.lend.portals.ends
+		m.executePortal(len(p) > 0 && p[0] != 0)
 		if len(p) > 0 && p[0] == 0 {
 			owed |= answerPortal
 		}

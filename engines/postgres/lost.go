@@ -35,14 +35,19 @@ type portals struct {
 	ended       bool // and was executed in this batch, and nothing bound since
 	any         bool // one was bound in this batch,
 	changes     bool // that may change what is set, or the transaction
+	unnamed     bool // the one without a name may,
+	others      bool // and others
 }
 
 // bound notes a Bind of a statement: to a portal with a name, or to the one without.
 func (p *portals) bound(v verdict, named bool) {
-	if p.ended, p.any = false, true; !named {
-		p.ends = v.inert && v.decides && !v.opens
+	changes := v.changesTimes()
+	if p.ended, p.any = false, true; named {
+		p.others = p.others || changes
+	} else {
+		p.ends, p.unnamed = v.inert && v.decides && !v.opens, changes
 	}
-	p.changes = p.changes || v.changesTimes()
+	p.changes = p.changes || changes
 	p.commits = p.commits || v.commits
 	p.deallocates = p.deallocates || v.deallocates
 }

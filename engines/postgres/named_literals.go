@@ -139,6 +139,14 @@ func (m *machine) bindPortal(v verdict, named bool) {
 	}
 }
 
+// executePortal notes an Execute. What was parsed since the Bind was so before its changes, and what follows behind them.
+func (m *machine) executePortal(named bool) {
+	if p := &m.lend.portals; named && p.others || !named && p.unnamed {
+		p.changes = true
+		m.lend.timeless = nil
+	}
+}
+
 // settleTimes notes, at the end of a request of the client's, the times of what was parsed in it behind something that may have changed them: the server
 // reports them at the end only. Where more was sent meanwhile, or they end with the transaction, they stay unknown.
 func (m *machine) settleTimes() {

@@ -492,6 +492,7 @@ func TestAStatementWithATimeIsParsedAgainAsItWasBehindASetOfItsBatch(t *testing.
 	for name, c := range map[string]struct{ batch, answer, sent string }{
 		"alone":                     {sets + ", P s|" + text + ", S", "1, 2, C SET, 1, S TimeZone|Asia/Tokyo, Z I", again},
 		"and executed":              {sets + ", P s|" + text + ", B |s, E, S", "1, 2, C SET, 1, 2, C SELECT 1, S TimeZone|Asia/Tokyo, Z I", again},
+		"and before it is executed": {"P |SET TIME ZONE 'Asia/Tokyo', B |, P s|" + text + ", E, S", "1, 2, 1, C SET, S TimeZone|Asia/Tokyo, Z I", "PARSE, BIND, E, S"},
 		"and before another":        {sets + ", P s|" + text + ", P |SET TIME ZONE 'UTC', B |, E, S", "1, 2, C SET, 1, 1, 2, C SET, Z I", "PARSE, BIND, E, S"},
 		"and another one's request": {sets + ", P s|" + text + ", S, Q SET TIME ZONE 'Asia/Tokyo'", "1, 2, C SET, 1, Z I, C SET, S TimeZone|Asia/Tokyo, Z I", "PARSE, BIND, E, S"},
 		"and before an error":       {sets + ", P s|" + text + ", P |x, S", "1, 2, C SET, 1, ! 42601, Z I", "PARSE, BIND, E, S"},
@@ -527,6 +528,23 @@ func TestAStatementWithATimeIsParsedAgainAsItWasBehindASetOfItsBatch(t *testing.
 		got = regexp.MustCompile("P berth:[0-9a-z]+[|]SELECT '2024[^,]*").ReplaceAllString(got, "PARSE")
 		if got = regexp.MustCompile("B [|]berth:[0-9a-z]+").ReplaceAllString(got, "BIND"); got != c.sent {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, c.sent)
+		}
+	}
+}
+
+func TestTheTimesOfAStatementAreThoseBehindAPortalOfAnEarlierRequest(t *testing.T) {
+	for _, portal := range []string{"", "p"} {
+		params := []parameter{{"TimeZone", "UTC"}, {"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"standard_conforming_strings", "on"}, {"client_encoding", "UTF8"}}
+		s := newStage(t)
+		s.free = newTestBackend(s.m.session.key, params)
+		s.m.see(params)
+		s.does("BEGIN", "C BEGIN, Z T")
+		s.client(messages("P |SET TIME ZONE 'Asia/Tokyo', B " + portal + "|, S"))
+		s.server(messages("1, 2, Z T"))
+		s.client(messages("E " + portal + ", P s|SELECT '2024-01-01 00:00'::timestamptz, S"))
+		s.server(messages("C SET, 1, S TimeZone|Asia/Tokyo, Z T"))
+		if got := settingIn(s.m.named.byName["s"].times, "timezone"); !strings.Contains(got, "Tokyo") {
+			t.Errorf("portal %q: %q", portal, got)
 		}
 	}
 }
