@@ -224,6 +224,10 @@ func (c *classifier) special(w word) {
 		if c.system && c.statements == 1 {
 			c.flag(classLastGTID)
 		}
+	case kwResource:
+		if c.found.has(classDefines) && c.prev.kind == tokenWord && c.prev.word.keyword == kwSet {
+			c.flag(classGroup)
+		}
 	case kwSys:
 		if !c.prev.is('@') {
 			c.flag(classSys)

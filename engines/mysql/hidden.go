@@ -29,6 +29,8 @@ const (
 	// Which the answer has in two parts: there are such, and views or triggers that may call some.
 	hiddenRoutines
 	hiddenCallsAny
+
+	hiddenGroup // it may put the connection into one of MySQL's resource groups, which no reset undoes
 )
 
 // hiddenUnknown is what code counts as that cannot be read. That it reads values of the previous statement is not assumed:
@@ -99,6 +101,7 @@ func hiddenBits(body, alien string, previous func(body string) string, inside, c
 		"+(" + lower + " REGEXP _utf8mb4'last_insert_id`?" + gap + "*[(][[:space:]]*[^)[:space:]]')*" + decimalOf(hiddenSetsInsertID) +
 		"+(" + previous(lower) + ")*" + decimalOf(hiddenPrevious) +
 		"+(" + lower + " REGEXP _utf8mb4'" + calls + "')*" + decimalOf(hiddenCallsLeave) +
+		"+(LOCATE(_utf8mb4'resource', " + lower + ") > 0 AND " + lower + " REGEXP _utf8mb4'" + resourceGroup + "')*" + decimalOf(hiddenGroup) +
 		"+(" + lower + " REGEXP _utf8mb4'" + sets + "')*" + decimalOf(hiddenSets) + " END"
 }
 
@@ -112,7 +115,8 @@ const silentSET = "(^|[^a-z0-9_$])set([^a-z0-9_$;][^;]*)?@@`?[a-z0-9_]+`?[[:spac
 // made from a SELECT. What procedures may, too, where they are not called by a function or trigger: execute text that is not in them, lock
 // all tables.
 const (
-	functionsLeave  = "temporary|(sys|mysql|mariadb_schema)`?" + gap + "*[.]|set" + gap + "+(default" + gap + "+)?role|resource" + gap + "+group"
+	functionsLeave  = "temporary|(sys|mysql|mariadb_schema)`?" + gap + "*[.]|set" + gap + "+(default" + gap + "+)?role|" + resourceGroup
+	resourceGroup   = "resource" + gap + "+group"
 	proceduresLeave = "execute|prepare|flush|backup|lock" + gap + "+instance|" + functionsLeave
 	never           = "^$"
 	// anyCALL is a call of a procedure. In sql_mode ORACLE its name is enough.

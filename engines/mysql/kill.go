@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,19 +46,32 @@ func (e *Engine) Cancel(ctx context.Context, t engine.Target, b *engine.Backend)
 	return nil
 }
 
-// preparesKill says whether a text has a KILL in a literal that PREPARE or EXECUTE IMMEDIATE takes, or with which CONCAT begins there.
-func preparesKill(text []byte) bool {
+// preparedIn says whether a text has a KILL, or SET RESOURCE GROUP, in a literal that PREPARE or EXECUTE IMMEDIATE takes, or with which an expression
+// begins there: CONCAT('KILL ', 5).
+func preparedIn(text []byte) (f classFlags) {
 	r := actReader{rest: text}
-	takes, joins := false, false // the text of a statement may come, behind CONCAT
+	takes := false // the text may begin here
+	var word piece // what came in front: the name of a function, or the literal's character set
 	for p := r.next(); p.kind != tokenNone; p = r.next() {
-		if takes && (p.kind == tokenText || p.char('"')) && len(p.bytes) > 1 {
-			if c := scan(p.bytes[1:len(p.bytes)-1], false, false); c.flags&(classKill|classKillOther) != 0 {
-				return true
+		before := word
+		word = piece{}
+		switch {
+		case p.is("FROM", "IMMEDIATE"):
+			takes = true
+		case !takes, p.char('('):
+		case p.kind == tokenWord && before.kind == tokenNone:
+			word = p
+		case (p.kind == tokenText || p.char('"')) && len(p.bytes) > 1 && (before.kind == tokenNone || before.is("N") || before.bytes[0] == '_'):
+			inside := p.bytes[1 : len(p.bytes)-1]
+			c := scan(inside, false, false)
+			if f |= c.flags & classGroup; c.flags&(classKill|classKillOther) != 0 {
+				f |= classKillOther
 			}
+			takes = len(bytes.TrimSpace(inside)) == 0
+		case (p.char(',') || p.char('|')) && before.kind == tokenNone:
+		default:
+			takes = false
 		}
-		named := joins
-		joins = takes && p.is("CONCAT")
-		takes = joins || named && p.char('(') || p.is("FROM", "IMMEDIATE")
 	}
-	return false
+	return f
 }

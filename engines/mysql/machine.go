@@ -72,6 +72,7 @@ type machineState struct {
 	// options says that COM_SET_OPTION made it differ from what its key says, or that it has a record of statements (records), ends, or is in a
 	// resource group. No reset undoes that.
 	options    bool
+	calls      bool // code was called since it was lent
 	tracksLess bool // it reports what its session wants to hear, see tracking.go
 	untouched  bool // the session has sent nothing to it yet,
 	compared   bool // and knows which settings it has in common with it
@@ -254,7 +255,7 @@ func (m *Machine) adopt(b *engine.Backend) {
 		panic("BUG: mysql: a backend of another engine")
 	}
 	m.b, m.state = b, state
-	state.untouched, state.compared, state.ran.own = true, false, false
+	state.untouched, state.compared, state.ran.own, state.calls = true, false, false, false
 	state.sent = state.sent[:0]
 	if _, own := m.session.settings.value("sql_mode"); !own {
 		m.session.status |= state.status & statusLiteralBackslash
@@ -411,7 +412,7 @@ func (m *Machine) settle(w engine.Wire) {
 	if m.sweep(w) {
 		return
 	}
-	if m.state.options && !m.pins.pinned {
+	if (m.state.options || m.grouped()) && !m.pins.pinned {
 		w.Discard(nil)
 		m.forget()
 		return

@@ -415,8 +415,8 @@ func (m *Machine) classify(p packet, text []byte) class {
 	l := m.newLexer()
 	l.spaced = m.spacedIn(text)
 	c := scanAs(text, &l)
-	if c.kinds&bit(engine.KindPreparedStatement) != 0 && !c.has(classDefines) && preparesKill(text) {
-		c.flags |= classKillOther
+	if c.kinds&bit(engine.KindPreparedStatement) != 0 && !c.has(classDefines) {
+		c.flags |= preparedIn(text)
 	}
 	if m.ambiguous(text) {
 		return c // characters may hide what settingsIn looks for

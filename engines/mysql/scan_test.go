@@ -232,6 +232,7 @@ func TestFlagsOfStatements(t *testing.T) {
 		"CREATE FUNCTION f RETURN INT AS RETURN SQL%ROWCOUNT":         classDefinesPrevious,
 		"CREATE TABLE t AS SELECT @a := 1, ROW_COUNT()":               classPrevious,
 		"SET NAMES gbk; set /* a */ resource group slow":              classGroup,
+		"CREATE PROCEDURE p() SET RESOURCE GROUP slow":                classGroup,
 		"/*!80000SET*/ RESOURCE GROUP slow":                           classGroup | classInsertID,
 		"SELECT 1; SELECT FOUND_ROWS()":                               none,
 		"SET @a = 1; SELECT FOUND_ROWS()":                             classAsksFound,

@@ -25,6 +25,9 @@ func (c class) codeChange() (change codeChange) {
 	if c.has(classDefinesPrevious) {
 		change.creates |= hiddenPrevious
 	}
+	if change.creates != 0 && c.has(classGroup) {
+		change.creates |= hiddenGroup
+	}
 	change.removes = c.has(classRemoves)
 	return change
 }
@@ -147,6 +150,7 @@ func (c *unseens) forget(n uint64) {
 func (m *Machine) executes(c class) {
 	m.runs(c)
 	m.state.options = m.state.options || c.has(classGroup)
+	m.state.calls = m.state.calls || c.has(classCalls)
 	u := m.state.unseen
 	if u != nil {
 		m.state.begun = u.changes.Load()

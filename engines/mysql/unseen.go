@@ -190,8 +190,14 @@ func (m *Machine) sweep(w engine.Wire) (waits bool) {
 		m.askUnseen(w)
 		return true
 	}
+	m.state.options = m.state.options || m.grouped()
 	m.resetBackend(purposeReset, w)
 	return true
+}
+
+// grouped says whether code may have put the held backend into one of MySQL's resource groups.
+func (m *Machine) grouped() bool {
+	return !m.state.mariaDB && m.hides(hiddenGroup) && (m.state.calls || m.used && m.hides(hiddenLeaves))
 }
 
 // keepUntilNext pins until the session's next statement is over, behind which all is judged anew.
