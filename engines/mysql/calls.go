@@ -51,7 +51,7 @@ func (m *Machine) judge(w engine.Wire) (waits bool) {
 	u := m.state.unseen
 	verdict := u.now()
 	// A question would replace what SHOW WARNINGS has, and be the transaction that SET TRANSACTION is about.
-	mayAsk := !m.pins.result && !m.session.traits && !m.session.roles
+	mayAsk := !m.pins.result && !m.session.traits && !m.session.roles && !m.limited()
 	switch {
 	case u.outlived(m.state.called):
 		m.judging, m.toJudge = false, nil

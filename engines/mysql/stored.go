@@ -179,7 +179,7 @@ func (m *Machine) changedCode() {
 func (m *Machine) asksFirst(c class, w engine.Wire) bool {
 	u := m.state.unseen
 	if !c.has(classDefines|classRemoves) || c.has(classPrevious|classDiagnostics) || u == nil || !u.calls.Load() || !u.asksItself() ||
-		m.unseenChanges == engine.UnseenTrust || !m.boundary() || m.pins.result || m.session.traits || m.session.roles {
+		m.unseenChanges == engine.UnseenTrust || !m.boundary() || m.pins.result || m.session.traits || m.session.roles || m.limited() {
 		return false
 	}
 	m.askUnseen(w)

@@ -236,6 +236,12 @@ func (m *Machine) ease(w engine.Wire) {
 	}
 }
 
+// limited says whether what the session has set, and keeps its backend for, may make a question about code fail, which then were unknown to all of
+// its user (max_join_size). Hints take it from MySQL's questions (limitless).
+func (m *Machine) limited() bool {
+	return m.state.mariaDB && m.pins.reported&bit(engine.KindSetting) != 0
+}
+
 // eased is s without that.
 func (s *settings) eased(d dialect) *settings {
 	eased := &settings{}

@@ -70,6 +70,21 @@ func TestWhatASessionHasSetDoesNotKeepTheServerFromSayingWhatCodeThereIs(t *test
 	}
 }
 
+// A session that has set what no other may find is pinned, and keeps it while the server is asked.
+func TestALimitThatPinsASessionMakesCodeUnknownToNobody(t *testing.T) {
+	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
+		l := callersSchema(t, f.server, "limited", "create function f(n int) returns int deterministic return n")
+		a, b := dial(t, f.Endpoint, l, modern), dial(t, f.Endpoint, l, modern)
+		a.do(t, "set max_join_size = 1", "do f(2)")
+		n := f.pinned(t)
+		if b.do(t, "do f(2)", "do f(2)"); f.pinned(t) > n {
+			t.Error("code is taken for unknown")
+		}
+		a.quit()
+		b.quit()
+	})
+}
+
 func TestTheQuestionAboutCodeLeavesASessionItsLimits(t *testing.T) {
 	own(t, harness.Route{MaxConnections: pair, Users: callers()}, func(t *testing.T, f front) {
 		l := callersSchema(t, f.server, "limits", "create function f(n int) returns int deterministic return n")

@@ -156,6 +156,7 @@ func TestAKillWithinAnotherStatementReachesNoConnection(t *testing.T) {
 	shared(t, func(t *testing.T, f front) {
 		for _, text := range []string{
 			"kill\xa0%d", "\xa0kill %d", "select 1; kill\xa0%d", "prepare p from 'kill %d'; execute p", "execute immediate 'kill %d'", "execute immediate \"kill %d\"",
+			"prepare p from concat('kill ', %d); execute p", "execute immediate concat('kill ', %d)", "execute immediate concat('', 'kill ', %d)", "execute immediate ('kill ' '%d')",
 			"set statement max_statement_time = 10 for kill %d", "begin not atomic kill %d; end", "if 1 then kill %d; end if", "case 1 when 1 then kill %d; end case",
 			"repeat kill %d; until 1 end repeat", "for i in 1..1 do kill %d; end for", "set statement sql_mode = '' for begin not atomic kill %d; end",
 		} {
