@@ -15,11 +15,19 @@ import (
 
 const lastGTID = "last_gtid"
 
-var errLastGTID = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
-	"last_gtid belongs to a database connection that has been returned; ask for it by SELECT @@last_gtid, alone"}}
-
 var errWritten = &clientError{rendering: rendering{protocol.ER_UNKNOWN_ERROR, "HY000",
-	"The value belongs to a database connection that has been returned; ask for it in the same request as COMMIT, or the statement that writes"}}
+	"The value belongs to a database connection that has been returned; ask for it in the same request as COMMIT, or the statement that writes, or by SELECT @@last_gtid, alone"}}
+
+// writtenElsewhere is what a statement reads that the held backend has not, or not surely, from its session.
+func (m *Machine) writtenElsewhere() (f classFlags) {
+	if m.otherGTID() {
+		f = classLastGTID
+	}
+	if !m.pins.pinned {
+		f |= classWritten
+	}
+	return f
+}
 
 // noteGTID notes what the session has written last, on the held backend.
 func (m *Machine) noteGTID(gtid []byte) {

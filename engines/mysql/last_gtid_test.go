@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	protocol "github.com/go-mysql-org/go-mysql/mysql"
@@ -32,7 +33,7 @@ func TestLastGTIDIsTheSessionsOwnOnWhateverBackend(t *testing.T) {
 		r.ask(query(asked), query(told), row)
 	}
 	for _, asked := range []string{"SELECT @@last_gtid, 1", "SELECT MASTER_GTID_WAIT(@@last_gtid)", "SET @a = @@last_gtid", "SELECT @@`last_gtid`", "SELECT @@last_gtid FROM t"} {
-		if got := r.ask(query(asked), nil, nil); asked != "SELECT @@`last_gtid`" && !bytes.Contains(got, []byte("last_gtid belongs")) {
+		if got := r.ask(query(asked), nil, nil); asked != "SELECT @@`last_gtid`" && !bytes.Contains(got, []byte(errWritten.message)) {
 			t.Errorf("%s: %q", asked, got)
 		}
 	}
@@ -66,4 +67,30 @@ func TestWhatAConnectionHasWrittenToAClusterIsToldToItsSessionOnly(t *testing.T)
 	r.ask(commit, commit, reply(commitMySQL))
 	r.ask(keeps, keeps, reply(okMySQL))
 	r.ask(alone, alone, row)
+}
+
+// What is prepared is refused when it is executed, if need be, however long it is.
+func TestALongStatementThatAsksForWhatWasWrittenIsPrepared(t *testing.T) {
+	inPieces := func() *rig {
+		r := newRig(t, modernClient)
+		r.cut = func(n int) int { return min(n, maxWhole) }
+		return r
+	}
+	for _, asks := range []string{"@@last_gtid", "WSREP_LAST_WRITTEN_GTID()", "@@last_gtid, ROW_COUNT()"} {
+		r := inPieces()
+		other := "0-1-5"
+		r.m.session.gtid = &other
+		r.send(command(protocol.COM_STMT_PREPARE, "SELECT "+asks+" /*"+strings.Repeat("x", maxWhole)+"*/"))
+		if r.closed || r.held == nil {
+			t.Fatalf("%s: %q", asks, r.client)
+		}
+		r.answer(prepareOK(5, 0))
+	}
+	r := inPieces()
+	other := "0-1-5"
+	r.m.session.gtid = &other
+	r.send(query("SELECT @@last_gtid + 0 /*" + strings.Repeat("x", maxWhole) + "*/"))
+	if !r.closed {
+		t.Error("a long query reads another's last_gtid")
+	}
 }

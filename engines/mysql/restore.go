@@ -62,11 +62,7 @@ func (m *Machine) align(c class, w engine.Wire) bool {
 		m.refusal = errPrevious
 		return false
 	}
-	if c.has(classLastGTID) && m.otherGTID() {
-		m.refusal = errLastGTID
-		return false
-	}
-	if c.has(classWritten) && !m.pins.pinned {
+	if c.has(m.writtenElsewhere()) {
 		m.refusal = errWritten
 		return false
 	}

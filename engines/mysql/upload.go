@@ -84,14 +84,11 @@ func (m *Machine) endUpload(piece []byte, w engine.Wire) error {
 	if u.lexer != nil {
 		c := u.lexer.finish()
 		never := classKill | classKillOther
-		if m.request.command == protocol.COM_QUERY && m.foreign() {
-			never |= classPrevious | classDiagnostics
-		}
-		if m.otherGTID() {
-			never |= classLastGTID
-		}
-		if !m.pins.pinned {
-			never |= classWritten
+		if m.request.command == protocol.COM_QUERY { // what is prepared asks when it is executed
+			never |= m.writtenElsewhere()
+			if m.foreign() {
+				never |= classPrevious | classDiagnostics
+			}
 		}
 		if c.flags&never != 0 {
 			w.Discard(errLongStatement)
