@@ -6,8 +6,8 @@ import (
 	"github.com/berthdb/berth/core/engine"
 )
 
-// maxRow is how many columns of a row ask keeps: those of readBase.
-const maxRow = 2 + maxSettings + 3
+// maxRow is how many columns of a row ask keeps: those of readBase, or readInitConnect.
+const maxRow = 2 + maxSettings + maxUserVariables
 
 // run executes query and drops what it returns.
 func (u *upstream) run(query string) error {

@@ -14,6 +14,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -561,5 +562,55 @@ func TestAnInitConnectThatNamesNoVariableKeepsNobodyOut(t *testing.T) {
 			continue
 		}
 		_ = d.Conn.Close()
+	}
+}
+
+// An answer of more columns than are kept would be taken for a broken server, and nobody could log in.
+func TestAnInitConnectMaySetManyVariables(t *testing.T) {
+	var all []string
+	for i := range maxSettings {
+		all = append(all, "v"+strconv.Itoa(i)+" = 7")
+	}
+	for i := range maxUserVariables {
+		all = append(all, "@u"+strconv.Itoa(i)+" = 7")
+	}
+	text := "SET " + strings.Join(all, ", ")
+	rows := func(values ...string) []byte {
+		packets := []string{string(rune(len(values)))}
+		for range values {
+			packets = append(packets, columnOne)
+		}
+		return reply(append(packets, strings.Join(values, ""), endMariaDB)...)
+	}
+	asked := 0
+	target := fakeServer(t, func(p *peer) {
+		p.greet(protocol.AUTH_NATIVE_PASSWORD, 0, 0)
+		_, _ = p.read()
+		p.succeed()
+		for {
+			p.sequence = 0
+			c, err := p.read()
+			switch n := strings.Count(string(c), ",") + 1; {
+			case err != nil || len(c) == 0:
+				return
+			case variablesFor(c) != nil:
+				values := slices.Repeat([]string{"\x017"}, len(fundamental)+5)
+				values[len(values)-2] = string(appendText(nil, []byte(text)))
+				_, _ = p.conn.Write(rows(values...))
+			case strings.Contains(string(c), "@@SESSION.v0"):
+				asked = n
+				_, _ = p.conn.Write(rows(slices.Repeat([]string{"\x011"}, n)...))
+			default:
+				p.succeed()
+			}
+		}
+	})
+	d, err := testDial(New(Config{Credentials: users("")}), target)
+	if err != nil {
+		t.Fatalf("%d asked: %v", asked, err)
+	}
+	_ = d.Conn.Close()
+	if asked <= maxSettings {
+		t.Errorf("%d asked", asked)
 	}
 }
