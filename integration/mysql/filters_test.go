@@ -69,3 +69,34 @@ func TestADatabaseThatNobodyHearsOfBehindAFilterIsTheSessionsOwn(t *testing.T) {
 		}
 	})
 }
+
+// MariaDB reports nothing of SET @@name, and the text may be put together.
+func TestASettingOfATextThatIsPutTogetherIsTheSessionsOwn(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1}, func(t *testing.T, f front) {
+		for _, texts := range [][]string{
+			{"prepare s from 'set @@sql_quote_show_create = 0'", "execute s", "deallocate prepare s"},
+			{"prepare s from concat('set @@', 'sql_quote_show_create = 0')", "execute s", "deallocate prepare s"},
+			{"set @text = concat('set @@', 'sql_quote_show_create = 0')", "prepare s from @text", "execute s", "prepare s from 'select 1'", "deallocate prepare s"},
+			{"execute immediate concat('set @@', 'sql_quote_show_create = 0')"},
+			{"begin not atomic execute immediate concat('set @@', 'sql_quote_show_create = 0'); end"},
+		} {
+			if !f.mariaDB() && (strings.Contains(texts[0], "from concat") || len(texts) == 1) {
+				continue
+			}
+			a := f.client(t)
+			for _, q := range texts {
+				a.must(t, q)
+			}
+			a.must(t, "do 1")
+			if a.sees(t, "select @@sql_quote_show_create", "[0]"); t.Failed() {
+				t.Errorf("%q", texts)
+			}
+			a.quit()
+			b := f.client(t)
+			if b.sees(t, "select @@sql_quote_show_create", "[1]"); t.Failed() {
+				t.Fatalf("%q", texts)
+			}
+			b.quit()
+		}
+	})
+}
