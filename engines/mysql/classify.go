@@ -58,8 +58,9 @@ const (
 	classFindsRows
 	// classFoundRows: it leaves a count for FOUND_ROWS() that differs from what the client got.
 	classFoundRows
-	// classUse: it is one USE and nothing else.
+	// classUse: it is one USE and nothing else; classMoves: it has a USE among other statements.
 	classUse
+	classMoves
 	// classKill: it is one KILL with a plain number; classKillQuery: of the statement only.
 	classKill
 	classKillQuery
@@ -249,7 +250,9 @@ func (c *classifier) end() class {
 		c.flag(classDefines) // only now: the statement itself may call functions (CREATE TABLE ... SELECT)
 	}
 	if c.statements > 1 {
-		c.found.flags &^= classUse
+		if c.found.has(classUse) {
+			c.found.flags = c.found.flags&^classUse | classMoves
+		}
 		if c.found.has(classKill) {
 			c.found.flags = c.found.flags&^(classKill|classKillQuery) | classKillOther
 		}

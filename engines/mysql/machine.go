@@ -394,7 +394,7 @@ func (m *Machine) settle(w engine.Wire) {
 		m.calm(w)
 		return
 	}
-	if m.doubtsIgnored() {
+	if m.doubtsReset() {
 		m.askPlace(w)
 		return
 	}

@@ -258,7 +258,7 @@ func TestFlagsOfStatements(t *testing.T) {
 		"SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1":                 classFoundRows,
 		"USE d":                            classUse,
 		"USE d;":                           classUse,
-		"USE d; SELECT 1":                  none,
+		"USE d; SELECT 1":                  classMoves,
 		"KILL 5":                           classKill,
 		"kill connection 5 ;":              classKill,
 		"KILL QUERY 5":                     classKill | classKillQuery,

@@ -92,12 +92,15 @@ func (m *Machine) doubtsPlace() bool {
 	return !m.request.placed && (m.session.unplaced || m.state.mariaDB && m.pins.reported&opaque != 0)
 }
 
-// doubtsIgnored says whether it must be, in front of a reset for what neither pins nor is restored. The reports are on again behind each, so that only
-// another statement of the same text may have been USE, or one that came while the reset had to wait (began).
-func (m *Machine) doubtsIgnored() bool {
+// doubtsReset says whether it must be, in front of a reset for what neither pins nor is restored, or for what code may have left. The reports are on again
+// behind each, so that only another statement of the same text may have been USE, or one that came while the reset had to wait (began).
+func (m *Machine) doubtsReset() bool {
 	r := &m.request
-	return m.ignored && !m.pins.pinned && !r.placed && (m.session.unplaced ||
-		m.state.mariaDB && r.command == protocol.COM_QUERY && !r.single && r.class.kinds&opaque != 0)
+	if m.pins.pinned || r.placed {
+		return false
+	}
+	return m.ignored && m.session.unplaced || m.state.mariaDB && r.command == protocol.COM_QUERY &&
+		(m.ignored && !r.single && r.class.kinds&opaque != 0 || r.class.has(classMoves) && (m.dirty || !m.clean()))
 }
 
 func (m *Machine) askPlace(w engine.Wire) {

@@ -307,3 +307,31 @@ func TestWhatViewsOfSysKeepReachesNoOtherSession(t *testing.T) {
 		})
 	}
 }
+
+// MariaDB does not report what a trigger sets by SET @@name, be it that nothing is to be reported.
+func TestADatabaseThatHiddenCodeKeepsFromBeingReportedIsTheSessionsOwn(t *testing.T) {
+	own(t, harness.Route{MaxConnections: 1, Users: accounts()}, func(t *testing.T, f front) {
+		if !f.mariaDB() {
+			return
+		}
+		l := ownSchema(t, f.server, "mutes", "create table t (n int)", "create trigger tr before insert on t for each row set @@session_track_schema = 0")
+		nowhere := l
+		nowhere.Database = ""
+		for _, text := range []string{
+			"insert into " + l.Database + ".t values (1); use information_schema", "set names utf8mb4; insert into " + l.Database + ".t values (1); use information_schema",
+			"set @a = 1; insert into " + l.Database + ".t values (1); use information_schema",
+		} {
+			for _, login := range []harness.Login{l, nowhere} {
+				a := dial(t, f.Endpoint, login, with([]uint32{multi}))
+				a.must(t, text)
+				a.sees(t, "select database()", "[information_schema]")
+				a.quit()
+				b := dial(t, f.Endpoint, login, with([]uint32{multi}))
+				if b.sees(t, "select coalesce(database(), '')", "["+login.Database+"]"); t.Failed() {
+					t.Fatalf("%s, in %q", text, login.Database)
+				}
+				b.quit()
+			}
+		}
+	})
+}
