@@ -121,6 +121,7 @@ type Member struct {
 	stop context.CancelFunc // ends its monitor
 
 	last    observation
+	told    time.Time   // when it answered last
 	answers int         // that it gave
 	asked   int         // of them, since the writer is disputed
 	replica bool        // it was seen to be no writer since it was the group's last

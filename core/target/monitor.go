@@ -412,6 +412,7 @@ func (m *Member) note(facts engine.Facts, err error, now time.Time) {
 		m.fresh = time.Time{} // what comes back may be another server
 	}
 	if err == nil {
+		m.told = now
 		m.answers++
 		m.asked++
 		m.replica = m.replica || facts.ReadOnly
@@ -440,25 +441,39 @@ func (m *Member) own(now time.Time) Health {
 		h.State, h.Reason, h.Cause = Unavailable, o.failure.reason, o.failure.cause
 	case o.failure != nil && o.failure.slow && !o.facts.ReadOnly && m.group.hasOtherWriter(m):
 		h.State, h.Reason, h.Cause = Unavailable, o.failure.reason, o.failure.cause
+	case m.damped(now, &h):
 	case o.failure != nil && o.failure.slow:
 		h.Cause = "it is up, since it answers sessions, but not the monitor in time: " + o.failure.cause
 	case o.failure != nil:
 		h.Cause = "it is up, but not to be asked: " + o.failure.cause
-	default:
-		if n, wait := m.damping(now); now.Sub(m.risen) < wait {
-			was := m.health.Load()
-			h.State, h.Reason = Unavailable, was.Reason
-			h.Cause = fmt.Sprintf("it answers again, but was lost %d times within %s: it is used when it has answered for %s",
-				n, fallMemory, wait)
-		}
 	}
 	return h
 }
 
-// hasOtherWriter says whether another target than m has said, when it was asked last, that it is the writer. It needs the group's lock.
+// damped makes h that of a target which is up and not to be used yet, if m is one.
+func (m *Member) damped(now time.Time, h *Health) bool {
+	n, wait := m.damping(now)
+	if now.Sub(m.risen) >= wait {
+		return false
+	}
+	h.State, h.Reason = Unavailable, m.health.Load().Reason
+	h.Cause = fmt.Sprintf("it answers again, but was lost %d times within %s: it is used when it has answered for %s",
+		n, fallMemory, wait)
+	return true
+}
+
+// hasOtherWriter says whether another target than m, which does not answer, has said that it is the writer: when it was asked last, or, if that one
+// is too busy to answer, too, later than m has. It needs the group's lock.
 func (g *Group) hasOtherWriter(m *Member) bool {
 	return slices.ContainsFunc(g.Members(), func(o *Member) bool {
-		return o != m && o.last.known && o.last.failure == nil && !o.last.facts.ReadOnly
+		switch l := &o.last; {
+		case o == m || !l.known || l.facts.ReadOnly:
+			return false
+		case l.failure == nil:
+			return true
+		default:
+			return l.up && l.failure.slow && o.told.After(m.told)
+		}
 	})
 }
 

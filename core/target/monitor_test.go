@@ -490,3 +490,45 @@ func TestARefusedWriteIsForgottenWhereTheMonitorStaysConnected(t *testing.T) {
 		}
 	})
 }
+
+// tooBusy is what becomes of a writer that answers sessions and not the monitor.
+func tooBusy(m *Member, told time.Time) {
+	m.told = told
+	m.last = observation{facts: engine.Facts{MaxConnections: 10}, failure: &failure{slow: true, silent: true, reason: ConnectionFailed, cause: "it does not answer"}, up: true, known: true}
+}
+
+func TestOfTwoWritersThatAreTooBusyToAnswerTheOneThatSaidSoLastIsUsed(t *testing.T) {
+	g := newGroup(Limits{MaxPercent: 100}, nil, "w1", "w2")
+	w1, w2, now := g.member("w1"), g.member("w2"), time.Now()
+	tooBusy(w1, now.Add(-2*time.Second))
+	tooBusy(w2, now.Add(-time.Second))
+	g.mu.Lock()
+	g.reconsider()
+	g.mu.Unlock()
+	if a, b := w1.Health().State, w2.Health().State; a != Unavailable || b != Available {
+		t.Errorf("the one before is %s, the other %s", a, b)
+	}
+	if w := g.route.Load().write; w != w2 {
+		t.Errorf("writes go to %v", w)
+	}
+	w2.publish(engine.Facts{ReadOnly: true}, nil)
+	if w := g.route.Load().write; w != w1 {
+		t.Errorf("writes go to %v", w)
+	}
+}
+
+func TestATargetThatFlapsIsNotUsedSoonerForBeingSlow(t *testing.T) {
+	g := newGroup(Limits{MaxPercent: 100}, nil, "w", "r")
+	w, now := g.member("w"), time.Now()
+	tooBusy(w, now)
+	w.risen = now
+	for range fallsForgiven + 1 {
+		w.falls = append(w.falls, now)
+	}
+	if h := w.own(now); h.State != Unavailable || !strings.Contains(h.Cause, "it answers again, but was lost") {
+		t.Errorf("%+v", h)
+	}
+	if h := w.own(now.Add(dampFirst)); h.State != Available || !strings.Contains(h.Cause, "not the monitor in time") {
+		t.Errorf("afterwards: %+v", h)
+	}
+}
