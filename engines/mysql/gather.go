@@ -23,9 +23,12 @@ func (m *Machine) mayObscure(c class) (itself, calls bool) {
 	return c.kinds&opaque != 0 || c.sets().obscure(), c.has(classCalls) && m.mayHide(hiddenSets|hiddenCallsLeave)
 }
 
-// obscure says whether a variable is assigned to that decides how statements are understood and cannot be restored, whatever its value.
+// obscure says whether a variable is assigned to that decides how statements are understood and cannot be restored, whatever its value, or with one
+// that it may have now.
 func (a *assignments) obscure() bool {
-	return a != nil && slices.ContainsFunc(a.names, func(name string) bool { return !indifferent(name) && !restorable(name, "0") })
+	return a != nil && slices.ContainsFunc(a.names, func(name string) bool {
+		return name == autoIsNull || !indifferent(name) && !restorable(name, "0")
+	})
 }
 
 // mayDisturb says whether statements may be prepared in front of a request of class c: not if that, or code that is no part of it, may read

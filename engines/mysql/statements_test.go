@@ -607,6 +607,7 @@ func TestStatementsAreGatheredBeforeTheirMeaningIsObscured(t *testing.T) {
 		gathered, kept bool
 	}{
 		"what cannot be restored":  {"SET default_collation_for_utf8mb4 = x", reports("default_collation_for_utf8mb4", "x"), true, true},
+		"not while it is on":       {"SET sql_auto_is_null = 1", reports("sql_auto_is_null", "ON"), true, true},
 		"what nobody knows":        {"SET STATEMENT x = 1 FOR SELECT 1", reply(okMySQL), true, true},
 		"not that after all":       {"SET STATEMENT x = 1 FOR SELECT 1", reports("autocommit", "ON"), true, false},
 		"what can be restored":     {"SET sql_mode = 'ANSI_QUOTES'", reports("sql_mode", "ANSI_QUOTES"), false, false},

@@ -736,6 +736,20 @@ func TestASettingThatPinsLeavesStatementsThatDoNotDependOnIt(t *testing.T) {
 	})
 }
 
+// sql_auto_is_null can be restored, but not while it is on.
+func TestASettingThatPinsWithOneValueOnlyLeavesStatements(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
+		a, b := f.client(t), f.client(t)
+		s := a.mustPrepare(t, "select ?, 5")
+		b.do(t, "begin") // where it is prepared
+		a.do(t, "set @@sql_auto_is_null := 1")
+		a.executes(t, s, "[x,5]", "x")
+		b.do(t, "commit")
+		a.quit()
+		b.quit()
+	})
+}
+
 // TestASettingThatPinsLeavesStatementsWhereCodeReadsTheRowCount has code that reads ROW_COUNT(): nothing may come between it and the statement
 // before. That is no reason not to prepare statements in front of what uses no table, or of what is on another backend than the statement before.
 func TestASettingThatPinsLeavesStatementsWhereCodeReadsTheRowCount(t *testing.T) {
