@@ -24,7 +24,7 @@ const (
 	purposeRestore                 // sets what the session has set
 	purposeCompare                 // asks which of those it has already
 	purposeSettings                // asks for values of variables
-	purposeEnd                     // ends a transaction of the machine's own
+	purposeEnd                     // ends a transaction of the machine's own, or says what the next one may do
 	purposeClear                   // clears what the statements of another session left to SHOW WARNINGS
 	purposeRepeat                  // leaves an error of an earlier request of the session to SHOW WARNINGS
 	purposeRows                    // makes ROW_COUNT() what the session's is

@@ -206,6 +206,7 @@ type sessionStatements struct {
 	told    bool // the core knows that the session prepares statements
 	opened  bool // the request opened a cursor
 	retried bool // after the server had no room for more
+	writes  bool // the next transaction, which is to be READ ONLY, is made READ WRITE meanwhile
 
 	target    *settings      // that the backend is being given, for the meaning of a statement
 	preparing *statement     // by the client
@@ -324,7 +325,7 @@ func (m *Machine) dropStatements() {
 func (m *Machine) loseStatements() {
 	t := &m.statements
 	t.preparing, t.restoring, t.current, t.using = nil, nil, nil, nil
-	t.gathering, t.retried, t.again = false, false, nil
+	t.gathering, t.retried, t.writes, t.again = false, false, false, nil
 	if m.state != nil {
 		m.state.sent = m.state.sent[:0]
 	}

@@ -280,15 +280,18 @@ func (m *Machine) restored(p purpose, failure *engine.ServerError, w engine.Wire
 	case failure == nil:
 		t.retried = false
 		t.brought++ // if it is gathered
+		m.readsAgain(w)
 	case p == purposePrepare && m.fullServer(failure, w):
 		return // it is tried again
-	case p == purposePrepare && m.endsFirst(s, failure, w):
+	case p == purposePrepare && (m.endsFirst(s, failure, w) || m.writesFirst(failure, w)):
 		return // then, too
 	case t.gathering:
 		t.brought++
 		m.miss(s)
+		m.readsAgain(w)
 	default:
 		m.refusal = failure
+		m.readsAgain(w)
 	}
 	t.restoring = nil
 }
@@ -303,6 +306,25 @@ func (m *Machine) endsFirst(s *statement, failure *engine.ServerError, w engine.
 	m.session.status &^= statusInTrans | statusReadOnly
 	m.ask("COMMIT AND NO CHAIN NO RELEASE", purposeEnd, w)
 	return true
+}
+
+// writesFirst lets the next transaction write, which the session has set to be READ ONLY, for a statement to be prepared again that servers do not
+// prepare then, and readsAgain ends that. When it is executed the server decides.
+func (m *Machine) writesFirst(failure *engine.ServerError, w engine.Wire) bool {
+	t := &m.statements
+	if failure.Number != protocol.ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION || t.writes || !m.session.traits || m.session.status&statusInTrans != 0 {
+		return false
+	}
+	t.writes = true
+	m.ask("SET TRANSACTION READ WRITE", purposeEnd, w)
+	return true
+}
+
+func (m *Machine) readsAgain(w engine.Wire) {
+	if t := &m.statements; t.writes {
+		t.writes = false
+		m.ask("SET TRANSACTION READ ONLY", purposeEnd, w)
+	}
 }
 
 // fullServer closes all that the backend has for everybody if a COM_STMT_PREPARE failed because the server has too many

@@ -839,6 +839,30 @@ func TestAStatementThatEndsAReadOnlyTransactionIsPreparedBehindIt(t *testing.T) 
 	}
 }
 
+func TestAStatementIsPreparedAgainInFrontOfAReadOnlyTransaction(t *testing.T) {
+	const errReadOnly = "\xff\x00\x07#25006Cannot execute statement in a READ ONLY transaction"
+	const text, once = "INSERT INTO t VALUES (1)", "\x00\x01\x00\x00\x00"
+	prepare, write, read := command(protocol.COM_STMT_PREPARE, text), query("SET TRANSACTION READ WRITE"), query("SET TRANSACTION READ ONLY")
+	for name, c := range map[string]struct {
+		again  []byte // the answer to the second preparation
+		failed uint16
+	}{"it is prepared": {prepareOK(6, 0), 0}, "it is not there": {reply("\xff\x7a\x04#42S02Table 't' doesn't exist"), 1146}, "it is refused again": {reply(errReadOnly), 1792}} {
+		r := newRig(t, modernClient)
+		id := r.prepares(text, 5, 0)
+		r.pool = &engine.Backend{ID: 2, State: &backendState{id: 78}}
+		r.ask(read, read, reply(okMySQL))
+		r.m.session.traits = true
+		r.client, r.backend = nil, nil
+		r.send(about(protocol.COM_STMT_EXECUTE, id, once))
+		r.steps([2][]byte{prepare, reply(errReadOnly)}, [2][]byte{write, reply(okMySQL)}, [2][]byte{prepare, c.again}, [2][]byte{read, reply(okMySQL)})
+		if c.failed > 0 {
+			wantErr(t, r.client, 1, c.failed)
+		} else if want := about(protocol.COM_STMT_EXECUTE, 6, once); !bytes.Equal(r.backend, want) {
+			t.Errorf("%s: backend got %q", name, r.backend)
+		}
+	}
+}
+
 // A server would know the types of an execution that it refuses to execute, and those alone.
 func TestTypesOfAnExecutionForWhichNothingCouldBePreparedAreKnown(t *testing.T) {
 	const (

@@ -108,18 +108,6 @@ func (mysql) accepted() []acceptance {
 			reason: "of parameters that are too short for the types of before, and a table that is gone, a connection that has to prepare the statement is told the table first",
 		},
 		{
-			request: regexp.MustCompile(`^request \d+: execute .* types \[(\d+ )*10\b`), want: regexp.MustCompile(`^ERR "\\x9a\\x06#22003DATE value is out of range`),
-			got:    regexp.MustCompile(`^ERR "\\x00\\a#25006Cannot execute statement in a READ ONLY transaction`),
-			behind: regexp.MustCompile(`(?i)^query .*\bread only\b`),
-			reason: "of a date that is none, and a transaction that may not write, a connection that has to prepare the statement is told the transaction first",
-		},
-		{
-			request: regexp.MustCompile(`^request \d+: execute `), want: regexp.MustCompile(`^(OK |ERR "\\x1a\\x04#42S01)`),
-			got:    regexp.MustCompile(`^ERR "\\x00\\a#25006Cannot execute statement in a READ ONLY transaction`),
-			behind: regexp.MustCompile(`(?i)^query .*\bset transaction\b.*\bread only\b`),
-			reason: "DDL that the session has prepared before a SET TRANSACTION READ ONLY cannot be prepared behind it on a connection that has not got it: it is refused, and not executed",
-		},
-		{
 			request: regexp.MustCompile(`^request \d+: reset statement `), want: regexp.MustCompile(`^OK .* status 0x2,`), got: regexp.MustCompile(`^OK .* status 0x3,`),
 			where: regexp.MustCompile(`status 0x[23],`), behind: regexp.MustCompile(`(?i)^query .*\b(truncate|create|alter|drop|rename)\b`), alone: true,
 			reason: "an ERR does not say that a statement which failed has committed before; the OK for a statement that the connection has not says what was known last",

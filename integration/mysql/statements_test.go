@@ -1132,3 +1132,32 @@ func TestAStringThatIsNoIntegerChangesNobodyElsesStatement(t *testing.T) {
 		f.neverPinned(t)
 	})
 }
+
+// TestAStatementIsPreparedAgainInFrontOfAReadOnlyTransaction is about what servers execute, or refuse for another reason, and do not prepare, where the
+// next transaction is to be READ ONLY.
+func TestAStatementIsPreparedAgainInFrontOfAReadOnlyTransaction(t *testing.T) {
+	rotating(t, harness.Route{MaxConnections: pair}, func(t *testing.T, f front) {
+		name := table(t, f.server, "next_read_only", "(n int primary key)")
+		told := func(w, other *wire) (all []string) {
+			defer w.quit()
+			defer other.quit()
+			create, insert := w.mustPrepare(t, "create table "+name+"_other (n int)"), w.mustPrepare(t, "insert into "+name+" values (?)")
+			other.do(t, "begin") // where they are prepared
+			for _, s := range []statement{create, insert} {
+				w.do(t, "set transaction read only")
+				var args []any
+				if s == insert {
+					args = []any{"5"}
+				}
+				r, err := w.execute(s, 0, args...)
+				all = append(all, show(r, err), w.outcome("insert into "+name+" values (1)"), w.outcome("select count(*) from "+name), w.outcome("rollback"))
+				w.do(t, "delete from "+name, "drop table if exists "+name+"_other")
+			}
+			other.do(t, "rollback")
+			return all
+		}
+		if got, want := told(f.client(t), f.client(t)), told(f.direct(t), f.direct(t)); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%q, with the server itself %q", got, want)
+		}
+	})
+}
