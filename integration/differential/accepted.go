@@ -108,6 +108,12 @@ func (mysql) accepted() []acceptance {
 			reason: "of parameters that are too short for the types of before, and a table that is gone, a connection that has to prepare the statement is told the table first",
 		},
 		{
+			request: regexp.MustCompile(`^request \d+: execute .*(types \[(\d+ )*10\b|types as before)`), where: regexp.MustCompile(`(?m)^EOF \d warnings`),
+			behind: regexp.MustCompile(`^prepare \w+: .*\b[a-z]\(\?`),
+			reason: "MariaDB warns of a date that is none when it reads the parameters, and forgets that where it has to read a function's code again, as behind any " +
+				"CREATE or DROP of code by anybody",
+		},
+		{
 			request: regexp.MustCompile(`^request \d+: reset statement `), want: regexp.MustCompile(`^OK .* status 0x2,`), got: regexp.MustCompile(`^OK .* status 0x3,`),
 			where: regexp.MustCompile(`status 0x[23],`), behind: regexp.MustCompile(`(?i)^query .*\b(truncate|create|alter|drop|rename)\b`), alone: true,
 			reason: "an ERR does not say that a statement which failed has committed before; the OK for a statement that the connection has not says what was known last",
