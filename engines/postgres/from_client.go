@@ -308,11 +308,11 @@ func (m *machine) query(fr frame, f *feed, w engine.Wire) bool {
 		owed, m.lend.rolling = owed|answerRolls, rollingNot
 	}
 	if put != nil {
-		m.push(owed | answerInserted | m.forgetting(v))
+		m.push(owed | answerInserted | m.forgetting())
 		m.sendInserted(fr, put, f, w)
 		return true
 	}
-	m.push(owed | m.forgetting(v))
+	m.push(owed | m.forgetting())
 	if m.lend.part > 0 {
 		m.beginRest(fr, f, w)
 		return true
@@ -487,7 +487,7 @@ func (m *machine) extended(fr frame, f *feed, w engine.Wire) (bool, error) {
 	if fr.kind == 'E' {
 		m.lend.flight.commits = m.lend.flight.commits || m.lend.portals.commits
 		m.named.clearing = m.named.clearing || m.lend.portals.deallocates
-		owed |= m.forgetting(verdict{})
+		owed |= m.forgetting()
 		m.lend.portals.ended = len(p) > 0 && p[0] == 0 && m.lend.portals.ends
 		m.executePortal(len(p) > 0 && p[0] != 0)
 		if len(p) > 0 && p[0] == 0 {

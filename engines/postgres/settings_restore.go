@@ -342,33 +342,34 @@ func (m *machine) settingsSent(v verdict, text []byte, portal bool) {
 	p.unsure = p.unsure || t.unsure || text == nil || portal || len(p.ops)+len(t.ops) > 4*maxSettings
 	p.paths = p.paths || text == nil || mentionsPath(text)
 	p.lexes = p.lexes || text == nil || t.nameless || mentionsLexing(text) || m.resetsLexing(t.ops)
-	p.forgetsName(t.ops, portal, m.pristineName())
+	p.forgetsName(t, portal, m.pristineName())
 	if !p.unsure {
 		p.ops = append(p.ops, t.ops...)
 	}
 }
 
-// forgetsName notes what ops do to the application's name. A portal that may be executed whenever the client likes is not followed.
-func (p *pendingSettings) forgetsName(ops []settingOp, portal bool, pristine string) {
+// forgetsName notes what a text does to the application's name. A portal that may be executed whenever the client likes is not followed, and of
+// what is rolled back nobody can say.
+func (p *pendingSettings) forgetsName(t settingText, portal bool, pristine string) {
 	p.forgets = false
-	for _, op := range ops {
+	for i, op := range t.ops {
+		certain := !portal && i >= t.rolled
 		switch op.kind {
 		case opSet, opReset:
 			if op.name == applicationName {
-				p.forgets, p.forgot = op.kind == opReset && !portal, false
+				p.forgets, p.forgot = op.kind == opReset && certain, false
 				p.lapses = p.lapses && !op.names(pristine)
 			}
 		case opResetAll, opDiscard:
-			p.forgets, p.forgot = !portal, false
+			p.forgets, p.forgot = certain, false
 		}
 	}
 }
 
-// forgetting returns the mark of a Query with v, or of an Execute, that is being sent, if it makes the server forget the application's
-// name. Where something in it is rolled back nobody can say.
-func (m *machine) forgetting(v verdict) expected {
+// forgetting returns the mark of a Query, or of an Execute, that is being sent, if it makes the server forget the application's name.
+func (m *machine) forgetting() expected {
 	p := &m.lend.sets
-	forgets := p.forgets && m.session.named && !v.undoes
+	forgets := p.forgets && m.session.named
 	if p.forgets = false; !forgets {
 		return 0
 	}

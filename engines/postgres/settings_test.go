@@ -398,6 +398,10 @@ func TestTheApplicationsNameIsRestoredAndResetToWhatTheClientBeganWith(t *testin
 	step("SET application_name = y", "S application_name|y, C SET, Z I", "Q SET application_name = y", "S application_name|y, C SET, Z I")
 	step("RESET application_name", "S application_name|, C RESET, Z I", "Q RESET application_name", "S application_name|it's x, C RESET, Z I")
 	step("SELECT 3", restored+"C SELECT 1, Z I", restore+", Q SELECT 3", "C SELECT 1, Z I")
+	const undone = "BEGIN; SET a = 1; ROLLBACK; RESET ALL"
+	step(undone, "C BEGIN, C SET, C ROLLBACK, S application_name|, C RESET, Z I", "Q "+undone+", Q (all settings)", "C BEGIN, C SET, C ROLLBACK, C RESET, Z I")
+	s.finds(nil)
+	step("SELECT 4", restored+"C SELECT 1, Z I", restore+", Q SELECT 4", "C SELECT 1, Z I")
 	step("BEGIN", "C BEGIN, Z T", "Q BEGIN", "C BEGIN, Z T")
 	step("RESET ALL", "S application_name|, C RESET, Z T, 1, 2, C SET, 3, 3, S application_name|it's x, Z T", "Q RESET ALL"+again, "C RESET, Z T")
 	step("SET application_name = y", "S application_name|y, C SET, Z T", "Q SET application_name = y", "S application_name|y, C SET, Z T")

@@ -25,6 +25,7 @@ type settingText struct {
 	ops []settingOp
 	// commands is how many of its statements end with the tag SET, RESET or DISCARD ALL.
 	commands int
+	rolled   int      // how many of ops a ROLLBACK behind them may undo
 	unsure   bool     // it may do more than that: the server is asked what is set
 	nameless bool     // it may do so to what the server does not tell
 	names    []string // of settings with a dot in their names
@@ -47,6 +48,8 @@ func readSettings(text []byte, lex lexing) (t settingText) {
 			if s.next(); s.is("all") {
 				t.add(settingOp{kind: opDiscard})
 			}
+		case s.is("rollback"), s.is("abort"):
+			t.rolled = len(t.ops)
 		}
 		for depth := 0; s.kind != tokenEnd && (s.kind != ';' || depth > 0); s.next() {
 			switch s.kind {
