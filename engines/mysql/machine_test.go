@@ -495,6 +495,20 @@ func TestValuesOfAReturnedConnectionAreRefused(t *testing.T) {
 	}
 }
 
+// MySQL tells where a backend is with the OK behind a COM_STMT_PREPARE that has read a function's code, which may be another session's.
+func TestALateReportOfADefaultDatabaseIsNotTheNextSessions(t *testing.T) {
+	option := command(protocol.COM_SET_OPTION, "\x00\x00")
+	r := newRig(t, modernClient)
+	r.m.info.key.Database, r.m.session.schema = anyDatabase, "shop"
+	r.pool.State.(*backendState).schema = "theirs"
+	r.ask(option, option, reply("\x00\x00\x00\x02\x40\x00\x00\x00\x09\x01\x07\x06theirs"))
+	r.client, r.backend = nil, nil
+	r.send(query("SELECT 1"))
+	if want := command(protocol.COM_INIT_DB, "shop"); !bytes.Equal(r.backend, want) || r.m.session.schema != "shop" {
+		t.Fatalf("backend got %q, the session is in %q", r.backend, r.m.session.schema)
+	}
+}
+
 func TestTheDefaultDatabaseIsSetBeforeTheStatement(t *testing.T) {
 	r := newRig(t, modernClient)
 	r.m.info.key.Database, r.m.session.schema = anyDatabase, "shop"

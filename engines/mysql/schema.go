@@ -52,6 +52,13 @@ func (m *Machine) knowsReading(name string, w engine.Wire) bool {
 	return false
 }
 
+// moves says whether the request that is being answered is one for another default database. Others may be told where the session before has left the
+// backend: MySQL reports it late, with the next OK, where it has read a function's code for a COM_STMT_PREPARE.
+func (m *Machine) moves() bool {
+	r := &m.request
+	return r.active && (r.command == protocol.COM_INIT_DB || r.command == protocol.COM_QUERY && r.class.has(classUse))
+}
+
 // sendSchema makes a database, named as servers report it, the held backend's default one.
 func (m *Machine) sendSchema(name string, p purpose, w engine.Wire) {
 	has := m.state.settings

@@ -239,6 +239,8 @@ func (m *Machine) observe(o *okPacket) bool {
 	case !r.hasSchema:
 	case m.placedElsewhere():
 		m.state.schema = unknownSchema
+	case m.session.schema != m.state.schema && !m.moves():
+		m.state.schema = string(r.schema) // which the session has not been given yet
 	default:
 		m.setSchema(r.schema)
 	}

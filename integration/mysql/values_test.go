@@ -842,3 +842,25 @@ func TestTheRowCountBehindSeveralStatementsWithGetDiagnosticsIsNotTold(t *testin
 		}
 	})
 }
+
+// TestNobodyIsInTheDefaultDatabaseThatAnotherSessionHasPreparedIn has MySQL tell of a default database late: with the next OK behind a
+// COM_STMT_PREPARE that has read a function's code, to a command that needs no default database.
+func TestNobodyIsInTheDefaultDatabaseThatAnotherSessionHasPreparedIn(t *testing.T) {
+	rotating(t, harness.Route{Users: callers(), MaxConnections: 1}, func(t *testing.T, f front) {
+		code := callersSchema(t, f.server, "prepared_of", "create function f() returns int deterministic return 5")
+		theirs := callersSchema(t, f.server, "prepared_in")
+		mine := callersSchema(t, f.server, "not_prepared_in")
+		for range 3 {
+			a, b := dial(t, f.Endpoint, theirs, modern), dial(t, f.Endpoint, mine, modern)
+			a.mustPrepare(t, "select "+code.Database+".f()")
+			if _, err := b.one(protocol.COM_SET_OPTION, 0, 0); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.outcome("select database()"); got != "["+mine.Database+"]" {
+				t.Fatalf("it is in %s, not in %s", got, mine.Database)
+			}
+			b.quit()
+			a.quit()
+		}
+	})
+}
