@@ -14,8 +14,8 @@ import (
 // a pipeline of refusals and a slow server may add up to.
 const patience = 3 * time.Minute
 
-// crossing is how long a request and a goodbye may be on their way towards each other.
-const crossing = 50 * time.Millisecond
+// crossing is how long a request and a goodbye may be on their way towards each other: a loop may have much to do, and what it sends comes late.
+const crossing = 100 * time.Millisecond
 
 // client is a model of a client: a process that runs random scripts over one session after the other, and knows what
 // each answer has to be.
