@@ -87,8 +87,9 @@ func TestSIGHUPChangesTheLogLevel(t *testing.T) {
 	}
 }
 
-func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
-	path := configure(t, minimal)
+// reloading is a reload of the configuration at path, and what its proxy was made of.
+func reloading(t *testing.T, path string, patience time.Duration) (*reload, core.Config) {
+	t.Helper()
 	c, err := config.Load(path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -101,13 +102,18 @@ func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop(), patience: patience}, pc
+}
+
+func TestAReloadReachesTheGroupsOfTheSameName(t *testing.T) {
+	path := configure(t, minimal)
+	r, pc := reloading(t, path, loadWithin)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- proxy.Run(ctx) }()
+	go func() { ended <- r.proxy.Run(ctx) }()
 	defer func() { stop(); <-ended }()
-	<-proxy.Ready()
+	<-r.proxy.Ready()
 	g := pc.Groups[0]
-	r := &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop(), patience: loadWithin}
 	run := func(good bool) {
 		t.Helper()
 		if _, err := r.run(); (err == nil) != good {
@@ -146,19 +152,7 @@ func TestAReloadOfFilesThatDoNotAnswerFailsAndTheNextOneMayGoOn(t *testing.T) {
 	if err := syscall.Mkfifo(silent, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pc, wiring, err := wire(c, zerolog.Nop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := core.New(pc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &reload{path: path, proxy: proxy, current: c, wiring: wiring, log: zerolog.Nop(), patience: 50 * time.Millisecond}
+	r, _ := reloading(t, path, 50*time.Millisecond)
 	rewrite(t, path, "target_group: g}", "target_group: g, tls: {cert_file: "+silent+", key_file: "+silent+"}}")
 	before := runtime.NumGoroutine()
 	for range 5 {
